@@ -1,0 +1,3 @@
+"""foley: a Foley artist on the command line."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Words and pixels for people: imports everything, imported by nothing."""

@@ -1,0 +1,103 @@
+"""`foley bench`: how fast foley is here, stage by stage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from foleycli import preset as presets
+from foleycli.cli import console, options
+from foleycli.errors import FoleyError, UsageError
+from foleycli.hub.catalog import DEFAULT_MODEL, SHIPPED
+from foleycli.hub.resolve import resolve, wanted_settings
+
+if TYPE_CHECKING:
+    from foleycli.bench import Bench
+
+DEMO = SHIPPED / "demo.mp4"
+STEPS = ("4,8,32",)
+
+
+def bench(
+    clip: Annotated[Path | None, typer.Argument(metavar="VIDEO", help="Without: the demo clip.")] = None,
+    steps: Annotated[
+        list[str] | None,
+        typer.Option("--steps", metavar="N[,N...]", help="Sampler steps, one run each.", show_default="4,8,32"),
+    ] = None,
+    model: options.Model = DEFAULT_MODEL,
+    random_weights: Annotated[
+        bool,
+        typer.Option("--random-weights", help="Time a published model without its files: noise, at its speed."),
+    ] = False,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "auto",
+    compiled: options.Compile = False,
+    quiet: options.Quiet = False,
+    json: options.Json = False,
+) -> None:
+    """Time the stages of a render on this machine."""
+    counts = step_counts(steps or STEPS)
+    if clip is None and not DEMO.is_file():
+        raise FoleyError(f"the demo clip is missing from {DEMO.parent}", "name a video: foley bench clip.mp4")
+    from foleycli.media.probe import probe
+
+    probe(clip or DEMO)
+    folder = None if random_weights else resolve(model)
+    from foleycli.bench import run
+    from foleycli.device import telling_of_memory
+    from foleycli.pipeline import load_model
+    from foleycli.random_weights import random_model
+
+    load = partial(load_model, folder, device, dtype) if folder else partial(random_model, model, device, dtype)
+    settings = presets.resolve(model_wants=wanted_settings(model))
+    with console.progress(quiet) as report, telling_of_memory():
+        measured = run(clip or DEMO, load, counts, settings, compiled, random_weights, report)
+    if json:
+        facts = asdict(measured)
+        for row, given in zip(facts["rows"], measured.rows, strict=True):
+            row["real_time_factor"] = given.real_time_factor
+        console.result_json(facts)
+        return
+    _show(measured, clip or DEMO, quiet)
+
+
+def step_counts(given: Sequence[str]) -> list[int]:
+    """`--steps 4,8 --steps 32` to 4, 8, 32; errors: UsageError for what is no number of steps."""
+    counts = []
+    for text in ",".join(given).split(","):
+        if not text.strip().isdecimal() or not 1 <= int(text) <= 64:
+            raise UsageError(f"--steps is {text!r}", "--steps takes whole numbers from 1 to 64: --steps 4,8,32")
+        counts.append(int(text))
+    return counts
+
+
+def _show(measured: Bench, clip: Path, quiet: bool) -> None:
+    from foleycli.bench import STAGES
+
+    length_s = measured.rows[0].video_s
+    how = f"{measured.device}, {measured.dtype}{', compiled' if measured.compiled else ''}"
+    console.note(f"{clip.name}, {length_s:.1f} s, {measured.model} on {how}; load {measured.load_s:.1f} s", quiet)
+    if measured.random_weights:
+        console.note("random weights: the times are the model's, the sound is noise; nothing was downloaded", quiet)
+    columns = ("steps", *(f"{stage} s" for stage in STAGES), "all s", "real-time factor", "peak MB", "weights")
+    rows = [
+        (
+            str(row.steps),
+            *(f"{row.stage_s.get(stage, 0.0):.2f}" for stage in STAGES),
+            f"{row.wall_s:.2f}",
+            f"{row.real_time_factor:.3f}",
+            f"{row.peak_memory_mb:.0f}",
+            "random" if measured.random_weights else "real",
+        )
+        for row in measured.rows
+    ]
+    shown = len(columns) - (not measured.random_weights)
+    console.table(columns[:shown], [row[:shown] for row in rows], right=range(len(columns) - 1))
+    if not measured.random_weights:
+        fitted = ", ".join(f"{key}={value:.4g}" for key, value in asdict(measured.speed).items())
+        console.note(f"for foleycli/speed.py: Speed({fitted})", quiet)

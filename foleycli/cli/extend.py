@@ -1,0 +1,151 @@
+"""`foley extend`: a take in, the take and its continuation out, alone or along a video."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from foleycli import preset as presets
+from foleycli.cli import options, work
+from foleycli.errors import FoleyError, UsageError
+from foleycli.hub.catalog import DEFAULT_MODEL
+from foleycli.hub.resolve import wanted_settings
+from foleycli.records import Settings, Video
+
+if TYPE_CHECKING:
+    from foleycli.pipeline import ExtendJob
+
+Take = Annotated[
+    Path, typer.Option("--ref", metavar="TAKE", help="The sound to carry on.", rich_help_panel=options.SOUND)
+]
+At = Annotated[
+    float | None,
+    typer.Option(
+        "--at",
+        metavar="SECONDS",
+        help="Where in the video the take stands.",
+        show_default="0",
+        rich_help_panel=options.VIDEO,
+    ),
+]
+Duration = Annotated[
+    float | None,
+    typer.Option(
+        "--duration",
+        metavar="SECONDS",
+        help="How long the result is, without a video.",
+        show_default="10 s more than the take",
+        rich_help_panel=options.OUTPUT,
+    ),
+]
+Loop = Annotated[
+    bool,
+    typer.Option(
+        "--loop/--no-loop",
+        help="The end meets the beginning, without a video.",
+        rich_help_panel=options.OUTPUT,
+    ),
+]
+
+
+def extend(
+    ref: Take,
+    video: Annotated[Path | None, typer.Argument(metavar="VIDEO", help="The picture to follow.")] = None,
+    out: options.Out = None,
+    prompt: options.Prompt = None,
+    negative_prompt: options.NegativePrompt = None,
+    preset: options.Preset = "default",
+    model: options.Model = DEFAULT_MODEL,
+    steps: options.Steps = None,
+    guidance: options.Guidance = None,
+    words_guidance: options.WordsGuidance = None,
+    seed: options.Seed = None,
+    at: At = None,
+    cuts: options.Cuts = None,
+    duration: Duration = None,
+    loop: Loop = False,
+    force: options.Force = False,
+    report: options.WithReport = False,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "auto",
+    compiled: options.Compile = False,
+    quiet: options.Quiet = False,
+    json: options.Json = False,
+    dry_run: options.DryRun = False,
+    accept_license: options.AcceptLicense = False,
+) -> None:
+    """Carry on a take: its timbre, room and level go on; the take itself stays as it was.
+
+    With a VIDEO the rest of the video gets sound in sync.  Without one the take continues by itself, at
+    its own rate and channels.  Without -o: take.extended.wav beside take.wav.
+    """
+    settings = presets.resolve(preset, options.given(locals()), wanted_settings(model))
+    _check_together(video, at, duration, loop)
+    work.check_duration(duration)
+    run = work.Run(model, device, dtype, force, quiet, json, dry_run, report, accept_license, compiled)
+    to = out or ref.with_name(f"{ref.stem}.extended.wav")
+    prepare = partial(_prepare, ref, video, to, settings, at or 0.0, duration, loop, run)
+    work.perform([work.Task(ref, prepare)], run)
+
+
+def _check_together(video: Path | None, at_s: float | None, duration_s: float | None, loop: bool) -> None:
+    """Refuse options that contradict a video, or its absence."""
+    if video is None and at_s is not None:
+        raise UsageError("--at is given without a video", "name the video, or leave --at out")
+    if video is not None and duration_s is not None:
+        raise UsageError("--duration is given beside a video", "the video says how long; leave --duration out")
+    if video is not None and loop:
+        raise UsageError("--loop is given beside a video", "only a take alone can loop; leave the video out")
+
+
+def _prepare(
+    take: Path,
+    video_path: Path | None,
+    out: Path,
+    settings: Settings,
+    at_s: float,
+    duration_s: float | None,
+    loop: bool,
+    run: work.Run,
+) -> ExtendJob:
+    """Everything that can be refused without a model is refused here."""
+    from foleycli.media.mux import check_mux
+    from foleycli.media.output import check_output, is_video_name
+    from foleycli.media.probe import probe, probe_audio
+
+    take_s, _, _ = probe_audio(take)
+    video = probe(video_path) if video_path else None
+    _check_lengths(take, take_s, video, at_s, duration_s)
+    check_output(out, run.force, [take] + ([video_path] if video_path else []))
+    if run.report:
+        work.check_report(out, run.force)
+    if is_video_name(out):
+        if video is None:
+            raise UsageError(f"{out} is a video, but none is given", "name a sound file with -o, or give the video")
+        check_mux(video, out)
+    from foleycli.pipeline import ExtendJob  # loads torch; a refusal should not wait for it
+
+    return ExtendJob(take, video, out, settings, at_s, duration_s, loop)
+
+
+def _check_lengths(take: Path, take_s: float, video: Video | None, at_s: float, duration_s: float | None) -> None:
+    """There must be something left to make."""
+    if video is None:
+        if duration_s is not None and duration_s <= take_s:
+            raise UsageError(
+                f"--duration is {duration_s:g}, but {take} alone lasts {take_s:.2f} s",
+                "ask for more than the take",
+            )
+        return
+    if not 0 <= at_s < video.duration_s:
+        raise UsageError(
+            f"--at is {at_s:g}, but {video.path} lasts {video.duration_s:.2f} s", "choose a place within it"
+        )
+    if at_s == 0 and take_s >= video.duration_s:
+        raise FoleyError(
+            f"{take} lasts {take_s:.2f} s and covers all of {video.path} ({video.duration_s:.2f} s)",
+            "give a shorter take: there is nothing left to make",
+        )

@@ -1,0 +1,86 @@
+"""The options that commands share, as Annotated types.
+
+Those that set a field of `Settings` take their sentence, default and bounds from that field; their
+arguments carry the field's name and are None when not given, so that a preset can speak.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from foleycli.preset import flag, setting_fields
+
+SOUND, VIDEO, OUTPUT, RUN = "Sound", "Part of the video and its own sound", "Output", "How it runs"
+
+
+def _setting(name: str, panel: str, declared: str = "") -> Any:
+    """The option of one field of `Settings`."""
+    field = setting_fields()[name]
+    told, facts = field.metadata["help"], [_range(name)]
+    if field.default not in ("", None) and not isinstance(field.default, bool):
+        facts.append(f"default {field.default:g}")
+    if any(facts):
+        told += f" ({', '.join(filter(None, facts))})"
+    return typer.Option(declared or flag(name), help=told, show_default=False, rich_help_panel=panel)
+
+
+def _range(name: str) -> str:
+    """`1 to 64`; nothing where there are no bounds or where they say nothing."""
+    low, high = (setting_fields()[name].metadata[key] for key in ("low", "high"))
+    return f"{low:g} to {high:g}" if low is not None and high < 1e6 else ""
+
+
+def _run_fact(*declared: str, help: str, panel: str = RUN, **more: Any) -> Any:
+    """An option that is no setting: a path, a device, a way of telling."""
+    return typer.Option(*declared, help=help, rich_help_panel=panel, **more)
+
+
+# Settings: None is "not given".
+Prompt = Annotated[str | None, _setting("prompt", SOUND)]
+NegativePrompt = Annotated[str | None, _setting("negative_prompt", SOUND)]
+Steps = Annotated[int | None, _setting("steps", SOUND)]
+Guidance = Annotated[float | None, _setting("guidance", SOUND)]
+WordsGuidance = Annotated[float | None, _setting("words_guidance", SOUND)]
+Seed = Annotated[int | None, _setting("seed", SOUND)]
+Cuts = Annotated[bool | None, _setting("cuts", VIDEO, "--cuts/--no-cuts")]
+Mix = Annotated[bool | None, _setting("mix", VIDEO, "--mix/--replace")]
+OriginalGain = Annotated[float | None, _setting("original_gain_db", VIDEO)]
+Gain = Annotated[float | None, _setting("gain_db", OUTPUT)]
+Loudness = Annotated[float | None, _setting("loudness_lufs", OUTPUT)]
+Rate = Annotated[int | None, _setting("rate_hz", OUTPUT)]
+Channels = Annotated[int | None, _setting("channels", OUTPUT)]
+
+# Run facts.
+Preset = Annotated[
+    str,
+    _run_fact("--preset", metavar="NAME|FILE", help="Settings with a name; options go first.", panel=SOUND),
+]
+Model = Annotated[str, _run_fact("--model", metavar="NAME|FOLDER", help="Which weights.", panel=SOUND)]
+Out = Annotated[Path | None, _run_fact("-o", "--out", metavar="OUT", help="The file to write.", panel=OUTPUT)]
+Force = Annotated[bool, _run_fact("--force/--no-force", help="Write over files that are there.", panel=OUTPUT)]
+WithReport = Annotated[
+    bool,
+    _run_fact("--report/--no-report", help="Write a JSON and a PNG about the result beside it.", panel=OUTPUT),
+]
+Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], _run_fact("--device", help="Where it runs.")]
+Dtype = Annotated[
+    Literal["auto", "float32", "bfloat16", "float16"],
+    _run_fact("--dtype", help="Precision of the networks."),
+]
+Compile = Annotated[
+    bool, _run_fact("--compile", help="Compile the network first: slow to begin, faster at every step after.")
+]
+Quiet = Annotated[bool, _run_fact("--quiet", "-q", help="No progress, no notes.")]
+Json = Annotated[bool, _run_fact("--json", help="Results as JSON, a line each.")]
+AcceptLicense = Annotated[
+    bool, _run_fact("--accept-license", help="Agree to the terms of a model's weights; remembered.")
+]
+DryRun = Annotated[bool, _run_fact("--dry-run", help="Say what would be done, and how long; load no model.")]
+
+
+def given(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Of a command's arguments, those that name a setting and were given."""
+    return {name: arguments[name] for name in setting_fields() if arguments.get(name) is not None}

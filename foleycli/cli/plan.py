@@ -1,0 +1,102 @@
+"""What `--dry-run` tells: a checked job and a model folder in, windows, device and expected cost out.
+
+Reads the model's config.json, never its weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from foleycli import speed
+from foleycli.timebase import steps_to_cover
+from foleycli.windows.plan import plan_windows
+
+if TYPE_CHECKING:
+    from foleycli.cli.work import Job
+
+EXTRA_S = 10.0  # `extend` without --duration
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One line per fact of `--dry-run`; the expected figures are estimates from foleycli/speed.py."""
+
+    out: str
+    duration_s: float
+    model: str
+    device: str
+    dtype: str
+    steps: int
+    windows: int  # where no scene cut falls; each cut can add one
+    window_s: float
+    context_s: float
+    expected_s: float
+    expected_memory_mb: float
+    settings: dict[str, Any]
+
+
+def make(job: Job, folder: Path, device: str, dtype: str) -> Plan:
+    """Plan a job; errors: FoleyError for a device that is not there."""
+    from foleycli.device import choose_device, choose_dtype
+    from foleycli.weights import read_config
+
+    config = read_config(folder)
+    chosen = choose_device(device)
+    length_s = made_s(job)
+    rate_hz, window_steps = _grid(config)
+    context_steps = round(job.settings.context_s * rate_hz)
+    expected_s, memory_mb = speed.estimate(chosen.type, length_s, job.settings.steps)
+    return Plan(
+        out=str(job.out),
+        duration_s=round(length_s, 3),
+        model=config.get("name", folder.name),
+        device=str(chosen),
+        dtype=str(choose_dtype(dtype, chosen)).removeprefix("torch."),
+        steps=job.settings.steps,
+        windows=len(plan_windows(steps_to_cover(length_s, rate_hz), window_steps, context_steps)),
+        window_s=round(float(window_steps / rate_hz), 2),
+        context_s=job.settings.context_s,
+        expected_s=round(expected_s, 1),
+        expected_memory_mb=memory_mb,
+        settings=asdict(job.settings),
+    )
+
+
+def made_s(job: Job) -> float:
+    """Seconds of sound that the job makes or carries on."""
+    from foleycli.media.probe import probe_audio
+    from foleycli.pipeline import RenderJob
+
+    if isinstance(job, RenderJob):
+        left_s = job.video.duration_s - job.start_s
+        return left_s if job.duration_s is None else min(left_s, job.duration_s)
+    if job.video is not None:
+        return job.video.duration_s
+    return job.duration_s or probe_audio(job.take)[0] + EXTRA_S
+
+
+def _grid(config: dict[str, Any]) -> tuple[Fraction, int]:
+    """Latent steps per second and steps per window of a family's configuration."""
+    network = config.get("network", {})
+    if isinstance(network, str):  # a published network's name stands for its numbers
+        from foleycli.families.mmaudio.config import config_of
+
+        shape = config_of(network)
+        return shape.latent_rate_hz, shape.window_steps
+    return Fraction(network.get("latent_rate_hz", "11025/256")), int(network.get("window_steps", 431))
+
+
+def text(plan: Plan, source: Path) -> str:
+    """The plan for people, on a few lines."""
+    return "\n".join(
+        (
+            f"{source} -> {plan.out}",
+            f"  sound     {plan.duration_s:g} s in {plan.windows} windows of up to {plan.window_s:g} s, "
+            f"each going on from {plan.context_s:g} s of the last (a scene cut can add one)",
+            f"  model     {plan.model}, {plan.steps} steps, on {plan.device} in {plan.dtype}",
+            f"  expected  about {plan.expected_s:.0f} s and {plan.expected_memory_mb:.0f} MB (an estimate)",
+        )
+    )

@@ -1,0 +1,42 @@
+"""`foley presets list|show|path`: what presets there are, what one sets, where it lies."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from foleycli import preset
+from foleycli.cli import console, options
+
+app = typer.Typer(help="Presets: list, show, path.")
+Name = Annotated[str, typer.Argument(metavar="NAME|FILE", help="A preset's name or its YAML file.")]
+
+
+@app.command("list")
+def list_presets(json: options.Json = False) -> None:
+    """All presets that come with foley."""
+    files = [preset.find(name) for name in preset.names()]
+    if json:
+        for file in files:
+            console.result_json({"name": file.stem, "what": preset.describe(file), "file": str(file)})
+        return
+    console.table(("name", "what"), [(file.stem, preset.describe(file)) for file in files])
+
+
+@app.command()
+def show(name: Name = "default", json: options.Json = False) -> None:
+    """What a preset sets, with its reasons; as JSON: all settings that result from it."""
+    file = preset.find(name)
+    settings = preset.resolve(name)  # refuses a file that would be refused when used
+    if json:
+        console.result_json(asdict(settings))
+        return
+    console.result(file.read_text(encoding="utf-8").rstrip())
+
+
+@app.command()
+def path(name: Name = "default") -> None:
+    """The file of a preset."""
+    console.result(str(preset.find(name)))

@@ -1,0 +1,177 @@
+"""`foley render`: silent videos in, the same videos with sound (or the sound alone) out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from foleycli import preset as presets
+from foleycli.cli import options, work
+from foleycli.errors import UsageError
+from foleycli.hub.catalog import DEFAULT_MODEL
+from foleycli.hub.resolve import wanted_settings
+from foleycli.records import Settings
+
+if TYPE_CHECKING:
+    from foleycli.pipeline import RenderJob
+
+Videos = Annotated[list[Path], typer.Argument(metavar="VIDEO", help="One video, or several.")]
+OutDir = Annotated[
+    Path | None,
+    typer.Option("--out-dir", metavar="DIR", help="Where results go.", rich_help_panel=options.OUTPUT),
+]
+Reference = Annotated[
+    Path | None,
+    typer.Option("--ref", metavar="AUDIO", help="A sound whose timbre is taken on.", rich_help_panel=options.SOUND),
+]
+ReferenceStart = Annotated[
+    float | None,
+    typer.Option(
+        "--ref-start",
+        metavar="SECONDS",
+        help="Where in it to listen; without: its most characteristic part.",
+        rich_help_panel=options.SOUND,
+    ),
+]
+Start = Annotated[
+    float,
+    typer.Option("--start", metavar="SECONDS", help="Begin here.", rich_help_panel=options.VIDEO),
+]
+Duration = Annotated[
+    float | None,
+    typer.Option("--duration", metavar="SECONDS", help="Only so long.", rich_help_panel=options.VIDEO),
+]
+
+
+def render(
+    videos: Videos,
+    out: options.Out = None,
+    out_dir: OutDir = None,
+    prompt: options.Prompt = None,
+    negative_prompt: options.NegativePrompt = None,
+    preset: options.Preset = "default",
+    model: options.Model = DEFAULT_MODEL,
+    ref: Reference = None,
+    ref_start: ReferenceStart = None,
+    steps: options.Steps = None,
+    guidance: options.Guidance = None,
+    words_guidance: options.WordsGuidance = None,
+    seed: options.Seed = None,
+    start: Start = 0.0,
+    duration: Duration = None,
+    cuts: options.Cuts = None,
+    mix: options.Mix = None,
+    original_gain_db: options.OriginalGain = None,
+    gain_db: options.Gain = None,
+    loudness_lufs: options.Loudness = None,
+    rate_hz: options.Rate = None,
+    channels: options.Channels = None,
+    force: options.Force = False,
+    report: options.WithReport = False,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "auto",
+    compiled: options.Compile = False,
+    quiet: options.Quiet = False,
+    json: options.Json = False,
+    dry_run: options.DryRun = False,
+    accept_license: options.AcceptLicense = False,
+) -> None:
+    """Give videos a sound that hits when the picture hits.
+
+    OUT ending in .mp4 .mov .mkv .webm is the video with its picture untouched; in .wav .flac .mp3 .m4a
+    .ogg the sound alone.  Without -o: clip.foley.mp4 beside clip.mp4.
+    """
+    settings = presets.resolve(preset, options.given(locals()), wanted_settings(model))
+    _check_together(settings, original_gain_db, ref, ref_start)
+    work.check_duration(duration)
+    run = work.Run(model, device, dtype, force, quiet, json, dry_run, report, accept_license, compiled)
+    outs = _outputs(videos, out, out_dir, run)
+    sources = [*videos, ref] if ref else videos  # none of them may be written over, whatever the order
+    ask = partial(_prepare, settings, (start, duration), ref, ref_start, sources, run)
+    pairs = zip(videos, outs, strict=True)
+    work.perform([work.Task(video, partial(ask, video, to)) for video, to in pairs], run)
+
+
+def _check_together(
+    settings: Settings, original_gain_db: float | None, ref: Path | None, ref_start_s: float | None
+) -> None:
+    """Refuse options that say nothing without another one."""
+    if original_gain_db is not None and not settings.mix:
+        raise UsageError("--original-gain-db is given, but the video's own sound is not kept", "add --mix")
+    if ref_start_s is not None and ref is None:
+        raise UsageError("--ref-start is given without --ref", "add --ref AUDIO")
+
+
+def _outputs(videos: list[Path], out: Path | None, out_dir: Path | None, run: work.Run) -> list[Path]:
+    """Where each video's result goes."""
+    if out is not None and out_dir is not None:
+        raise UsageError("-o and --out-dir are both given", "-o names one file, --out-dir a folder; use one")
+    if out is not None:
+        if len(videos) > 1:
+            raise UsageError(f"-o names one file, but {len(videos)} videos are given", "use --out-dir DIR")
+        return [out]
+    outs = [(out_dir or video.parent) / _name(video) for video in videos]
+    files = [work.report_files(path)[0] for path in outs] if run.report else outs
+    twice = [path for path, n in Counter(files).items() if n > 1]
+    if twice:
+        raise UsageError(f"two inputs would both be written to {twice[0]}", "give them different names, or two calls")
+    if out_dir is not None and not run.dry_run:
+        _make_folder(out_dir)
+    return outs
+
+
+def _name(video: Path) -> str:
+    """clip.foley.mp4 for clip.mp4; Matroska takes the picture of formats that are not written."""
+    from foleycli.media.output import VIDEO_ENDINGS
+
+    return f"{video.stem}.foley{video.suffix if video.suffix.lower() in VIDEO_ENDINGS else '.mkv'}"
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"--out-dir {folder} cannot be made: {error.strerror}",
+            "name a folder in a place that can be written",
+        ) from error
+
+
+def _prepare(
+    settings: Settings,
+    part: tuple[float, float | None],
+    ref: Path | None,
+    ref_start_s: float | None,
+    sources: list[Path],
+    run: work.Run,
+    video_path: Path,
+    out: Path,
+) -> RenderJob:
+    """Everything that can be refused without a model is refused here."""
+    from foleycli.media.mux import check_mux
+    from foleycli.media.output import check_output, is_video_name
+    from foleycli.media.probe import probe, probe_audio
+
+    video = probe(video_path)
+    start_s, duration_s = part
+    work.check_part(start_s, duration_s, video.duration_s, video_path)
+    if not (run.dry_run and not out.parent.exists()):  # a dry run does not make the folder of --out-dir
+        check_output(out, run.force, sources)
+    if run.report:
+        work.check_report(out, run.force)
+    if is_video_name(out):
+        check_mux(video, out)
+    if ref is not None:
+        ref_length_s, _, _ = probe_audio(ref)
+        if ref_start_s is not None and not 0 <= ref_start_s < ref_length_s:
+            raise UsageError(
+                f"--ref-start is {ref_start_s:g}, but {ref} lasts {ref_length_s:.2f} s",
+                "choose a start within it",
+            )
+    from foleycli.pipeline import RenderJob  # loads torch; a refusal should not wait for it
+
+    return RenderJob(video, out, settings, start_s, duration_s, ref, ref_start_s)

@@ -1,0 +1,33 @@
+"""`foley train codec|sync|salsa-v`: from a recipe to a model folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from foleycli.cli import console, options
+
+
+def train(
+    kind: Annotated[Literal["codec", "sync", "salsa-v"], typer.Argument(help="What is trained.")],
+    config: Annotated[Path, typer.Option("--config", metavar="FILE", help="The recipe; see presets/train/.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Folder of the training.", show_default="runs/RECIPE"),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume/--fresh", help="Go on where it was stopped.")] = False,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a line of the recipe.")
+    ] = None,
+    device: options.Device = "auto",
+    quiet: options.Quiet = False,
+) -> None:
+    """Train a model from a recipe; --resume goes on after a stop; torchrun for several GPUs."""
+    from foleycli.training.run import train as run_training
+
+    folder = out or Path("runs") / config.stem
+    with console.progress(quiet) as report:
+        made = run_training(kind, config, folder, set_ or [], resume, device, report)
+    console.result(str(made))

@@ -1,0 +1,176 @@
+"""What `render` and `extend` share: check every input, load the model once, make each, say what came out.
+
+One bad input does not stop the others; a single one speaks for itself.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from foleycli.cli import console, fetched, plan
+from foleycli.errors import EXIT_FAILED, EXIT_SOME_FAILED, FoleyError, UsageError
+
+if TYPE_CHECKING:
+    from foleycli.pipeline import ExtendJob, Made, Model, RenderJob
+
+    Job = RenderJob | ExtendJob
+
+
+@dataclass(frozen=True)
+class Run:
+    """The facts of one call of a command that are no settings."""
+
+    model: str
+    device: str
+    dtype: str
+    force: bool
+    quiet: bool
+    json: bool
+    dry_run: bool
+    report: bool
+    accept_license: bool = False
+    compiled: bool = False
+
+
+@dataclass(frozen=True)
+class Task:
+    """One input; `prepare` checks it without a model and says what is to be done."""
+
+    source: Path
+    prepare: Callable[[], Job]
+
+
+def report_files(out: Path) -> tuple[Path, Path]:
+    """The JSON and the PNG that `--report` writes beside `out`."""
+    return out.with_suffix(".json"), out.with_suffix(".png")
+
+
+def check_report(out: Path, force: bool) -> None:
+    """Refuse to write a report over files that are there, unless forced."""
+    for file in report_files(out):
+        if file.exists() and not force:
+            raise FoleyError(f"the report {file} already exists", "write over it with --force, or use another -o")
+
+
+def check_part(start_s: float, duration_s: float | None, whole_s: float, of: Path) -> None:
+    """Refuse a part that does not lie in the file."""
+    if not 0 <= start_s < whole_s:
+        raise UsageError(f"--start is {start_s:g}, but {of} lasts {whole_s:.2f} s", "choose a start within it")
+    check_duration(duration_s)
+
+
+def check_duration(duration_s: float | None) -> None:
+    """Refuse a length that is none."""
+    if duration_s is not None and not 0 < duration_s < float("inf"):
+        raise UsageError(f"--duration is {duration_s:g}", "--duration takes a number of seconds above 0")
+
+
+def perform(tasks: Sequence[Task], run: Run) -> None:
+    """Do all tasks; raises typer.Exit with 3 when some failed, 1 when all of several failed."""
+    from foleycli.media.ffmpeg import find_ffmpeg
+
+    find_ffmpeg()
+    fetched.check_name(run.model)
+    alone = len(tasks) == 1
+    ready = [(task, job) for task in tasks if (job := _guarded(task.source, task.prepare, alone, run))]
+    if not ready:
+        raise typer.Exit(EXIT_FAILED)
+    # Only now: gigabytes are not fetched for an input that will be refused.
+    folder = fetched.model_folder(run.model, run.accept_license, run.quiet, may_fetch=not run.dry_run)
+    if run.dry_run:
+        done = sum(_show_plan(task, job, folder, run) for task, job in ready)
+    else:
+        done = _make_all(ready, folder, alone, run)
+    if done < len(tasks):
+        raise typer.Exit(EXIT_SOME_FAILED if done else EXIT_FAILED)
+
+
+def _guarded(source: Path, work: Callable[[], Any], alone: bool, run: Run) -> Any:
+    """The work's result, or None after its failure was told; a single input's failure is the command's."""
+    try:
+        return work()
+    except FoleyError as error:
+        if alone:
+            raise
+        _tell_failure(source, error, run)
+    except Exception as error:  # a bug: the other inputs still deserve their sound
+        if alone:
+            raise
+        if console.wants_traceback():
+            traceback.print_exc()
+        told = FoleyError(f"{type(error).__name__}: {error}", "this is a bug; FOLEY_DEBUG=1 shows where it came from")
+        _tell_failure(source, told, run)
+    return None
+
+
+def _tell_failure(source: Path, error: FoleyError, run: Run) -> None:
+    console.show_error(error, about=str(source))
+    if run.json:
+        console.result_json({"input": str(source), "error": error.message, "hint": error.hint})
+
+
+def _show_plan(task: Task, job: Job, folder: Path, run: Run) -> bool:
+    planned = plan.make(job, folder, run.device, run.dtype)
+    if run.json:
+        console.result_json({"input": str(task.source), **asdict(planned)})
+    else:
+        console.result(plan.text(planned, task.source))
+    return True
+
+
+def _make_all(ready: Sequence[tuple[Task, Job]], folder: Path, alone: bool, run: Run) -> int:
+    """How many of the jobs succeeded."""
+    from foleycli.device import telling_of_memory
+    from foleycli.pipeline import load_model
+
+    with console.progress(run.quiet) as report, telling_of_memory():
+        report("load", 0, 1)
+        model = load_model(folder, run.device, run.dtype)
+        if run.compiled:
+            from foleycli.compiling import compile_network
+
+            compile_network(model)
+        report("load", 1, 1)
+    n_done = 0
+    for index, (task, job) in enumerate(ready, start=1):
+        if not alone:
+            console.note(f"{task.source} ({index} of {len(ready)})", run.quiet)
+        made = _guarded(task.source, lambda job=job: _make(job, model, run), alone, run)
+        if made is not None:
+            n_done += 1
+            _show_made(task, made, run)
+    return n_done
+
+
+def _make(job: Job, model: Model, run: Run) -> Made:
+    from foleycli import pipeline
+
+    work = pipeline.render if isinstance(job, pipeline.RenderJob) else pipeline.extend
+    with console.progress(run.quiet) as report:
+        made = work(job, model, report)
+        if run.report:
+            _write_report(job, made)
+    return made
+
+
+def _write_report(job: Job, made: Made) -> None:
+    from foleycli.evaluation.report import write_json, write_picture
+
+    as_json, as_png = report_files(made.out)
+    write_json(as_json, made, job)
+    write_picture(as_png, made, job.video, made.start_s)
+
+
+def _show_made(task: Task, made: Made, run: Run) -> None:
+    if not run.json:
+        console.result(str(made.out))
+        return
+    from foleycli.evaluation.report import facts
+
+    console.result_json({"input": str(task.source), **facts(made)})

@@ -1,0 +1,1 @@
+"""Sound as latents or residual codes, and back."""

@@ -1,0 +1,160 @@
+"""BigVGAN (Lee et al., arXiv 2206.04658), first and second version: log-mel spectrograms in, sound out.
+
+Module names are those of the published generators; weight norm is folded into plain weights when they are read.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+N_TAPS = 12  # of the anti-aliasing filters
+KERNELS, DILATIONS = (3, 7, 11), (1, 3, 5)
+
+
+@dataclass(frozen=True)
+class BigVGANConfig:
+    """What differs between the published generators."""
+
+    n_mels: int
+    rates: tuple[int, ...]  # of upsampling, stage by stage
+    kernels: tuple[int, ...]
+    is_v2: bool  # no bias in the last convolution, and a clamp instead of tanh
+    width: int = 1536
+
+    @property
+    def hop(self) -> int:
+        """Samples per mel frame."""
+        return math.prod(self.rates)
+
+
+BIGVGAN_16K = BigVGANConfig(80, (4, 4, 2, 2, 2, 2), (8, 8, 4, 4, 4, 4), is_v2=False)
+BIGVGAN_44K = BigVGANConfig(128, (8, 4, 2, 2, 2, 2), (16, 8, 4, 4, 4, 4), is_v2=True)
+
+
+class BigVGAN(nn.Module):
+    """Log-mel frames [B, mels, T] to sound [B, T * hop] in -1..1."""
+
+    def __init__(self, config: BigVGANConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths = [config.width >> stage for stage in range(len(config.rates) + 1)]
+        self.conv_pre = nn.Conv1d(config.n_mels, config.width, 7, padding=3)
+        self.ups = nn.ModuleList(
+            nn.ModuleList([nn.ConvTranspose1d(n_in, n_out, kernel, rate, padding=(kernel - rate) // 2)])
+            for n_in, n_out, kernel, rate in zip(widths, widths[1:], config.kernels, config.rates, strict=False)
+        )
+        self.resblocks = nn.ModuleList(ResBlock(width, kernel) for width in widths[1:] for kernel in KERNELS)
+        self.activation_post = SmoothSnake(widths[-1])
+        self.conv_post = nn.Conv1d(widths[-1], 1, 7, padding=3, bias=not config.is_v2)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        x = self.conv_pre(mel)  # [B, width, T]
+        for stage, (up,) in enumerate(self.ups):
+            x = up(x)
+            blocks = self.resblocks[stage * len(KERNELS) : (stage + 1) * len(KERNELS)]
+            x = sum(block(x) for block in blocks) / len(KERNELS)
+        x = self.conv_post(self.activation_post(x)).squeeze(1)  # [B, T * hop]
+        return x.clamp(-1, 1) if self.config.is_v2 else x.tanh()
+
+
+class ResBlock(nn.Module):
+    """Three pairs of convolutions, the first of each dilated, every one after a smooth snake; residual."""
+
+    def __init__(self, width: int, kernel: int) -> None:
+        super().__init__()
+        self.convs1 = nn.ModuleList(
+            nn.Conv1d(width, width, kernel, dilation=d, padding=d * (kernel // 2)) for d in DILATIONS
+        )
+        self.convs2 = nn.ModuleList(nn.Conv1d(width, width, kernel, padding=kernel // 2) for _ in DILATIONS)
+        self.activations = nn.ModuleList(SmoothSnake(width) for _ in range(2 * len(DILATIONS)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for index, (dilated, plain) in enumerate(zip(self.convs1, self.convs2, strict=True)):
+            first, second = self.activations[2 * index], self.activations[2 * index + 1]
+            x = x + plain(second(dilated(first(x))))
+        return x
+
+
+class SmoothSnake(nn.Module):
+    """The snake at twice the rate, so that the harmonics it makes do not fold back."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.act = SnakeBeta(width)
+        self.upsample = Upsample()
+        self.downsample = Downsample()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.downsample(self.act(self.upsample(x)))
+
+
+class SnakeBeta(nn.Module):
+    """x + sin²(αx) / β per channel; the file holds the logarithms of both."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.alpha = nn.Parameter(torch.zeros(width))
+        self.beta = nn.Parameter(torch.zeros(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        alpha, beta = self.alpha.exp()[:, None], self.beta.exp()[:, None]
+        return x + torch.sin(x * alpha).square() / (beta + 1e-9)
+
+
+class Upsample(nn.Module):
+    """Twice the rate, band-limited: [B, D, T] to [B, D, 2 T]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("filter", half_band_filter())
+
+    def forward(self, x: Tensor) -> Tensor:
+        width, pad = x.shape[1], N_TAPS // 2 - 1
+        padded = F.pad(x, (pad, pad), mode="replicate")
+        y = 2 * F.conv_transpose1d(padded, self.filter.expand(width, -1, -1), stride=2, groups=width)
+        cut = 2 * pad + N_TAPS // 2 - 1
+        return y[..., cut:-cut]
+
+
+class Downsample(nn.Module):
+    """Half the rate, band-limited: [B, D, 2 T] to [B, D, T]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lowpass = nn.Module()
+        self.lowpass.register_buffer("filter", half_band_filter())
+
+    def forward(self, x: Tensor) -> Tensor:
+        width = x.shape[1]
+        padded = F.pad(x, (N_TAPS // 2 - 1, N_TAPS // 2), mode="replicate")
+        return F.conv1d(padded, self.lowpass.filter.expand(width, -1, -1), stride=2, groups=width)
+
+
+def half_band_filter() -> Tensor:
+    """A Kaiser-windowed sinc that passes the lower half of the band, [1, 1, 12]; it is in the files too."""
+    cut_off, transition = 0.25, 0.3  # of the sampling rate; the second is half the transition's width
+    attenuation_db = 2.285 * (N_TAPS // 2 - 1) * math.pi * 4 * transition + 7.95  # Kaiser's formulas
+    beta = 0.1102 * (attenuation_db - 8.7)
+    window = torch.kaiser_window(N_TAPS, periodic=False, beta=beta)
+    taps = window * torch.sinc(2 * cut_off * (torch.arange(N_TAPS) - N_TAPS / 2 + 0.5))
+    return (taps / taps.sum()).view(1, 1, -1)
+
+
+def without_weight_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same weights with every `weight_g`, `weight_v` (or torch's newer names for them) folded into `weight`."""
+    folded = dict(state)
+    for of_length, of_direction in (
+        (".weight_g", ".weight_v"),
+        (".parametrizations.weight.original0", ".parametrizations.weight.original1"),
+    ):
+        for name in [key for key in folded if key.endswith(of_length)]:
+            stem = name.removesuffix(of_length)
+            length, direction = folded.pop(name), folded.pop(stem + of_direction)
+            folded[stem + ".weight"] = torch._weight_norm(direction.float(), length.float(), 0)
+    return folded

@@ -1,0 +1,164 @@
+"""The parts of MMAudio's network: gated MLPs over time, joint and single attention blocks, the last layer."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from foleycli.families.mmaudio.config import MMAudioConfig
+
+ROTARY_BASE = 10_000.0
+RMS_EPS = torch.finfo(torch.float32).eps  # in every dtype: older torch took the dtype's own, 0.008 in bfloat16
+
+
+class ChannelLastConv(nn.Conv1d):
+    """A convolution over time of [B, L, D]; odd kernel, same length."""
+
+    def __init__(self, n_in: int, n_out: int, kernel: int, bias: bool = True) -> None:
+        super().__init__(n_in, n_out, kernel, padding=kernel // 2, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.transpose(1, 2)).transpose(1, 2)
+
+
+def linear_over_time(n_in: int, n_out: int, kernel: int, bias: bool = True) -> nn.Module:
+    """A convolution with so wide a kernel, a plain linear layer for kernel 1."""
+    return nn.Linear(n_in, n_out, bias=bias) if kernel == 1 else ChannelLastConv(n_in, n_out, kernel, bias)
+
+
+class GatedMlp(nn.Module):
+    """SwiGLU over single steps (kernel 1) or over their neighbours too; no biases."""
+
+    def __init__(self, width: int, hidden: int, kernel: int = 1) -> None:
+        super().__init__()
+        self.w1 = linear_over_time(width, hidden, kernel, bias=False)
+        self.w2 = linear_over_time(hidden, width, kernel, bias=False)
+        self.w3 = linear_over_time(width, hidden, kernel, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.w2(F.silu(self.w1(x)) * self.w3(x))
+
+
+def rotary_table(n_steps: int, head_dim: int, scale: float, device: torch.device) -> Tensor:
+    """Cosines and sines [2, L, head_dim / 2] of positions times `scale`, in float32."""
+    exponents = torch.arange(0, head_dim, 2, device=device, dtype=torch.float32) / head_dim
+    frequencies = scale / ROTARY_BASE**exponents
+    angles = torch.outer(torch.arange(n_steps, device=device, dtype=torch.float32), frequencies)
+    return torch.stack([angles.cos(), angles.sin()])  # [2, L, head_dim / 2]
+
+
+def rotate(x: Tensor, table: Tensor) -> Tensor:
+    """Turn neighbouring pairs of x [B, heads, L, head_dim] by their positions, in float32."""
+    even, odd = x.float().unflatten(-1, (-1, 2)).unbind(-1)  # [B, heads, L, head_dim / 2]
+    cos, sin = table
+    turned = torch.stack([cos * even - sin * odd, sin * even + cos * odd], dim=-1)
+    return turned.flatten(-2).to(x.dtype)
+
+
+class Attention(nn.Module):
+    """Queries, keys (both RMS-normed, then turned) and values, each [B, heads, L, head_dim]."""
+
+    def __init__(self, width: int, n_heads: int) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.q_norm = nn.RMSNorm(width // n_heads, eps=RMS_EPS)
+        self.k_norm = nn.RMSNorm(width // n_heads, eps=RMS_EPS)
+
+    def forward(self, x: Tensor, table: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        # The rows of the weight run (head, channel, q|k|v): the three lie next to one another.
+        qkv = self.qkv(x).unflatten(-1, (self.n_heads, -1, 3)).transpose(1, 2)  # [B, heads, L, head_dim, 3]
+        query, key, value = qkv.unbind(-1)
+        query, key = self.q_norm(query), self.k_norm(key)
+        if table is not None:
+            query, key = rotate(query, table), rotate(key, table)
+        return query, key, value.contiguous()
+
+
+def attend(qkv: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    """[B, heads, L, head_dim] each to [B, L, D]."""
+    return F.scaled_dot_product_attention(*qkv).transpose(1, 2).flatten(2)
+
+
+def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """Layer norm without weights of its own, then shift and scale."""
+    normed = F.layer_norm(x, x.shape[-1:], eps=1e-5)
+    return torch.addcmul(shift, normed, 1 + scale)
+
+
+class FusedBlock(nn.Module):
+    """Attention and MLP of one stream, both shifted, scaled and gated by a condition [B, 1 or L, H]."""
+
+    def __init__(self, config: MMAudioConfig, kernel: int, is_read_only: bool = False) -> None:
+        """`is_read_only`: the stream gives keys and values, but is not carried on."""
+        super().__init__()
+        width = config.width
+        self.is_read_only = is_read_only
+        self.attn = Attention(width, config.n_heads)
+        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, (2 if is_read_only else 6) * width))
+        if not is_read_only:
+            self.linear1 = linear_over_time(width, width, kernel)
+            self.ffn = GatedMlp(width, config.mlp_hidden, kernel)
+
+    def before(self, x: Tensor, condition: Tensor, table: Tensor | None) -> tuple[tuple, tuple]:
+        """Queries, keys, values; and the vectors that `after` needs."""
+        shift, scale, *rest = self.adaLN_modulation(condition).chunk(2 if self.is_read_only else 6, dim=-1)
+        return self.attn(modulate(x, shift, scale), table), tuple(rest)
+
+    def after(self, x: Tensor, attended: Tensor, vectors: tuple) -> Tensor:
+        if self.is_read_only:
+            return x
+        gate, shift_mlp, scale_mlp, gate_mlp = vectors
+        x = x + self.linear1(attended) * gate
+        return x + self.ffn(modulate(x, shift_mlp, scale_mlp)) * gate_mlp
+
+    def forward(self, x: Tensor, condition: Tensor, table: Tensor) -> Tensor:
+        qkv, vectors = self.before(x, condition, table)
+        return self.after(x, attend(qkv), vectors)
+
+
+class JointBlock(nn.Module):
+    """Latents, pictures and words, each with its own weights, in one attention."""
+
+    def __init__(self, config: MMAudioConfig, is_last: bool) -> None:
+        super().__init__()
+        self.latent_block = FusedBlock(config, kernel=3)
+        self.clip_block = FusedBlock(config, kernel=3, is_read_only=is_last)
+        self.text_block = FusedBlock(config, kernel=1, is_read_only=is_last)
+
+    def forward(
+        self,
+        latent: Tensor,
+        clip: Tensor,
+        text: Tensor,
+        by_step: Tensor,
+        about: Tensor,
+        latent_turn: Tensor,
+        clip_turn: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Streams [B, *, H]; the latents' condition has a vector per step, the others' one per window."""
+        latent_qkv, latent_vectors = self.latent_block.before(latent, by_step, latent_turn)
+        clip_qkv, clip_vectors = self.clip_block.before(clip, about, clip_turn)
+        text_qkv, text_vectors = self.text_block.before(text, about, None)
+        joined = [torch.cat(parts, dim=2) for parts in zip(latent_qkv, clip_qkv, text_qkv, strict=True)]
+        lengths = [latent.shape[1], clip.shape[1], text.shape[1]]
+        for_latent, for_clip, for_text = attend(tuple(joined)).split(lengths, dim=1)  # [B, *, H]
+        return (
+            self.latent_block.after(latent, for_latent, latent_vectors),
+            self.clip_block.after(clip, for_clip, clip_vectors),
+            self.text_block.after(text, for_text, text_vectors),
+        )
+
+
+class FinalLayer(nn.Module):
+    """Hidden steps [B, L, H] to velocities [B, L, D]."""
+
+    def __init__(self, config: MMAudioConfig) -> None:
+        super().__init__()
+        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(config.width, 2 * config.width))
+        self.conv = ChannelLastConv(config.width, config.latent_dim, 7)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        shift, scale = self.adaLN_modulation(condition).chunk(2, dim=-1)
+        return self.conv(modulate(x, shift, scale))

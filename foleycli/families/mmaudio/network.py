@@ -1,0 +1,141 @@
+"""MMAudio's flow network: noised latents, flow time and conditions in, velocity out.
+
+Module names are those of the published files, so that a checkpoint loads strictly.  Written from the facts
+in arXiv 2412.15322 and the measured behaviour of the published weights, errors that they depend on included.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from foleycli.families.mmaudio.blocks import ChannelLastConv, FinalLayer, FusedBlock, GatedMlp, JointBlock, rotary_table
+from foleycli.families.mmaudio.config import SEGMENT_TOKENS, TEXT_TOKENS, MMAudioConfig
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the network is told about B windows."""
+
+    clip: Tensor  # [B, T, 1024] CLIP vectors
+    sync: Tensor  # [B, 8 * segments, 768] Synchformer tokens
+    text: Tensor  # [B, 77, 1024] hidden states of CLIP's text tower
+    sync_shift: Tensor  # [B] tokens by which the segments began before the window did; 0 in training
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What does not change along the flow, computed once per window; H is the network's width."""
+
+    clip: Tensor  # [B, T, H]
+    sync: Tensor  # [B, L, H]
+    text: Tensor  # [B, 77, H]
+    clip_mean: Tensor  # [B, H]
+    text_mean: Tensor  # [B, H]
+
+
+class TimeEmbedding(nn.Module):
+    """Flow time [B] to [B, H]."""
+
+    def __init__(self, config: MMAudioConfig) -> None:
+        super().__init__()
+        self.dim, self.scale = config.time_dim, config.time_scale
+        self.mlp = nn.Sequential(
+            nn.Linear(self.dim, config.width), nn.SiLU(), nn.Linear(config.width, config.width)
+        )
+
+    def forward(self, t: Tensor) -> Tensor:
+        exponents = torch.arange(0, self.dim, 2, device=t.device, dtype=torch.float32) / self.dim
+        # In this order of float32 operations: the fast frequencies of v2 show every rounding.
+        frequencies = self.scale * (1.0 / 10_000.0**exponents)
+        angles = t.float()[:, None] * frequencies  # [B, dim / 2]
+        waves = torch.cat([angles.cos(), angles.sin()], dim=-1)  # [B, dim]
+        return self.mlp(waves.to(self.mlp[0].weight.dtype))
+
+
+class MMAudio(nn.Module):
+    """The whole network; `conditions` once per window, then `forward` at every step."""
+
+    def __init__(self, config: MMAudioConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, hidden = config.width, config.mlp_hidden
+        activation = nn.SiLU if config.is_v2 else nn.SELU
+        extra = [nn.SiLU()] if config.is_v2 else []
+        self.audio_input_proj = nn.Sequential(
+            ChannelLastConv(config.latent_dim, width, 7), activation(), GatedMlp(width, hidden, 7)
+        )
+        self.clip_input_proj = nn.Sequential(nn.Linear(config.clip_dim, width), *extra, GatedMlp(width, hidden, 3))
+        self.sync_input_proj = nn.Sequential(
+            ChannelLastConv(config.sync_dim, width, 7), activation(), GatedMlp(width, hidden, 3)
+        )
+        self.text_input_proj = nn.Sequential(nn.Linear(config.text_dim, width), *extra, GatedMlp(width, hidden))
+        self.clip_cond_proj = nn.Linear(width, width)
+        self.text_cond_proj = nn.Linear(width, width)
+        self.global_cond_mlp = GatedMlp(width, hidden)
+        self.t_embed = TimeEmbedding(config)
+        last = config.n_joint - 1
+        self.joint_blocks = nn.ModuleList(JointBlock(config, index == last) for index in range(config.n_joint))
+        self.fused_blocks = nn.ModuleList(FusedBlock(config, kernel=3) for _ in range(config.n_fused))
+        self.final_layer = FinalLayer(config)
+        self._register_facts(config)
+
+    def _register_facts(self, config: MMAudioConfig) -> None:
+        """Values that lie in the file beside the weights."""
+        shapes = {
+            "sync_pos_emb": (1, 1, SEGMENT_TOKENS, config.sync_dim),
+            "latent_mean": (1, 1, config.latent_dim),
+            "latent_std": (1, 1, config.latent_dim),
+            "empty_string_feat": (TEXT_TOKENS, config.text_dim),
+            "empty_clip_feat": (1, config.clip_dim),
+            "empty_sync_feat": (1, config.sync_dim),
+        }
+        for name, shape in shapes.items():
+            self.register_buffer(name, torch.ones(shape) if name == "latent_std" else torch.zeros(shape))
+
+    def conditions(self, inputs: Inputs, n_steps: int) -> Conditions:
+        """Project what is known about the windows; `n_steps` latents each."""
+        segments = inputs.sync.unflatten(1, (-1, SEGMENT_TOKENS))  # [B, S, 8, 768]
+        tokens = self.sync_input_proj((segments + self.sync_pos_emb).flatten(1, 2))  # [B, 8 S, H]
+        index = token_of_step(tokens.shape[1], n_steps, inputs.sync_shift)  # [B, L]
+        sync = tokens.gather(1, index[..., None].expand(-1, -1, tokens.shape[2]))  # [B, L, H]
+        clip, text = self.clip_input_proj(inputs.clip), self.text_input_proj(inputs.text)
+        return Conditions(
+            clip, sync, text, self.clip_cond_proj(clip.mean(dim=1)), self.text_cond_proj(text.mean(dim=1))
+        )
+
+    def forward(self, x: Tensor, t: Tensor, of: Conditions) -> Tensor:
+        """Latents [B, L, D] at flow times [B] to their velocity [B, L, D]."""
+        about = self.t_embed(t) + self.global_cond_mlp(of.clip_mean + of.text_mean)  # [B, H]
+        about = about[:, None]  # [B, 1, H]
+        by_step = about + of.sync  # [B, L, H]
+        latent, clip, text = self.audio_input_proj(x), of.clip, of.text
+        head_dim = self.config.width // self.config.n_heads
+        latent_turn = rotary_table(latent.shape[1], head_dim, 1.0, x.device)
+        # CLIP's steps are stretched over the latents, so that the same moment has the same position.
+        clip_turn = rotary_table(clip.shape[1], head_dim, latent.shape[1] / clip.shape[1], x.device)
+        for block in self.joint_blocks:
+            latent, clip, text = block(latent, clip, text, by_step, about, latent_turn, clip_turn)
+        for block in self.fused_blocks:
+            latent = block(latent, by_step, latent_turn)
+        # The last layer reads `about`, not `by_step`: an error of the original that the weights have learned.
+        return self.final_layer(latent, about)
+
+    def normalise(self, raw: Tensor) -> Tensor:
+        """The VAE's latents to those that the flow knows, float32."""
+        return (raw - self.latent_mean.float()) / self.latent_std.float()
+
+    def denormalise(self, latents: Tensor) -> Tensor:
+        return latents * self.latent_std.float() + self.latent_mean.float()
+
+
+def token_of_step(n_tokens: int, n_steps: int, shift: Tensor) -> Tensor:
+    """Which Synchformer token each latent step is told, int64 [B, L]: the nearest, as torch's "nearest-exact".
+
+    `shift` [B] moves the tokens earlier: segments lie on the video's grid of 0.32 s, windows need not.
+    """
+    ratio = torch.tensor(n_tokens, dtype=torch.float32) / n_steps  # in float32, as torch does, ties included
+    middle = (torch.arange(n_steps, dtype=torch.float32) + 0.5) * ratio  # [L]
+    return (middle.to(shift.device) + shift[:, None]).floor().long().clamp(0, n_tokens - 1)

@@ -1,0 +1,246 @@
+"""The SALSA-V network: noisy latents and conditions in, velocity out.
+
+Features -> encode_conditions (once a window) -> Conditions -> forward (once a step) -> velocity.
+MMDiT-X blocks let audio and semantic tokens attend to one another, DiT blocks refine the audio alone;
+synchronisation reaches every audio token through its own modulation (papers.md 1.3, 1.4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from foleycli.families.salsav.config import SalsaVConfig
+from foleycli.nn.embedding import StepEmbedding, TimeEmbedding
+from foleycli.nn.transformer import (
+    MLPS,
+    Modulation,
+    QueryKeyValue,
+    SelfAttention,
+    TransformerBlock,
+    add_gated,
+    attend,
+    modulate,
+    norm,
+    rotary_table,
+)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Features of B windows as the network reads them; a row marked False gets the learned empty vector."""
+
+    sync: Tensor  # [B, T, sync_dim]: frame k shows the time (k + late_frames) / sync rate from the window's start
+    semantic: Tensor  # [B, S, semantic_dim], S >= 1
+    text: Tensor  # [B, text_dim]
+    has_sync: Tensor  # bool [B]
+    has_semantic: Tensor  # bool [B]
+    has_text: Tensor  # bool [B]
+    late_frames: Tensor | None = None  # float32 [B]: how much later frame 0 of `sync` is than the window; None: 0
+
+    def rows(self, rows: slice | Tensor) -> Inputs:
+        """Some of the windows."""
+        values = (getattr(self, name) for name in self.__dataclass_fields__)
+        return Inputs(*(None if value is None else value[rows] for value in values))
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """All that does not depend on the flow time: made once a window, read at every step."""
+
+    pooled: Tensor  # [B, D]: text and mean semantics
+    sync: Tensor  # [B, L, D]
+    semantic: Tensor  # [B, S, D]
+    audio_table: Tensor  # rotary angles of the latent steps
+    semantic_table: Tensor  # and of the semantic steps, on the same time line
+
+
+class SyncUpsampler(nn.Module):
+    """Frame features [B, T, sync_dim] to one gated vector per latent step [B, L, D].
+
+    A transposed convolution doubles the frame rate, then the exact time of each latent step is read off
+    by linear interpolation.  SALSA-V interpolates first; with 40 ms frames that would blur events over
+    latent steps of 23 ms before anything learned has seen them.
+    """
+
+    def __init__(self, config: SalsaVConfig) -> None:
+        super().__init__()
+        self.frames_per_step = float(config.sync_rate_hz / config.latent_rate_hz)
+        self.inner = nn.Conv1d(config.sync_dim, config.width, kernel_size=3, padding=1)
+        self.upsample = nn.ConvTranspose1d(config.width, 2 * config.width, kernel_size=4, stride=2, padding=1)
+
+    def forward(self, frames: Tensor, n_steps: int, late_frames: Tensor | None = None) -> Tensor:
+        hidden = F.gelu(self.inner(frames.transpose(1, 2)), approximate="tanh")  # [B, D, T]
+        value, gate = self.upsample(hidden).chunk(2, dim=1)  # [B, D, 2T] each
+        gated = (value * gate.sigmoid()).transpose(1, 2)  # [B, 2T, D]
+        # Half-frame m stands for frame (m - 0.5) / 2; a latent step is read at its middle.
+        middles = torch.arange(n_steps, device=frames.device, dtype=torch.float32) + 0.5
+        place = 2.0 * self.frames_per_step * middles + 0.5  # [L]
+        if late_frames is not None:
+            place = place - 2.0 * late_frames[:, None]  # [B, L]
+        place = place.clamp(0, gated.shape[1] - 1)
+        before = place.floor().long()
+        after = (before + 1).clamp(max=gated.shape[1] - 1)
+        weight = (place - before).to(gated.dtype)[..., None]  # [L, 1] or [B, L, 1]
+        return torch.lerp(_steps(gated, before), _steps(gated, after), weight)  # [B, L, D]
+
+
+def _steps(x: Tensor, index: Tensor) -> Tensor:
+    """Steps of `x` [B, T, D] by number: the same in all rows, [L], or each row's own, [B, L]."""
+    return x[:, index] if index.ndim == 1 else torch.take_along_dim(x, index[..., None], dim=1)
+
+
+class SemanticStream(nn.Module):
+    """The semantic half of a joint block; the last block only lends its keys and values."""
+
+    def __init__(self, config: SalsaVConfig, is_last: bool) -> None:
+        super().__init__()
+        self.is_last = is_last
+        self.modulation = Modulation(config.width, 2 if is_last else 6, config.modulation_rank)
+        self.qkv = QueryKeyValue(config.width, config.n_heads)
+        if not is_last:
+            self.out = nn.Linear(config.width, config.width)
+            self.mlp = MLPS[config.mlp](config.width, config.mlp_hidden)
+
+    def finish(self, x: Tensor, attended: Tensor, vectors: tuple[Tensor, ...]) -> Tensor:
+        """Write what was attended to, and the MLP, back to the stream."""
+        _, _, gate, shift, scale, mlp_gate = vectors
+        x = add_gated(x, gate, self.out(attended))
+        return add_gated(x, mlp_gate, self.mlp(modulate(norm(x), shift, scale)))
+
+
+class JointBlock(nn.Module):
+    """MMDiT-X (SD3.5): joint attention of audio and semantics; with `has_self`, audio also to itself."""
+
+    def __init__(self, config: SalsaVConfig, has_self: bool, is_last: bool) -> None:
+        super().__init__()
+        width = config.width
+        self.modulation = Modulation(width, 9 if has_self else 6, config.modulation_rank)
+        self.qkv = QueryKeyValue(width, config.n_heads)
+        self.out = nn.Linear(width, width)
+        self.self_attention = SelfAttention(width, config.n_heads) if has_self else None
+        self.mlp = MLPS[config.mlp](width, config.mlp_hidden)
+        self.semantic = SemanticStream(config, is_last)
+
+    def forward(
+        self, audio: Tensor, semantic: Tensor, local: Tensor, global_: Tensor, conditions: Conditions
+    ) -> tuple[Tensor, Tensor]:
+        """`local` [B, L, D] modulates the audio [B, L, D], `global_` [B, 1, D] the semantics [B, S, D]."""
+        vectors = self.modulation(local)
+        semantic_vectors = self.semantic.modulation(global_)
+        normed = norm(audio)
+        ours = self.qkv(modulate(normed, *vectors[:2]), conditions.audio_table)
+        theirs = self.semantic.qkv(modulate(norm(semantic), *semantic_vectors[:2]), conditions.semantic_table)
+        query, key, value = (torch.cat(pair, dim=2) for pair in zip(ours, theirs, strict=True))
+        n_audio = audio.shape[1]
+        if self.semantic.is_last:
+            query = ours[0]  # nobody reads the semantic stream after the last joint block
+        attended = attend(query, key, value)  # [B, L (+ S), D]
+        audio = add_gated(audio, vectors[2], self.out(attended[:, :n_audio]))
+        if self.self_attention is not None:
+            alone = self.self_attention(modulate(normed, *vectors[6:8]), conditions.audio_table)
+            audio = add_gated(audio, vectors[8], alone)
+        audio = add_gated(audio, vectors[5], self.mlp(modulate(norm(audio), *vectors[3:5])))
+        if not self.semantic.is_last:
+            semantic = self.semantic.finish(semantic, attended[:, n_audio:], semantic_vectors)
+        return audio, semantic
+
+
+class FinalLayer(nn.Module):
+    """Tokens to velocity, modulated by the local condition; begins at zero."""
+
+    def __init__(self, config: SalsaVConfig) -> None:
+        super().__init__()
+        self.modulation = Modulation(config.width, 2, config.modulation_rank)
+        self.out = nn.Linear(config.width, config.latent_dim)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Tensor, local: Tensor) -> Tensor:
+        return self.out(modulate(norm(x), *self.modulation(local)))
+
+
+def _vector_in(in_dim: int, width: int) -> nn.Sequential:
+    """A feature of any scale to a vector of the network's width."""
+    return nn.Sequential(
+        nn.LayerNorm(in_dim), nn.Linear(in_dim, width), nn.SiLU(), nn.Linear(width, width)
+    )
+
+
+class SalsaV(nn.Module):
+    """Velocity of latents under masked flow matching with shortcut steps."""
+
+    def __init__(self, config: SalsaVConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.audio_in = nn.Linear(config.latent_dim, width)
+        self.known_tokens = nn.Parameter(0.02 * torch.randn(2, width))  # row 0: to be made, row 1: known
+        self.empty_sync = nn.Parameter(0.02 * torch.randn(config.sync_dim))
+        self.empty_semantic = nn.Parameter(torch.randn(config.semantic_dim))
+        self.empty_text = nn.Parameter(torch.randn(config.text_dim))
+        self.text_in = _vector_in(config.text_dim, width)
+        self.pool_in = _vector_in(config.semantic_dim, width)
+        self.semantic_in = _vector_in(config.semantic_dim, width)
+        self.sync_in = SyncUpsampler(config)
+        self.time_in = TimeEmbedding(width)
+        self.step_in = StepEmbedding(width)
+        self.joint = nn.ModuleList(
+            JointBlock(config, has_self=index < config.n_x, is_last=index == config.n_joint - 1)
+            for index in range(config.n_joint)
+        )
+        self.single = nn.ModuleList(
+            TransformerBlock(width, config.n_heads, config.mlp, config.mlp_hidden, config.modulation_rank)
+            for _ in range(config.n_single)
+        )
+        self.final = FinalLayer(config)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.audio_in.weight.dtype
+
+    def encode_conditions(self, inputs: Inputs, n_steps: int) -> Conditions:
+        """Everything of a window of `n_steps` latent steps that is the same at every flow time."""
+        config = self.config
+        sync = torch.where(inputs.has_sync[:, None, None], inputs.sync, self.empty_sync).to(self.dtype)
+        semantic = torch.where(inputs.has_semantic[:, None, None], inputs.semantic, self.empty_semantic)
+        semantic = semantic.to(self.dtype)  # [B, S, semantic_dim]
+        text = torch.where(inputs.has_text[:, None], inputs.text, self.empty_text).to(self.dtype)
+        head_dim, device = config.width // config.n_heads, sync.device
+        scale = float(config.latent_rate_hz / config.semantic_rate_hz)
+        return Conditions(
+            pooled=self.text_in(text) + self.pool_in(semantic.mean(dim=1)),
+            sync=self.sync_in(sync, n_steps, inputs.late_frames),
+            semantic=self.semantic_in(semantic),
+            audio_table=rotary_table(n_steps, head_dim, device=device),
+            semantic_table=rotary_table(semantic.shape[1], head_dim, scale, device=device),
+        )
+
+    def forward(
+        self, x: Tensor, t: Tensor, d: Tensor, conditions: Conditions, is_known: Tensor
+    ) -> Tensor:
+        """Velocity float32 [B, L, latent_dim] of `x` [B, L, latent_dim].
+
+        t         flow time [B]; 0 is noise
+        d         size of the step that will be taken [B], 1 / base_steps .. 1
+        is_known  bool [B, L]: steps that hold clean latents; what is returned there means nothing
+        """
+        global_ = conditions.pooled + self.time_in(t) + self.step_in(d)  # [B, D]
+        local = F.silu(global_[:, None] + conditions.sync)  # [B, L, D]
+        global_ = F.silu(global_)[:, None]  # [B, 1, D]
+        audio = self.audio_in(x.to(self.dtype)) + F.embedding(is_known.long(), self.known_tokens)  # [B, L, D]
+        semantic = conditions.semantic
+        for block in self.joint:
+            audio, semantic = block(audio, semantic, local, global_, conditions)
+        for block in self.single:
+            audio = block(audio, local, conditions.audio_table)
+        return self.final(audio, local).float()  # [B, L, latent_dim]
+
+
+def count_parameters(config: SalsaVConfig) -> int:
+    """How many numbers the network of this shape learns; allocates none of them."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in SalsaV(config).parameters())

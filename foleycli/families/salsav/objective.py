@@ -1,0 +1,159 @@
+"""What SALSA-V is trained on: latents with features in, loss out.
+
+Masked flow matching (papers.md 1.5): a clean span stays in the input and out of the loss.  Shortcut
+self-consistency (1.6): on a share of the batch, one step of size d must equal two of d/2 by the teacher.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from foleycli.families.salsav.network import Inputs, SalsaV
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """Shares and probabilities; [paper] marks what SALSA-V states, the rest is our choice."""
+
+    shortcut_share: float = 0.25  # of the batch [paper]
+    shortcut_from: int = 1000  # training step; an earlier teacher knows nothing to be consistent with
+    t_mean: float = 0.0  # of the logit-normal flow time [paper: 0]; below 0: nearer to noise, where words decide
+    max_span: int = 88  # clean span is uniform in 1..88 latents, about 2 s [paper]
+    p_span: float = 0.6  # one span, anywhere
+    p_prefix: float = 0.15  # exactly the context that windows hand over
+    prefix_steps: int = 22  # 0.5 s [paper's window overlap]
+    p_both_ends: float = 0.05  # a prefix and a suffix: filling a hole, closing a loop
+    p_drop_all: float = 0.1  # all conditions at once, for guidance [paper: 0.1, which it means is open]
+    p_drop_each: float = 0.1  # each modality by itself
+
+    # The rest of p_span + p_prefix + p_both_ends keeps nothing: first windows start from nothing.
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B training windows of equal length."""
+
+    latents: Tensor  # float32 [B, L, D], unit variance
+    inputs: Inputs
+    n_reference: Tensor | None = None  # int64 [B]: a row's first steps are a reference sound; 0: it has none
+
+
+def training_loss(
+    network: SalsaV,
+    teacher: SalsaV | None,
+    batch: Batch,
+    generator: torch.Generator,
+    config: ObjectiveConfig = ObjectiveConfig(),
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Loss of one batch, and its parts ("loss", "flow", "shortcut") detached, to be read when logged.
+
+    teacher    the moving average of `network`; None leaves the shortcut rows out
+    generator  on any device; all random draws come from it
+
+    One squared error over both kinds of rows without a weight, as shortcut models have it, averaged
+    over every number at a noised position: a row with a long clean span has less to say, not the same
+    in fewer places.
+    """
+    latents = batch.latents.float()
+    n_rows, n_steps, _ = latents.shape
+    n_shortcut = round(config.shortcut_share * n_rows) if teacher is not None else 0
+    n_flow = n_rows - n_shortcut
+    device = latents.device
+    inputs = drop_conditions(batch.inputs, generator, config)
+    is_known = draw_known(n_rows, n_steps, generator, config).to(device)
+    if batch.n_reference is not None:
+        reference = torch.arange(n_steps, device=device) < batch.n_reference[:, None]  # [B, L]
+        is_known = torch.where(batch.n_reference[:, None] > 0, reference, is_known)
+    noise = torch.randn(latents.shape, generator=generator, device=generator.device).to(device)
+    t, d = draw_times(n_flow, n_shortcut, generator, network.config.base_steps, config.t_mean)
+    t, d = t.to(device), d.to(device)
+    x = torch.where(is_known[..., None], latents, torch.lerp(noise, latents, t[:, None, None]))
+    target = latents - noise  # [B, L, D]
+    if n_shortcut:
+        late = slice(n_flow, n_rows)
+        bootstrapped = shortcut_target(teacher, x[late], t[late], d[late], inputs.rows(late), is_known[late])
+        target = torch.cat([target[:n_flow], bootstrapped])
+    velocity = network(x, t, d, network.encode_conditions(inputs, n_steps), is_known)
+    return _masked_error(velocity, target, is_known, n_flow)
+
+
+def _masked_error(
+    velocity: Tensor, target: Tensor, is_known: Tensor, n_flow: int
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Mean squared error at noised positions, of all rows and of each kind."""
+    counts = ~is_known  # [B, L]
+    errors = (velocity.float() - target).square().mean(dim=-1) * counts  # [B, L]
+    loss = errors.sum() / counts.sum()
+    seen = errors.detach()
+    metrics = {"loss": loss.detach(), "flow": seen[:n_flow].sum() / counts[:n_flow].sum()}
+    if n_flow < len(errors):
+        metrics["shortcut"] = seen[n_flow:].sum() / counts[n_flow:].sum()
+    return loss, metrics
+
+
+@torch.no_grad()
+def shortcut_target(
+    teacher: SalsaV, x: Tensor, t: Tensor, d: Tensor, inputs: Inputs, is_known: Tensor
+) -> Tensor:
+    """The mean velocity of two half steps [B, L, D]; known steps stay clean in both, nothing is guided."""
+    conditions = teacher.encode_conditions(inputs, x.shape[1])
+    half = 0.5 * d
+    first = teacher(x, t, half, conditions, is_known)
+    moved = torch.where(is_known[..., None], x, x + half[:, None, None] * first)
+    second = teacher(moved, t + half, half, conditions, is_known)
+    return 0.5 * (first + second)
+
+
+def draw_times(
+    n_flow: int, n_shortcut: int, generator: torch.Generator, base_steps: int, t_mean: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """Flow time and step size of each row, float32 [B] each; the flow rows come first.
+
+    Flow rows: t logit-normal (t_mean, 1), d the smallest.  Shortcut rows: d = 2^-k with k uniform from 0 to the
+    last whose half is not below the smallest, t uniform on the multiples of d below 1.
+    """
+    device = generator.device
+    t_flow = (torch.randn(n_flow, generator=generator, device=device) + t_mean).sigmoid()
+    d_flow = torch.full((n_flow,), 1.0 / base_steps, device=device)
+    n_sizes = base_steps.bit_length() - 1  # 7 for 128: 1, 1/2 .. 1/64
+    exponent = torch.randint(n_sizes, (n_shortcut,), generator=generator, device=device)
+    d_shortcut = torch.exp2(-exponent.float())
+    place = torch.rand(n_shortcut, generator=generator, device=device)
+    t_shortcut = (place / d_shortcut).floor() * d_shortcut
+    return torch.cat([t_flow, t_shortcut]), torch.cat([d_flow, d_shortcut])
+
+
+def draw_known(n_rows: int, n_steps: int, generator: torch.Generator, config: ObjectiveConfig) -> Tensor:
+    """Which latents stay clean, bool [B, L]: nothing, a span anywhere, the context prefix, or both ends."""
+    device = generator.device
+    longest = max(1, min(config.max_span, (n_steps - 1) // 2))  # two spans must leave something to make
+    kind = torch.rand(n_rows, 1, generator=generator, device=device)
+    length = torch.randint(1, longest + 1, (n_rows, 2), generator=generator, device=device)
+    place = torch.rand(n_rows, 1, generator=generator, device=device)
+    step = torch.arange(n_steps, device=device)  # [L]
+    first, last = length[:, :1], length[:, 1:]
+    start = (place * (n_steps - first + 1)).floor()
+    span = (step >= start) & (step < start + first)
+    prefix = (step < min(config.prefix_steps, n_steps - 1)).expand(n_rows, -1)
+    both_ends = (step < first) | (step >= n_steps - last)
+    is_prefix = (kind >= config.p_span) & (kind < config.p_span + config.p_prefix)
+    is_both = (kind >= config.p_span + config.p_prefix) & (
+        kind < config.p_span + config.p_prefix + config.p_both_ends
+    )
+    return ((kind < config.p_span) & span) | (is_prefix & prefix) | (is_both & both_ends)
+
+
+def drop_conditions(inputs: Inputs, generator: torch.Generator, config: ObjectiveConfig) -> Inputs:
+    """Forget some conditions, all of a row together or each by itself; the network sees its empty vectors."""
+    shape = (4, len(inputs.text))
+    draws = torch.rand(shape, generator=generator, device=generator.device).to(inputs.text.device)
+    kept = (draws[:1] >= config.p_drop_all) & (draws[1:] >= config.p_drop_each)  # [3, B]
+    return replace(
+        inputs,
+        has_sync=inputs.has_sync & kept[0],
+        has_semantic=inputs.has_semantic & kept[1],
+        has_text=inputs.has_text & kept[2],
+    )

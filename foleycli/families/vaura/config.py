@@ -1,0 +1,87 @@
+"""The shape of a V-AURA network and how it is sampled, as saved in a weights folder; the sizes that have names."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from fractions import Fraction
+from typing import Any
+
+from foleycli.errors import FoleyError
+
+RATES = ("latent_rate_hz", "visual_rate_hz", "window_grid_s")
+
+
+@dataclass(frozen=True)
+class VAuraConfig:
+    """The defaults are the published network (papers.md 3.3, peers.md B.2)."""
+
+    width: int = 1536
+    n_heads: int = 16
+    n_layers: int = 24
+    n_codebooks: int = 9
+    codebook_size: int = 1024
+    codebook_dim: int = 8
+    visual_width: int = 512  # of `width`; the rest is the audio's
+    stream: str = "avclip"  # the picture feature that it reads
+    visual_dim: int = 768
+    visual_rate_hz: Fraction = Fraction(25, 2)
+    n_visual: int = 32  # visual tokens in a window
+    # Columns that each visual token serves.  The published weights were trained with 7, which is 81.3 ms
+    # where a token lasts 80 ms; 0 asks for the token of each column's true time.
+    visual_repeat: int = 7
+    latent_rate_hz: Fraction = Fraction(44100, 512)
+    window_steps: int = 220
+    window_grid_s: Fraction = Fraction(16, 25)  # windows begin where a segment of 16 pictures does
+    dropout: float = 0.1  # in training
+    temperature: float = 1.0
+    top_k: int = 128
+
+    @property
+    def audio_width(self) -> int:
+        return self.width - self.visual_width
+
+    @property
+    def mlp_hidden(self) -> int:
+        """Two thirds of four times the width, rounded up to a multiple of 256 (Llama)."""
+        return -(-int(2 * 4 * self.width / 3) // 256) * 256
+
+    @property
+    def special(self) -> int:
+        """The code that stands where no code can."""
+        return self.codebook_size
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; rates as "11025/128"."""
+        values = asdict(self)
+        return values | {name: str(values[name]) for name in RATES}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> VAuraConfig:
+        """The inverse of `to_dict`; a key that this version does not know is an error."""
+        unknown = sorted(set(values) - {field.name for field in fields(cls)})
+        if unknown:
+            raise FoleyError(
+                f"the network configuration has unknown keys: {', '.join(unknown)}",
+                "these weights were made by another version of foley; update it",
+            )
+        return cls(**values | {name: Fraction(values[name]) for name in RATES if name in values})
+
+
+SIZES: dict[str, VAuraConfig] = {
+    "published": VAuraConfig(),
+    # Ours: on the shipped codec's 43 Hz codes and the shipped synchronisation features; windows of 5 s.
+    "mini": VAuraConfig(
+        width=384,
+        n_heads=6,
+        n_layers=6,
+        visual_width=128,
+        stream="sync",
+        visual_dim=130,
+        visual_rate_hz=Fraction(25),
+        n_visual=125,
+        visual_repeat=0,
+        latent_rate_hz=Fraction(44100, 1024),
+        window_steps=215,
+        window_grid_s=Fraction(1, 25),
+    ),
+}

@@ -1,0 +1,210 @@
+"""V-AURA's published Lightning checkpoint to a model folder: network, codec and visual tower as safetensors.
+
+The pickle is read by torch's restricted unpickler: nothing but tensors, plain containers and a few named
+settings classes is made, the latter as empty stand-ins, and no code of the file runs.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from foleycli.codecs.dac import Dac, DacConfig
+from foleycli.errors import FoleyError
+from foleycli.families.vaura.config import VAuraConfig
+from foleycli.families.vaura.network import VAura
+from foleycli.nn.motionformer import UNUSED, Motionformer, MotionformerConfig
+from foleycli.weights import CONFIG_NAME, WEIGHTS_NAME, sha256_of
+
+# What the published system is sampled with (papers.md 3.3): guidance 6; its demo goes on from 1.28 s.
+SETTINGS = {"guidance": 6.0, "context_s": 1.28}
+SAMPLER, CODEC = "sampler.", "audio_encoder.model."
+TOWER_MARK = "patch_embed_3d.proj.weight"  # the tower's keys begin with what stands before this
+AGAIN = "get the checkpoint again, or pass the .ckpt file of V-AURA"
+
+
+class Inert:
+    """Stands for an object of a class that is not needed: takes what is put into it, does nothing."""
+
+    def __new__(cls, *_: object, **__: object) -> Inert:
+        return super().__new__(cls)
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+# What a Lightning checkpoint names beside tensors: hyper-parameters, as OmegaConf's or Lightning's own objects.
+INERT = (
+    "omegaconf.dictconfig.DictConfig",
+    "omegaconf.listconfig.ListConfig",
+    "omegaconf.base.ContainerMetadata",
+    "omegaconf.base.Metadata",
+    "omegaconf.nodes.AnyNode",
+    "omegaconf.nodes.StringNode",
+    "omegaconf.nodes.IntegerNode",
+    "omegaconf.nodes.FloatNode",
+    "omegaconf.nodes.BooleanNode",
+    "omegaconf.nodes.ValueNode",
+    "typing.Any",
+    "pathlib.PosixPath",
+    "pathlib.Path",
+)
+DICTS = (
+    "pytorch_lightning.utilities.parsing.AttributeDict",
+    "lightning.pytorch.utilities.parsing.AttributeDict",
+    "lightning_fabric.utilities.data.AttributeDict",
+    "lightning.fabric.utilities.data.AttributeDict",
+)
+ALLOWED: list[Any] = [
+    *((type(name.rpartition(".")[2], (Inert,), {}), name) for name in INERT),
+    *((dict, name) for name in DICTS),  # the unpickler fills no dictionaries but plain ones
+    (defaultdict, "collections.defaultdict"),
+    (dict, "builtins.dict"),
+    (list, "builtins.list"),
+    (int, "builtins.int"),
+]
+
+
+def convert(path: Path, out_folder: Path) -> Path:
+    """The .ckpt at `path` as a model folder that renders; every weight is kept in its own type.
+
+    Errors: FoleyError when the file is no such checkpoint, is damaged, or names anything beyond `ALLOWED`.
+    """
+    state = read_checkpoint(path)
+    network = _part(state, SAMPLER, path)
+    config = network_config(network)
+    tower = _part(state, tower_prefix(state, path), path)
+    tower = {key: value for key, value in tower.items() if key not in UNUSED}
+    codec = _part(state, CODEC, path)
+    parts: list[tuple[str, dict[str, Tensor], Callable[[], nn.Module], dict[str, Any]]] = [
+        ("codec", {f"model.{key}": value for key, value in codec.items()},
+         lambda: Dac(codec_config(codec)),
+         {"name": "vaura-codec", "kind": "codec", "class": "dac", "network": codec_config(codec).to_dict()}),
+        ("avclip", tower, lambda: Motionformer(tower_config(tower)),
+         {"name": "vaura-avclip", "kind": "sync", "class": "avclip", "network": asdict(tower_config(tower))}),
+        (".", network, lambda: VAura(config),
+         {"name": "vaura", "kind": "family", "family": "vaura", "codec": "codec", "sync": "avclip",
+          "network": config.to_dict(), "settings": SETTINGS}),
+    ]  # fmt: skip
+    for name, tensors, build, facts in parts:
+        _check(tensors, build, name, path)
+        _write(out_folder / name, tensors, facts)
+    return out_folder
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """The checkpoint's tensors by name, on the CPU, mapped and not copied."""
+    try:
+        with torch.serialization.safe_globals(ALLOWED):
+            found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except OSError as error:
+        raise FoleyError(f"{path} cannot be read: {error.strerror or error}", AGAIN) from error
+    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError) as error:
+        # torch's advice stands before what is wrong: after "WeightsUnpickler error:", or with a name in capitals.
+        said = " ".join(str(error).split()).rpartition("WeightsUnpickler error: ")[2]
+        why = said[max(0, said.find("GLOBAL ")) :]
+        raise FoleyError(f"{path} is no checkpoint that can be read safely: {why[:160]}", AGAIN) from error
+    state = found.get("state_dict") if isinstance(found, Mapping) else None
+    if not isinstance(state, Mapping):
+        raise FoleyError(f"{path} is no Lightning checkpoint: it has no state_dict", AGAIN)
+    return {key: value for key, value in state.items() if isinstance(value, Tensor)}
+
+
+def _part(state: Mapping[str, Tensor], prefix: str, path: Path) -> dict[str, Tensor]:
+    found = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    if not found:
+        raise FoleyError(f"{path} holds no {prefix}* weights", AGAIN)
+    return found
+
+
+def tower_prefix(state: Mapping[str, Tensor], path: Path) -> str:
+    """Where the visual tower lies, which depends on how it was wrapped in training."""
+    for key in state:
+        if key.startswith("visual_feature_extractor.") and key.endswith(TOWER_MARK):
+            return key.removesuffix(TOWER_MARK)
+    raise FoleyError(f"{path} holds no visual tower", AGAIN)
+
+
+def network_config(state: Mapping[str, Tensor]) -> VAuraConfig:
+    """The published configuration; a smaller network's sizes are read off its shapes, heads stay 96 wide."""
+    published = VAuraConfig()
+    try:
+        width = state["norm.weight"].shape[0]
+        head_dim = published.width // published.n_heads
+        return replace(
+            published,
+            width=width,
+            n_heads=max(1, width // head_dim),
+            n_layers=_count(state, "layers."),
+            n_codebooks=_count(state, "lm_heads."),
+            codebook_size=state["lm_heads.0.weight"].shape[0],
+            codebook_dim=state["tok_embeddings.0.emb.weight"].shape[1],
+            visual_width=state["empty_video_emb"].shape[-1],
+            visual_dim=state["cls_embeddings.uncond_embedding"].shape[1],
+            n_visual=state["cls_embeddings.uncond_embedding"].shape[0],
+        )
+    except KeyError as missing:
+        raise FoleyError(f"the checkpoint's network has no {missing}", AGAIN) from missing
+
+
+def tower_config(state: Mapping[str, Tensor]) -> MotionformerConfig:
+    published = MotionformerConfig()
+    width, n_patches = state["pos_embed"].shape[2], state["pos_embed"].shape[1] - 1
+    return replace(
+        published,
+        width=width,
+        n_heads=max(1, width // (published.width // published.n_heads)),
+        n_blocks=_count(state, "blocks."),
+        hidden=state["blocks.0.mlp.fc1.weight"].shape[0],
+        size_px=round(n_patches**0.5) * published.patch_px,
+    )
+
+
+def codec_config(state: Mapping[str, Tensor]) -> DacConfig:
+    return replace(
+        DacConfig(),
+        encoder_dim=state["encoder.block.0.weight_v"].shape[0],
+        decoder_dim=state["decoder.model.0.weight_v"].shape[0],
+        n_codebooks=_count(state, "quantizer.quantizers."),
+        codebook_size=state["quantizer.quantizers.0.codebook.weight"].shape[0],
+        codebook_dim=state["quantizer.quantizers.0.codebook.weight"].shape[1],
+    )
+
+
+def _count(state: Mapping[str, Tensor], prefix: str) -> int:
+    """How many numbers follow `prefix` in the keys."""
+    return len({key.removeprefix(prefix).split(".")[0] for key in state if key.startswith(prefix)})
+
+
+def _check(tensors: Mapping[str, Tensor], build: Callable[[], nn.Module], name: str, path: Path) -> None:
+    """Every key and shape of the part is there, and no other."""
+    with torch.device("meta"):
+        own = {key: value.shape for key, value in build().state_dict().items()}
+    wrong = sorted(key for key in own.keys() | tensors.keys() if own.get(key) != getattr(tensors.get(key), "shape", 0))
+    if wrong:
+        part = "network" if name == "." else name
+        raise FoleyError(f"{path}: {len(wrong)} weights of the {part} do not fit (first: {wrong[0]})", AGAIN)
+
+
+def _write(folder: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Weights and config.json, renamed into place."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    weights, described = folder / (WEIGHTS_NAME + ".part"), folder / (CONFIG_NAME + ".part")
+    save_file({key: value.detach().contiguous().clone() for key, value in tensors.items()}, weights)
+    config = {**facts, "sha256": sha256_of(weights)}
+    described.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    weights.replace(folder / WEIGHTS_NAME)
+    described.replace(folder / CONFIG_NAME)

@@ -1,0 +1,168 @@
+"""V-AURA as the pipeline sees it: features of B windows in, codes out, as whole numbers in float32.
+
+Reads and writes its weights folder (config.json, model.safetensors).  Words are not heard: the network
+knows pictures and what has sounded.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from foleycli.errors import FoleyError
+from foleycli.families.base import FamilySpec
+from foleycli.families.vaura.config import VAuraConfig
+from foleycli.families.vaura.network import Cache, VAura
+from foleycli.records import Features, Report, Settings, silent
+from foleycli.sampling.autoregressive import Predict, draw_top_k, generate
+from foleycli.sampling.guidance import guide, twice
+
+NAME = "vaura"
+
+
+class VAuraFamily:
+    """A loaded V-AURA network; meets `families.base.Family`.  Latents are codes: D is the number of codebooks."""
+
+    def __init__(self, network: VAura) -> None:
+        config = network.config
+        self.network = network.eval().requires_grad_(False)
+        self.spec = FamilySpec(
+            name=NAME,
+            latent_rate_hz=config.latent_rate_hz,
+            latent_dim=config.n_codebooks,
+            window_steps=config.window_steps,
+            stream_dims={config.stream: config.visual_dim},
+            text_dim=0,
+            latents="codes",
+            window_grid_s=config.window_grid_s,
+        )
+
+    @classmethod
+    def load(
+        cls, folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> VAuraFamily:
+        """Read `config.json` and `model.safetensors`; every weight must be there, and no other."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        config = VAuraConfig.from_dict(json.loads((folder / "config.json").read_text())["network"])
+        with torch.device("meta"):
+            network = VAura(config)
+        path = folder / "model.safetensors"
+        try:
+            network.load_state_dict(load_file(path), assign=True)
+        except (OSError, RuntimeError, SafetensorError) as error:
+            why = " ".join(str(error).split())[:300]  # torch lists every tensor, a line each
+            raise FoleyError(
+                f"{path} does not hold the weights that {folder / 'config.json'} describes: {why}",
+                "download or import these weights again",
+            ) from error
+        return cls(network.to(device=device, dtype=dtype))
+
+    def save(self, folder: Path, dtype: torch.dtype = torch.float16) -> None:
+        """Write a weights folder that `load` reads."""
+        from safetensors.torch import save_file
+
+        folder.mkdir(parents=True, exist_ok=True)
+        config = {"family": NAME, "network": self.network.config.to_dict()}
+        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+        weights = self.network.state_dict().items()
+        save_file({name: value.to("cpu", dtype) for name, value in weights}, folder / "model.safetensors")
+
+    def to(self, device: torch.device | str, dtype: torch.dtype) -> VAuraFamily:
+        """The same network on another device or in another type."""
+        self.network.to(device=device, dtype=dtype)
+        return self
+
+    @torch.inference_mode()
+    def sample(
+        self,
+        features: Sequence[Features],
+        known: Tensor,
+        is_known: Tensor,
+        settings: Settings,
+        rngs: Sequence[torch.Generator],
+        report: Report = silent,
+    ) -> Tensor:
+        """See `families.base.Family.sample`.  Known codes are heard by what follows them, not by what precedes."""
+        self._check(features, known, is_known, rngs)
+        config, device = self.network.config, self.network.norm.weight.device
+        # Drawn for every code, so that what is known changes nothing else.
+        uniforms = torch.stack([torch.rand(known.shape[1:], generator=rng) for rng in rngs])  # [B, L, K]
+        visual, is_guided = self._visual(features, known.shape[1], settings.guidance)
+        made = generate(
+            predict=_cached(self.network, visual, settings.guidance if is_guided else 1.0),
+            draw=partial(draw_top_k, temperature=config.temperature, top_k=config.top_k),
+            known=known.round().long().to(device),
+            is_known=is_known.to(device),
+            uniforms=uniforms.to(device),
+            special=config.special,
+            report=report,
+        )
+        return torch.where(is_known[..., None], known, made.to(known.device, known.dtype))
+
+    def _check(
+        self, features: Sequence[Features], known: Tensor, is_known: Tensor, rngs: Sequence[torch.Generator]
+    ) -> None:
+        n_windows, longest, width = len(features), self.spec.window_steps, self.spec.latent_dim
+        n_steps = known.shape[1] if known.ndim == 3 else 0
+        if known.shape != (n_windows, n_steps, width) or not 1 <= n_steps <= longest:
+            raise ValueError(
+                f"known has shape {tuple(known.shape)}, {NAME} expects ({n_windows}, 1..{longest}, {width})"
+            )
+        if is_known.shape != known.shape[:2] or len(rngs) != n_windows:
+            raise ValueError(
+                f"is_known has shape {tuple(is_known.shape)} and there are {len(rngs)} generators, "
+                f"{NAME} expects {tuple(known.shape[:2])} and {n_windows}"
+            )
+
+    def _visual(self, features: Sequence[Features], n_steps: int, scale: float) -> tuple[Tensor, bool]:
+        """The visual part of all columns, [B, C, visual width], and the unconditional one after it if guided.
+
+        A window without a picture is unconditional; if all are, there is nothing to guide.
+        """
+        network, n_columns = self.network, n_steps + self.network.config.n_codebooks
+        nothing = network.visual_columns(None, n_columns)
+        parts = [self._tokens(window) for window in features]
+        columns = [nothing if part is None else network.visual_columns(part, n_columns) for part in parts]
+        is_guided = scale > 1.0 and any(part is not None for part in parts)
+        return torch.cat(columns + [nothing] * len(parts) * is_guided), is_guided
+
+    def _tokens(self, window: Features) -> Tensor | None:
+        """A window's visual tokens [1, V, visual dim]: cut, or the last one held, to a full window's number."""
+        config = self.network.config
+        stream = window.streams.get(config.stream)
+        if stream is None:
+            return None
+        values = stream.values
+        if values.ndim != 2 or len(values) < 1 or values.shape[1] != config.visual_dim or (
+            stream.rate_hz != config.visual_rate_hz
+        ):
+            raise ValueError(
+                f"stream {config.stream!r} has shape {tuple(values.shape)} at {stream.rate_hz} Hz, "
+                f"{NAME} expects (1.., {config.visual_dim}) at {config.visual_rate_hz} Hz"
+            )
+        index = torch.arange(config.n_visual).clamp(max=len(values) - 1)
+        return values[index.to(values.device)][None].to(self.network.norm.weight.device)
+
+
+def _cached(network: VAura, visual: Tensor, scale: float) -> Predict:
+    """The network as the sampler's predictor: each call reads only the columns that are new.
+
+    Guidance is on log-probabilities (papers.md 3.1), which differ from logits by a constant per place
+    that no draw depends on; both passes run as one batch.
+    """
+    cache = Cache(room=visual.shape[1])
+
+    def predict(sequence: Tensor) -> Tensor:
+        piece = slice(cache.n_columns, sequence.shape[1])
+        rows = twice(sequence[:, piece]) if scale > 1.0 else sequence[:, piece]
+        logits = network(rows, visual[:, piece], cache, last_only=True)[:, 0].float()  # [B or 2B, K, V]
+        return guide(logits, scale) if scale > 1.0 else logits
+
+    return predict

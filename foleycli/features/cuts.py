@@ -1,0 +1,154 @@
+"""Hard scene cuts: frames in, a stream out that is 1 at the first frame of each new shot.
+
+A cut changes both the colours and the layout of the picture, at once and for good.  A shake keeps the
+colours, a lamp keeps the layout, a whip pan changes both but over several frames, a flash changes both
+but goes back.  The decision on a frame falls half a second later, on small signatures; memory stays flat.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import torch
+
+from foleycli.records import Stream
+from foleycli.timebase import FEATURE_FPS
+
+SPAN = 12  # frames before and after a cut that must differ: longer than a flash
+NEAR = 5  # frames on either side whose own changes count as motion
+CALM_RATIO = 2.5  # a cut is so much more than the motion around it
+MIN_SHOT = 3  # frames that a shot lasts at least; nobody hears a shorter one
+HISTOGRAM_CHANGE = 0.16  # 0 the same colours, 1 none in common
+LAYOUT_CHANGE = 0.35  # 0 the same picture but for brightness and contrast, 1 nothing in common
+BINS = 16
+LAYOUT_PX = 28  # side of the small grey picture that layouts are compared on
+SHIFT_PX = 3  # of those, by which a shake may move the picture: a tenth of its width
+FLAT = 2.0  # standard deviation in grey levels below which a picture has no layout
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What is kept of a frame."""
+
+    histogram: np.ndarray  # float32 [4 * 3 * BINS], summing to 1: quarters, colours
+    grey: np.ndarray  # float32 [LAYOUT_PX, LAYOUT_PX]
+
+
+class CutDetector:
+    """Extractor of hard cuts; `cut_times` reads its stream."""
+
+    name = "cuts"
+    rate_hz = FEATURE_FPS
+    frame_step = Fraction(1)
+    dim = 1
+
+    def start(self) -> CutSession:
+        return CutSession()
+
+
+class CutSession:
+    """One video on its way through `CutDetector`."""
+
+    def __init__(self) -> None:
+        self.n_frames = 0
+        self.cuts: list[int] = []  # first frames of new shots
+        self.recent: deque[Signature] = deque(maxlen=2 * SPAN)
+        self.changes: deque[float] = deque(maxlen=2 * SPAN)  # from the frame before to this one
+
+    def push(self, frames: np.ndarray) -> None:
+        for signature in _signatures(frames):
+            before = self.recent[-1] if self.recent else signature
+            self.changes.append(_histogram_change(before, signature))
+            self.recent.append(signature)
+            self.n_frames += 1
+            self._decide(self.n_frames - SPAN)
+
+    def finish(self) -> Stream:
+        for frame in range(max(1, self.n_frames - SPAN + 1), self.n_frames):
+            self._decide(frame)
+        values = torch.zeros(self.n_frames, 1)  # [T, 1]
+        values[self.cuts] = 1.0
+        return Stream(values, CutDetector.rate_hz)
+
+    def _decide(self, frame: int) -> None:
+        """Note a cut if `frame` begins a new shot, seen from up to SPAN frames on either side."""
+        place = frame - (self.n_frames - len(self.recent))  # in the deques
+        if frame < MIN_SHOT or self.n_frames - frame < MIN_SHOT or place < 1:
+            return
+        if self.changes[place] < HISTOGRAM_CHANGE or not self._stands_out(place):
+            return
+        known = list(self.recent)
+        before, after = known[max(0, place - SPAN) : place], known[place : place + SPAN]
+        if not all(_differ(before[-1], later) for later in after):
+            return  # the picture comes back: a flash began
+        if not all(_differ(earlier, after[0]) for earlier in before):
+            return  # the picture is back: a flash ended
+        if self.cuts and frame - self.cuts[-1] < MIN_SHOT:
+            self.cuts[-1] = frame  # black frames between two shots: the later picture is the new shot
+        else:
+            self.cuts.append(frame)
+
+    def _stands_out(self, place: int) -> bool:
+        """The second largest change nearby is much smaller: one more cut may be near, motion may not."""
+        changes = list(self.changes)
+        near = changes[max(0, place - NEAR) : place] + changes[place + 1 : place + 1 + NEAR]
+        motion = sorted(near)[-2] if len(near) > 1 else 0.0
+        return changes[place] > CALM_RATIO * motion
+
+
+def cut_times(stream: Stream) -> list[float]:
+    """Seconds at which new shots begin, from the stream of `CutDetector`."""
+    frames = stream.values[:, 0].nonzero()[:, 0].tolist()
+    return [float(frame / stream.rate_hz) for frame in frames]
+
+
+def _signatures(frames: np.ndarray) -> list[Signature]:
+    """Small pictures of frames uint8 [n, H, W, 3]; H and W are multiples of LAYOUT_PX or are cut to one."""
+    n, height, width, _ = frames.shape
+    rows, columns = height // LAYOUT_PX, width // LAYOUT_PX
+    whole = frames[:, : rows * LAYOUT_PX, : columns * LAYOUT_PX]
+    blocks = whole.reshape(n, LAYOUT_PX, rows, LAYOUT_PX, columns, 3)
+    # Every other pixel of a block is enough for its mean.
+    small = blocks[:, :, ::2, :, ::2].mean(axis=(2, 4), dtype=np.float32)  # [n, 28, 28, 3]
+    return [Signature(_histogram(picture), picture.mean(axis=-1)) for picture in small]
+
+
+def _histogram(picture: np.ndarray) -> np.ndarray:
+    """Colours of the four quarters of [28, 28, 3]; each value is shared between its two nearest bins."""
+    half = LAYOUT_PX // 2
+    quarters = picture.reshape(2, half, 2, half, 3).transpose(0, 2, 4, 1, 3).reshape(12, -1)  # [12, 196]
+    place = quarters * ((BINS - 1) / 255.0)
+    low = np.minimum(place.astype(np.int64), BINS - 2)
+    high_share = place - low
+    first = low + BINS * np.arange(12)[:, None]
+    counts = np.bincount(first.ravel(), (1 - high_share).ravel(), 12 * BINS)
+    counts += np.bincount(first.ravel() + 1, high_share.ravel(), 12 * BINS)
+    return (counts / quarters.size).astype(np.float32)
+
+
+def _histogram_change(one: Signature, other: Signature) -> float:
+    return 0.5 * float(np.abs(one.histogram - other.histogram).sum())
+
+
+def _differ(one: Signature, other: Signature) -> bool:
+    return _histogram_change(one, other) >= HISTOGRAM_CHANGE and _layout_change(one, other) >= LAYOUT_CHANGE
+
+
+def _layout_change(one: Signature, other: Signature) -> float:
+    """One minus the best correlation of the two grey pictures over small shifts."""
+    size = LAYOUT_PX - 2 * SHIFT_PX
+    middle = _normalised(one.grey[SHIFT_PX:-SHIFT_PX, SHIFT_PX:-SHIFT_PX][None])[0]  # [22, 22]
+    views = np.lib.stride_tricks.sliding_window_view(other.grey, (size, size))  # [7, 7, 22, 22]
+    best = (_normalised(views.reshape(-1, size, size)) * middle).sum(axis=(1, 2)).max()
+    return 1.0 - float(best)
+
+
+def _normalised(pictures: np.ndarray) -> np.ndarray:
+    """[n, h, w] without mean and scale, so that the sum of a product is a correlation; flat ones are zero."""
+    centred = pictures - pictures.mean(axis=(1, 2), keepdims=True)
+    length = np.sqrt((centred**2).sum(axis=(1, 2), keepdims=True))
+    flat = FLAT * np.sqrt(pictures[0].size)
+    return np.where(length < flat, 0.0, centred / np.maximum(length, flat))

@@ -1,0 +1,214 @@
+"""Apple's DFN5B CLIP (ViT-H/14): pictures or words in, the "semantic" stream or the states of all words out.
+
+Module names are those of the published open_clip file.  Pictures become one vector each; words stay a
+sequence of 77 states, as MMAudio reads them (peers.md B.1.5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from foleycli import checkpoints
+from foleycli.features.clip_tokens import N_TOKENS, VOCABULARY, tokenize
+from foleycli.records import Stream
+from foleycli.timebase import FEATURE_FPS
+from foleycli.weights import WEIGHTS_NAME, read_config
+
+RATE_HZ = Fraction(8)
+PIXEL_MEAN = (0.48145466, 0.4578275, 0.40821073)
+PIXEL_STD = (0.26862954, 0.26130258, 0.27577711)
+UNUSED = ("text_projection", "logit_scale")  # in the file, for comparing words with pictures
+
+
+@dataclass(frozen=True)
+class ClipConfig:
+    """The published towers; smaller ones are for tests."""
+
+    dim: int = 1024  # of a picture's vector
+    vision_width: int = 1280
+    vision_blocks: int = 32
+    vision_heads: int = 16
+    patch_px: int = 14
+    grid: int = 27  # patches across: of 378 px
+    picture_px: int = 384  # what MMAudio gives it: the last 6 px fall off the grid
+    text_width: int = 1024
+    text_blocks: int = 24
+    text_heads: int = 16
+
+
+class ClipVision(nn.Module):
+    """Pictures [B, 3, H, W], normalised, to vectors [B, D] of length 1."""
+
+    def __init__(self, config: ClipConfig) -> None:
+        super().__init__()
+        width = config.vision_width
+        self.conv1 = nn.Conv2d(3, width, config.patch_px, stride=config.patch_px, bias=False)
+        self.class_embedding = nn.Parameter(torch.zeros(width))
+        self.positional_embedding = nn.Parameter(torch.zeros(1 + config.grid**2, width))
+        self.ln_pre = nn.LayerNorm(width)
+        self.transformer = Transformer(width, config.vision_blocks, config.vision_heads, is_causal=False)
+        self.ln_post = nn.LayerNorm(width)
+        self.proj = nn.Parameter(torch.zeros(width, config.dim))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        patches = self.conv1(pixels).flatten(2).transpose(1, 2)  # [B, patches, D]
+        first = self.class_embedding.expand(len(patches), 1, -1)
+        x = self.ln_pre(torch.cat([first, patches], dim=1) + self.positional_embedding)
+        x = self.ln_post(self.transformer(x)[:, 0]) @ self.proj  # [B, D]
+        return F.normalize(x, dim=-1)
+
+
+class ClipText(nn.Module):
+    """Token ids [B, 77] to states [B, 77, D], each of length 1; padding is read like words, as in training."""
+
+    def __init__(self, config: ClipConfig) -> None:
+        super().__init__()
+        width = config.text_width
+        self.token_embedding = nn.Embedding(VOCABULARY, width)
+        self.positional_embedding = nn.Parameter(torch.zeros(N_TOKENS, width))
+        self.transformer = Transformer(width, config.text_blocks, config.text_heads, is_causal=True)
+        self.ln_final = nn.LayerNorm(width)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x = self.token_embedding(ids) + self.positional_embedding  # [B, 77, D]
+        return F.normalize(self.ln_final(self.transformer(x)), dim=-1)
+
+
+class Transformer(nn.Module):
+    """Pre-norm blocks in a row."""
+
+    def __init__(self, width: int, n_blocks: int, n_heads: int, is_causal: bool) -> None:
+        super().__init__()
+        self.resblocks = nn.ModuleList(Block(width, n_heads, is_causal) for _ in range(n_blocks))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self.resblocks:
+            x = block(x)
+        return x
+
+
+class Block(nn.Module):
+    """Attention, then an MLP with OpenAI's quick GELU; each normed first and added."""
+
+    def __init__(self, width: int, n_heads: int, is_causal: bool) -> None:
+        super().__init__()
+        self.ln_1 = nn.LayerNorm(width)
+        self.attn = Attention(width, n_heads, is_causal)
+        self.ln_2 = nn.LayerNorm(width)
+        self.mlp = nn.ModuleDict({"c_fc": nn.Linear(width, 4 * width), "c_proj": nn.Linear(4 * width, width)})
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attn(self.ln_1(x))
+        hidden = self.mlp["c_fc"](self.ln_2(x))
+        return x + self.mlp["c_proj"](hidden * torch.sigmoid(1.702 * hidden))
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention; rows of the joint weight run query, key, value."""
+
+    def __init__(self, width: int, n_heads: int, is_causal: bool) -> None:
+        super().__init__()
+        self.n_heads, self.is_causal = n_heads, is_causal
+        self.in_proj_weight = nn.Parameter(torch.zeros(3 * width, width))
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
+        self.out_proj = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        qkv = F.linear(x, self.in_proj_weight, self.in_proj_bias)
+        query, key, value = qkv.unflatten(-1, (3, self.n_heads, -1)).permute(2, 0, 3, 1, 4)  # [B, H, T, head_dim]
+        attended = F.scaled_dot_product_attention(query, key, value, is_causal=self.is_causal)
+        return self.out_proj(attended.transpose(1, 2).flatten(2))
+
+
+class DfnVision:
+    """Extractor of the semantic stream, 8 steps per second; the whole picture, squashed to a square."""
+
+    name = "semantic"
+    rate_hz = RATE_HZ
+    frame_step = FEATURE_FPS / RATE_HZ
+    frame_fit = "squash"
+    frame_scaling = "bicubic"
+
+    def __init__(self, tower: ClipVision, config: ClipConfig, batch: int = 4) -> None:
+        """`batch` is how many pictures go through at once."""
+        self.tower, self.batch = tower, batch
+        self.frame_px, self.dim = config.picture_px, config.dim
+
+    def start(self) -> DfnSession:
+        return DfnSession(self)
+
+    @torch.inference_mode()
+    def look(self, frames: np.ndarray) -> Tensor:
+        """uint8 [n, H, W, 3] to float32 [n, D] on the CPU."""
+        weight = self.tower.proj
+        pixels = torch.tensor(frames, device=weight.device).permute(0, 3, 1, 2).float() / 255  # [n, 3, H, W]
+        mean, std = (pixels.new_tensor(value).view(1, 3, 1, 1) for value in (PIXEL_MEAN, PIXEL_STD))
+        return self.tower(((pixels - mean) / std).to(weight.dtype)).float().cpu()
+
+
+class DfnSession:
+    """One video on its way through `DfnVision`."""
+
+    def __init__(self, extractor: DfnVision) -> None:
+        self.extractor = extractor
+        self.made = [torch.zeros(0, extractor.dim)]
+
+    def push(self, frames: np.ndarray) -> None:
+        for first in range(0, len(frames), self.extractor.batch):
+            self.made.append(self.extractor.look(frames[first : first + self.extractor.batch]))
+
+    def finish(self) -> Stream:
+        return Stream(torch.cat(self.made), RATE_HZ)  # [T, D]
+
+
+class DfnText:
+    """Text encoder that gives sequences; unlike others, an empty string has its own states, not zeros."""
+
+    name = "dfn5b-clip"
+
+    def __init__(self, tower: ClipText) -> None:
+        self.tower = tower
+        self.dim = tower.ln_final.weight.shape[0]
+
+    @torch.inference_mode()
+    def encode(self, words: Sequence[str]) -> np.ndarray:
+        """float32 [n, 77, D]."""
+        device = self.tower.positional_embedding.device
+        return self.tower(tokenize(words).to(device)).float().cpu().numpy()
+
+
+def load_vision(folder: Path, device: torch.device, dtype: torch.dtype = torch.float32) -> DfnVision:
+    """The picture tower from a published file."""
+    config, path = _described(folder)
+    with torch.device("meta"):
+        tower = ClipVision(config)
+    checkpoints.fill(tower, checkpoints.under(checkpoints.read_tensors(path), "visual."), path)
+    return DfnVision(_ready(tower, device, dtype), config, batch=64 if device.type == "cuda" else 4)
+
+
+def load_text(folder: Path, device: torch.device, dtype: torch.dtype = torch.float32) -> DfnText:
+    """The word tower from a published file."""
+    config, path = _described(folder)
+    with torch.device("meta"):
+        tower = ClipText(config)
+    state = checkpoints.read_tensors(path)
+    own = {key: value for key, value in state.items() if not key.startswith("visual.") and key not in UNUSED}
+    checkpoints.fill(tower, own, path)
+    return DfnText(_ready(tower, device, dtype))
+
+
+def _described(folder: Path) -> tuple[ClipConfig, Path]:
+    config = read_config(folder)
+    return ClipConfig(**config.get("network", {})), folder / config.get("weights", WEIGHTS_NAME)
+
+
+def _ready(tower: nn.Module, device: torch.device, dtype: torch.dtype):  # noqa: ANN202 (the module it was given)
+    return tower.to(device, dtype).eval().requires_grad_(False)

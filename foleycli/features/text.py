@@ -1,0 +1,80 @@
+"""Words to vectors: short descriptions in, one L2-normalised vector each out, offline.
+
+The shipped model uses WordLlama's static token table (MIT; Miller 2024), which lies inside its registry
+package.  The two files are read directly: importing the package would set up logging for the whole
+process and pull in an HTTP client, and its own loader may reach for the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from foleycli.errors import FoleyError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+REINSTALL = "install it again: pip install --force-reinstall wordllama"
+
+
+class TextEncoder(Protocol):
+    """Sentences to vectors."""
+
+    name: str
+    dim: int
+
+    def encode(self, words: Sequence[str]) -> np.ndarray:
+        """float32 [n, dim], each row of length 1; an empty string gives zeros."""
+        ...
+
+
+def package_file(package: str, inner: str, hint: str) -> Path:
+    """A data file of an installed package, found without importing it; FoleyError when it is not there."""
+    spec = find_spec(package)
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        path = Path(folder) / inner
+        if path.is_file():
+            return path
+    raise FoleyError(f"the package {package} with {inner} is not installed", hint)
+
+
+class WordLlamaText:
+    """Mean of static token vectors, 256 wide: blind to word order, but instant and without a network."""
+
+    name = "wordllama-l2-supercat-256"
+    dim = 256
+
+    def encode(self, words: Sequence[str]) -> np.ndarray:
+        vectors = np.stack([self._mean(text) for text in words]) if words else np.zeros((0, self.dim))
+        length = np.linalg.norm(vectors, axis=1, keepdims=True)  # [n, 1]
+        return (vectors / np.maximum(length, 1e-9)).astype(np.float32)  # [n, D]
+
+    def _mean(self, text: str) -> np.ndarray:
+        # The tokens know upper case, the labels of the training sounds do not have any.
+        tokens = self._tokenizer.encode(" ".join(text.lower().split()), add_special_tokens=False).ids
+        if not tokens:
+            return np.zeros(self.dim, np.float32)
+        return self._table[tokens].astype(np.float32).mean(axis=0)  # [D]
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        from tokenizers import Tokenizer
+
+        path = package_file("wordllama", "tokenizers/l2_supercat_tokenizer_config.json", REINSTALL)
+        tokenizer = Tokenizer.from_file(str(path))
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        return tokenizer
+
+    @cached_property
+    def _table(self) -> np.ndarray:
+        from safetensors.numpy import load_file
+
+        path = package_file("wordllama", "weights/l2_supercat_256.safetensors", REINSTALL)
+        return load_file(path)["embedding.weight"]  # float16 [vocabulary, D]

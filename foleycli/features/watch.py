@@ -1,0 +1,54 @@
+"""One pass over a video's frames that feeds every extractor: frames in, feature streams by name out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+
+import numpy as np
+
+from foleycli.features.base import Extractor
+from foleycli.records import Report, Stream, silent
+
+STAGE = "features"
+
+
+def watch(
+    frame_chunks: Iterable[np.ndarray],
+    extractors: Sequence[Extractor],
+    n_frames: int = 0,
+    report: Report = silent,
+) -> dict[str, Stream]:
+    """The streams of all extractors, by name.
+
+    frame_chunks  uint8 [n, H, W, 3], consecutive frames of the 25 fps grid; each chunk is let go at once
+    n_frames      how many will come, for the progress report alone; 0: unknown
+    """
+    sessions = [(extractor, extractor.start()) for extractor in extractors]
+    n_seen = 0
+    for chunk in frame_chunks:
+        _check(chunk)
+        for extractor, session in sessions:
+            session.push(chunk[wanted(n_seen, len(chunk), extractor.frame_step)])  # [n, H, W, 3]
+        n_seen += len(chunk)
+        report(STAGE, n_seen, n_frames)
+    if n_seen != n_frames:
+        report(STAGE, n_seen, n_seen)
+    return {extractor.name: session.finish() for extractor, session in sessions}
+
+
+def wanted(first_frame: int, n_frames: int, frame_step: Fraction | int) -> list[int]:
+    """Which of the frames [first_frame, first_frame + n_frames) are steps, counted from first_frame.
+
+    Step k is frame floor(k * frame_step): the one that is showing at the step's time, never a later one.
+    """
+    step_frames = Fraction(frame_step)
+    first_step = math.ceil(first_frame / step_frames)
+    end_step = math.ceil((first_frame + n_frames) / step_frames)
+    return [math.floor(step * step_frames) - first_frame for step in range(first_step, end_step)]
+
+
+def _check(chunk: np.ndarray) -> None:
+    if chunk.dtype != np.uint8 or chunk.ndim != 4 or chunk.shape[-1] != 3:
+        raise ValueError(f"frames are {chunk.dtype} {chunk.shape}, the extractors expect uint8 (n, H, W, 3)")

@@ -1,0 +1,63 @@
+"""Which licences the user has seen and accepted, in one small file under FOLEY_HOME."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from foleycli.errors import FoleyError
+from foleycli.hub import places
+from foleycli.hub.catalog import Entry, Licence, with_parts
+
+
+def open_questions(entry: Entry) -> dict[str, Licence]:
+    """Of the model and its parts, the licences to be accepted yet, by name of model; those free for commercial
+    use need no acceptance."""
+    seen = _read()
+    return {
+        part.name: part.licence
+        for part in with_parts(entry)
+        if not part.is_shipped and not part.licence.is_commercial and seen.get(part.name) != part.licence.name
+    }
+
+
+def accept(licences: dict[str, Licence]) -> None:
+    """Remember them; errors: FoleyError when the file cannot be written."""
+    path = _file()
+    places.make_folder(path.parent)
+    told = {**_read(), **{name: licence.name for name, licence in licences.items()}}
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        part.write_text(json.dumps(told, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise FoleyError(
+            f"{path} cannot be written: {error.strerror}", "set FOLEY_HOME to a folder that can be written"
+        ) from error
+
+
+def text(licences: dict[str, Licence]) -> str:
+    """What to show before anything is fetched: a line per licence."""
+    lines = []
+    for licence in dict.fromkeys(licences.values()):
+        names = ", ".join(name for name, of in licences.items() if of == licence)
+        use = (
+            "NOT for commercial use"
+            if licence.is_commercial is False
+            else "commercial use not granted in so many words"
+        )
+        lines.append(f"{names}: {licence.name}, {use} ({licence.address})")
+    return "\n".join(lines)
+
+
+def _file() -> Path:
+    return places.home() / "licences.json"
+
+
+def _read() -> dict[str, str]:
+    try:
+        told = json.loads(_file().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}  # not there, or damaged: the question comes again
+    return told if isinstance(told, dict) else {}

@@ -1,0 +1,100 @@
+"""A model folder of ours to a repository on the Hub: its config, its weights and its card, nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from foleycli import weights
+from foleycli.errors import FoleyError
+from foleycli.hub import failures, fetch
+from foleycli.hub.resolve import check
+from foleycli.records import Report, silent
+
+CARD_NAME = "README.md"
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One file and what an upload would do with it."""
+
+    name: str
+    size_bytes: int
+    sha256: str
+    state: str  # new, changed, same
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a push does, or would."""
+
+    repo: str
+    user: str
+    is_new_repo: bool
+    uploads: tuple[Upload, ...]
+    address: str  # of the commit, when it was made
+
+
+def push(folder: Path, repo: str, dry_run: bool = False, report: Report = silent) -> Plan:
+    """Upload the folder in one commit; a dry run asks the Hub everything and changes nothing.
+
+    Errors: FoleyError for a damaged folder, one without a card, models of others, and the Hub's refusals.
+    """
+    files = _files(folder)
+    from huggingface_hub import HfApi
+
+    with failures.explained(f"the upload of {folder}", repo), fetch.hub_client():
+        api = HfApi()
+        user = _user(api, repo)
+        is_new = not api.repo_exists(repo)
+        there = (
+            {} if is_new else {found.path: found for found in api.get_paths_info(repo, [file.name for file in files])}
+        )
+        uploads = tuple(_upload(file, there.get(file.name)) for file in files)
+        if dry_run or not any(upload.state != "same" for upload in uploads):
+            return Plan(repo, user, is_new, uploads, "")
+        report("upload", 0, 1)
+        api.create_repo(repo, exist_ok=True)
+        commit = api.upload_folder(
+            repo_id=repo,
+            folder_path=folder,
+            allow_patterns=[file.name for file in files],
+            commit_message=f"{folder.name}: weights {weights.read_config(folder).get('sha256', '')[:12]}",
+        )
+        report("upload", 1, 1)
+        return Plan(repo, user, is_new, uploads, commit.commit_url)
+
+
+def _files(folder: Path) -> list[Path]:
+    """The three files, checked."""
+    config = weights.read_config(folder)
+    if config.get("files") or config.get("from"):
+        raise FoleyError(f"{folder} holds weights that others published", "push only models that you trained")
+    check(folder)
+    card = folder / CARD_NAME
+    if not card.is_file():
+        raise FoleyError(f"{folder} has no model card", f"write {card}: what it is, what it was trained on, licence")
+    if not card.read_text(encoding="utf-8").startswith("---\n"):
+        raise FoleyError(f"{card} does not begin with the Hub's facts", "begin it with: ---, license: ..., ---")
+    return [folder / weights.CONFIG_NAME, folder / weights.WEIGHTS_NAME, card]
+
+
+def _user(api: object, repo: str) -> str:
+    from huggingface_hub.errors import LocalTokenNotFoundError
+
+    try:
+        return api.whoami()["name"]  # type: ignore[attr-defined]
+    except LocalTokenNotFoundError as error:
+        raise FoleyError(f"pushing to {repo} needs a token", "hf auth login, or set HF_TOKEN") from error
+
+
+def _upload(file: Path, there: object) -> Upload:
+    """`there`: what the Hub has under that name, if anything."""
+    from huggingface_hub.utils import sha
+
+    content_sha256, size = weights.sha256_of(file), file.stat().st_size
+    if there is None:
+        return Upload(file.name, size, content_sha256, "new")
+    lfs = getattr(there, "lfs", None)
+    is_same = lfs.sha256 == content_sha256 if lfs else there.blob_id == sha.git_hash(file.read_bytes())  # type: ignore[attr-defined]
+    return Upload(file.name, size, content_sha256, "same" if is_same else "changed")

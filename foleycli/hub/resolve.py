@@ -1,0 +1,86 @@
+"""A model's name or folder to the folder on this disk that holds it.  Imports no torch, asks no network."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from foleycli import weights
+from foleycli.errors import FoleyError
+from foleycli.hub import places
+from foleycli.hub.catalog import Entry, entries, find, with_parts
+
+LIST_HINT = "list the models: foley models list"
+
+
+def resolve(name_or_folder: str) -> Path:
+    """The weights folder; errors: FoleyError naming the nearest known model, or how to fetch this one."""
+    entry = find(name_or_folder)
+    if entry is not None:
+        return _known(entry)
+    imported = places.models_folder() / name_or_folder
+    if imported in places.installed():
+        return imported
+    folder = Path(name_or_folder).expanduser()
+    if folder.is_dir():
+        weights.read_config(folder)  # says what is missing
+        return folder
+    if folder.exists():
+        raise FoleyError(
+            f"model {name_or_folder} is a file, not a folder",
+            f"pass the folder that holds it, or foley models import {name_or_folder}; {LIST_HINT}",
+        )
+    names = [entry.name for entry in entries()] + [folder.name for folder in places.installed()]
+    close = difflib.get_close_matches(name_or_folder, names, n=1)
+    meant = f"did you mean {close[0]!r}? " if close else ""
+    raise FoleyError(f"unknown model {name_or_folder!r}", meant + LIST_HINT)
+
+
+def _known(entry: Entry) -> Path:
+    if entry.is_here:
+        return entry.folder
+    if entry.is_shipped:
+        raise FoleyError(f"the shipped model {entry.name} is not in {entry.folder}", "install foleycli again")
+    size_gb = sum(part.size_mb for part in with_parts(entry) if not part.is_here) / 1e3
+    told = f" ({size_gb:.1f} GB)" if size_gb else ""
+    raise FoleyError(f"the model {entry.name} is not on this machine", f"get it{told}: foley models pull {entry.name}")
+
+
+def verify(folder: Path) -> bool:
+    """Whether every file is the one that config.json names."""
+    try:
+        check(folder)
+    except FoleyError:
+        return False
+    return True
+
+
+def check(folder: Path) -> None:
+    """Read and hash every file that config.json names, in folders of parts too; errors: FoleyError naming the
+    first that is wrong."""
+    for part in sorted(config.parent for config in folder.glob(f"*/{weights.CONFIG_NAME}")):
+        check(part)
+    files = weights.read_config(folder).get("files")
+    if not files:
+        weights.verify(folder)
+        return
+    for name, facts in files.items():
+        path = folder / name
+        if not path.is_file():
+            raise FoleyError(f"{path} is gone", f"get the model again: foley models pull {folder.name}")
+        if (found := weights.sha256_of(path)) != facts["sha256"]:
+            raise FoleyError(
+                f"{path} is damaged: SHA-256 {found[:12]}…, expected {facts['sha256'][:12]}…",
+                f"foley models remove {folder.name}, then foley models pull {folder.name}",
+            )
+
+
+def wanted_settings(name_or_folder: str) -> dict[str, object]:
+    """What a model wants instead of the usual settings; nothing for one that is not known (it is refused later)."""
+    entry = find(name_or_folder)
+    if entry is not None and not entry.is_shipped:
+        return dict(entry.config.get("settings", {}))
+    try:
+        return dict(weights.read_config(resolve(name_or_folder)).get("settings", {}))
+    except FoleyError:
+        return {}

@@ -1,0 +1,143 @@
+"""Sound files (and the sound of videos) to arrays, change of rate, and a writer that streams to disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import soundfile
+import soxr
+
+from foleycli.errors import FoleyError
+from foleycli.media import ffmpeg
+from foleycli.media.probe import picture_start_s, probe_audio
+from foleycli.records import Audio
+from foleycli.timebase import seconds_to_samples
+
+SOUNDFILE_ENDINGS = (".wav", ".flac", ".ogg", ".aif", ".aiff", ".w64")
+
+
+def read_audio(
+    path: Path,
+    rate_hz: int | None = None,
+    channels: int | None = None,
+    start_s: float = 0.0,
+    duration_s: float | None = None,
+) -> Audio:
+    """The first sound of a file as float32 [C, N].
+
+    Time 0 is a sound file's first sample, and a video's first picture: sound that starts later is
+    preceded by silence, sound from before is dropped.  None: the file's own rate or channels.  Down to
+    one channel is the mean; one to two is the same in both.  A part past the end is a FoleyError.
+    """
+    samples, own_rate_hz = _read_own(path, start_s, duration_s)  # [C, N]
+    if samples.shape[1] == 0:
+        raise FoleyError(f"{path} has no sound at {start_s:.2f} s", "Choose an earlier start.")
+    if channels is not None:
+        samples = to_channels(samples, channels)
+    if rate_hz is not None:
+        samples, own_rate_hz = resample(samples, own_rate_hz, rate_hz), rate_hz
+    return Audio(np.ascontiguousarray(samples, dtype=np.float32), own_rate_hz)
+
+
+def _read_own(path: Path, start_s: float, duration_s: float | None) -> tuple[np.ndarray, int]:
+    """Sound [C, N] at its own rate and channels: by libsndfile where it can, else by ffmpeg."""
+    _, rate_hz, channels = probe_audio(path)  # says what is wrong with a file that is none
+    if path.suffix.lower() in SOUNDFILE_ENDINGS:
+        try:
+            return _read_by_soundfile(path, start_s, duration_s)
+        except soundfile.LibsndfileError:
+            pass  # a kind of WAV or Ogg that libsndfile does not know (ADPCM, Speex): ffmpeg may
+    return _read_by_ffmpeg(path, rate_hz, channels, start_s, duration_s), rate_hz
+
+
+def _read_by_soundfile(path: Path, start_s: float, duration_s: float | None) -> tuple[np.ndarray, int]:
+    with soundfile.SoundFile(path) as file:
+        first = min(seconds_to_samples(start_s, file.samplerate), file.frames)
+        file.seek(first)
+        count = -1 if duration_s is None else seconds_to_samples(duration_s, file.samplerate)
+        return file.read(count, dtype="float32", always_2d=True).T, file.samplerate  # [C, N]
+
+
+def _read_by_ffmpeg(path: Path, rate_hz: int, channels: int, start_s: float, duration_s: float | None) -> np.ndarray:
+    source = ffmpeg.open_input(path)
+    sound = on_picture_clock(source.audio, path)
+    first = seconds_to_samples(start_s, rate_hz)
+    if duration_s is None:
+        sound = sound.filter("atrim", start_sample=first)
+    else:
+        sound = sound.filter("atrim", start_sample=first, end_sample=first + seconds_to_samples(duration_s, rate_hz))
+    output = sound.output("pipe:1", format="f32le", ar=rate_hz, ac=channels)
+    pieces = ffmpeg.read_stdout(ffmpeg.command(output, "-copyts"), 1 << 20, f"reading the sound of {path}")
+    flat = np.frombuffer(b"".join(pieces), np.float32)
+    return flat.reshape(-1, channels).T  # [C, N]
+
+
+def on_picture_clock(sound: Any, path: Path, start_s: float = 0.0) -> Any:
+    """The ffmpeg stream so padded or trimmed that its first sample stands at the first picture + start_s.
+
+    In a file of sound alone it stands at the first sample + start_s.  The run needs -copyts: the stream's
+    time stamps must still be the file's own.
+    """
+    picture_s = picture_start_s(path)
+    zero = "STARTPTS" if picture_s is None else f"{picture_s:.6f}/TB"
+    shifted = sound.filter("asetpts", f"PTS-{zero}-{start_s:.6f}/TB")
+    return shifted.filter("aresample", **{"async": 1, "first_pts": 0})
+
+
+def to_channels(samples: np.ndarray, channels: int) -> np.ndarray:
+    """[C, N] with as many channels as asked: the mean as one, or one repeated."""
+    if samples.shape[0] == channels:
+        return samples
+    if channels == 2 and samples.shape[0] > 2:
+        samples = samples[:2]  # surround: left and right; their names are not kept in the array
+        return samples
+    return np.repeat(samples.mean(axis=0, keepdims=True), channels, axis=0)  # [channels, N]
+
+
+def resample(samples: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
+    """Sound [C, N] at another rate, by soxr; unchanged where the rates agree."""
+    if from_hz == to_hz:
+        return samples
+    return soxr.resample(np.ascontiguousarray(samples.T), from_hz, to_hz).T.astype(np.float32)  # [C, N]
+
+
+class SoundWriter:
+    """Mono float32 chunks [N] to a 32 bit float WAV on disk; a file of any length, memory of one chunk.
+
+    Used as a context manager.  The file is RF64, which every reader of ours takes and which may pass 4 GB.
+    """
+
+    def __init__(self, path: Path, rate_hz: int) -> None:
+        self.path = path
+        self.rate_hz = rate_hz
+        self.n_samples = 0
+        self._file: soundfile.SoundFile | None = None
+
+    def __enter__(self) -> SoundWriter:
+        self._file = soundfile.SoundFile(
+            self.path, "w", samplerate=self.rate_hz, channels=1, format="RF64", subtype="FLOAT"
+        )
+        return self
+
+    def write(self, samples: np.ndarray) -> None:
+        """Append samples [N]; a ValueError where they are not one-dimensional or not finite."""
+        if self._file is None:
+            raise ValueError("SoundWriter is written to outside its with block")
+        if samples.ndim != 1:
+            raise ValueError(f"samples have shape {samples.shape}, the writer takes (N,)")
+        if not np.isfinite(samples).all():
+            raise ValueError("samples are not all finite")
+        self._file.write(samples.astype(np.float32, copy=False))
+        self.n_samples += samples.shape[0]
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._file is not None
+        self._file.close()
+        self._file = None
+        if kind is not None:
+            self.path.unlink(missing_ok=True)

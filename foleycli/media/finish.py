@@ -1,0 +1,184 @@
+"""The made sound as a file to hand over: rate, channels, mix, level and format.
+
+A float WAV of any length enters; a .wav, .flac, .mp3, .m4a or .ogg leaves.  Everything streams
+through ffmpeg.  The true peak never passes -1 dBTP: where it would, the whole sound is turned down by one
+plain gain, because a limiter would pump under every hit.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from foleycli.errors import FoleyError
+from foleycli.media import ffmpeg
+from foleycli.media.audio import on_picture_clock
+from foleycli.media.loudness import CEILING_DBTP, PRINTED_DB, Loudness, measure, measure_file
+from foleycli.media.probe import probe_audio
+from foleycli.records import Report, silent
+
+LOSSY_KBPS = {1: 160, 2: 256}
+# Same settings, same bytes: no writer's version, date or random serial number in the file.
+EXACT = {"fflags": "+bitexact", "flags:a": "+bitexact"}
+ENCODER_TRIES = 5  # a lossy encoder moves peaks: encode, measure, turn down, again
+
+
+@dataclass(frozen=True)
+class FinishedSound:
+    """What the written file measures, and what was done to its level."""
+
+    peak_dbtp: float | None  # None: silence
+    lufs: float | None  # None: silence
+    gain_db: float  # what the made sound was multiplied with, all reasons together
+    lowered_db: float  # the part of it that keeps the peak under -1 dBTP; 0 or negative
+
+
+@dataclass(frozen=True)
+class _Mix:
+    """The sounds and how they are put together, before the gain on the whole."""
+
+    made: Path
+    made_channels: int
+    gain_db: float
+    original: Path | None
+    original_gain_db: float
+    original_start_s: float
+    original_channels: int
+    rate_hz: int
+    channels: int
+    n_samples: int
+
+    @property
+    def duration_s(self) -> float:
+        return self.n_samples / self.rate_hz
+
+
+def finish_sound(
+    made_wav: Path,
+    out: Path,
+    *,
+    rate_hz: int,
+    channels: int,
+    n_samples: int,
+    gain_db: float = 0.0,
+    loudness_lufs: float | None = None,
+    original: Path | None = None,
+    original_gain_db: float = 0.0,
+    original_start_s: float = 0.0,
+    report: Report = silent,
+) -> FinishedSound:
+    """Write `made_wav` to `out` at `rate_hz`, with 1 or 2 channels, each of exactly `n_samples`.
+
+    Of mono sound two channels carry the same, each at unity gain.  `original` is a video (or sound) whose
+    own sound, from its first picture + original_start_s, is mixed under.  `loudness_lufs` sets the
+    integrated loudness of the whole; the -1 dBTP ceiling wins over it.  WAV and FLAC have 24 bit and
+    the exact length; the others have their encoder's frame grid, trimmed by players.
+    """
+    made_channels = probe_audio(made_wav)[2]
+    original_channels = probe_audio(original)[2] if original is not None else 0
+    mix = _Mix(
+        made_wav, made_channels, gain_db, original, original_gain_db, original_start_s, original_channels,
+        rate_hz, channels, n_samples,
+    )  # fmt: skip
+    before = measure(_for_meter(mix), "-copyts", report=report, total_s=mix.duration_s)
+    wanted_db = 0.0 if loudness_lufs is None or before.is_silent else loudness_lufs - before.lufs
+    room_db = CEILING_DBTP - PRINTED_DB - before.peak_dbtp  # +inf for silence
+    whole_db = min(wanted_db, room_db)
+    _write(mix, whole_db, out, report)
+    after = Loudness(before.lufs + whole_db, before.peak_dbtp + whole_db)
+    if out.suffix.lower() not in (".wav", ".flac"):
+        whole_db, after = _write_until_below(mix, whole_db, out, report)
+    return FinishedSound(
+        peak_dbtp=round(after.peak_dbtp, 2) if math.isfinite(after.peak_dbtp) else None,
+        lufs=None if before.is_silent else round(after.lufs, 2),
+        gain_db=round(gain_db + whole_db, 2),
+        lowered_db=round(min(0.0, whole_db - wanted_db), 2),
+    )
+
+
+def _write_until_below(mix: _Mix, whole_db: float, out: Path, report: Report) -> tuple[float, Loudness]:
+    """Measure what a lossy encoder wrote, and write it again softer while it peaks above the ceiling."""
+    for _ in range(ENCODER_TRIES):
+        after = measure_file(out)
+        excess_db = after.peak_dbtp + PRINTED_DB - CEILING_DBTP
+        if excess_db <= 0:
+            return whole_db, after
+        whole_db -= excess_db + 0.1
+        _write(mix, whole_db, out, report)
+    return whole_db, measure_file(out)
+
+
+def _write(mix: _Mix, whole_db: float, out: Path, report: Report) -> None:
+    sound = _mixed(mix).filter("volume", f"{whole_db:.4f}dB")
+    output = sound.output(
+        ffmpeg.file_url(out),
+        ar=mix.rate_hz,
+        ac=mix.channels,
+        map_metadata=-1,
+        **_encoder(out, mix.channels),
+    )
+    ffmpeg.run(ffmpeg.command(output, "-copyts"), f"writing {out.name}", report, "write", mix.duration_s)
+
+
+def _mixed(mix: _Mix) -> Any:
+    """The ffmpeg graph: the made sound at its rate, channels and exact length, the original under it."""
+    made = ffmpeg.open_input(mix.made).audio
+    made = made.filter("aresample", mix.rate_hz, **_resampler())
+    made = made.filter("volume", f"{mix.gain_db}dB")
+    made = _to_channels(made, mix.made_channels, mix.channels)
+    made = made.filter("apad").filter("atrim", end_sample=mix.n_samples)
+    if mix.original is None:
+        return made
+    own = on_picture_clock(ffmpeg.open_input(mix.original).audio, mix.original, mix.original_start_s)
+    own = own.filter("aresample", mix.rate_hz, **_resampler()).filter("aformat", sample_fmts="fltp")
+    own = _to_channels(own, mix.original_channels, mix.channels).filter("volume", f"{mix.original_gain_db}dB")
+    return ffmpeg.join([made, own], "amix", inputs=2, duration="first", normalize=0)
+
+
+def _to_channels(sound: Any, own: int, channels: int) -> Any:
+    # Spelled out, because ffmpeg's own down-mix of two channels to one is 3 dB louder or not, by format.
+    if own > 2:
+        sound, own = sound.filter("aformat", channel_layouts="stereo"), 2
+    if own == channels:
+        return sound
+    return sound.filter("pan", args="mono|c0=0.5*c0+0.5*c1" if channels == 1 else "stereo|c0=c0|c1=c0")
+
+
+def _for_meter(mix: _Mix) -> Any:
+    """The mix, repeated where it is too short for one gating block (0.4 s) of the meter."""
+    sound = _mixed(mix)
+    if mix.duration_s >= 0.5:
+        return sound
+    return sound.filter("aloop", loop=math.ceil(0.5 / mix.duration_s), size=mix.n_samples)
+
+
+def _resampler() -> dict[str, Any]:
+    if ffmpeg.has_library("libsoxr"):
+        return {"resampler": "soxr", "precision": 28}
+    return {"filter_size": 64, "phase_shift": 10, "cutoff": 0.97}  # swr's own, at a like quality
+
+
+def _encoder(out: Path, channels: int) -> dict[str, Any]:
+    """ffmpeg's output options for the ending."""
+    kbps = f"{LOSSY_KBPS[channels]}k"
+    ending = out.suffix.lower()
+    if ending == ".ogg":
+        return _ogg_encoder(kbps)
+    if ending == ".mp3":  # not bitexact: its LAME tag would lose the delay that players cut off
+        return {"format": "mp3", "c:a": "libmp3lame", "b:a": kbps}
+    known: dict[str, dict[str, Any]] = {
+        ".wav": {"format": "wav", "c:a": "pcm_s24le", "rf64": "auto"},
+        ".flac": {"format": "flac", "c:a": "flac", "sample_fmt": "s32", "bits_per_raw_sample": 24},
+        ".m4a": {"format": "ipod", "c:a": "aac", "b:a": kbps, "movflags": "+faststart"},
+    }
+    return {**known[ending], **EXACT}
+
+
+def _ogg_encoder(kbps: str) -> dict[str, Any]:
+    if ffmpeg.has_library("libvorbis"):
+        return {"format": "ogg", "c:a": "libvorbis", "q:a": 7, **EXACT}
+    if ffmpeg.has_library("libopus"):
+        return {"format": "ogg", "c:a": "libopus", "b:a": kbps, "ar": 48000, **EXACT}
+    raise FoleyError("this ffmpeg can write neither Vorbis nor Opus", "Write .flac or .wav.")

@@ -1,0 +1,188 @@
+"""Motionformer with divided space-time attention: segments of pictures in, a few vectors per segment out.
+
+The visual tower of Segment-AVCLIP (V-AURA) and of Synchformer (MMAudio): a ViT-B/16 whose tokens look
+first along time, then across the picture, and whose pictures are gathered by one more transformer layer.
+Module names are those of the published files; `load_tower` reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from foleycli.errors import FoleyError
+from foleycli.timebase import exact_div
+
+EPS = 1e-6
+# In the files, but never used: left over from the picture network that training began with.
+UNUSED = ("patch_embed.proj.weight", "patch_embed.proj.bias")
+
+
+@dataclass(frozen=True)
+class MotionformerConfig:
+    """The published tower; smaller ones are for tests."""
+
+    width: int = 768
+    n_heads: int = 12
+    n_blocks: int = 12
+    hidden: int = 3072
+    size_px: int = 224
+    patch_px: int = 16
+    n_frames: int = 16  # of a segment
+    tube_frames: int = 2  # pictures that one token spans
+
+    @property
+    def n_steps(self) -> int:
+        """Vectors per segment."""
+        return exact_div(self.n_frames, self.tube_frames)
+
+    @property
+    def n_patches(self) -> int:
+        return exact_div(self.size_px, self.patch_px) ** 2
+
+
+class Motionformer(nn.Module):
+    """Segments [B, 3, frames, H, W], RGB in -1..1, to [B, steps, D] (16 frames: 8 steps of 768)."""
+
+    def __init__(self, config: MotionformerConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or MotionformerConfig()
+        width = config.width
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + config.n_patches, width))
+        self.temp_embed = nn.Parameter(torch.zeros(1, config.n_steps, width))
+        self.patch_embed_3d = TubeEmbedding(config)
+        self.blocks = nn.ModuleList(DividedBlock(config) for _ in range(config.n_blocks))
+        self.norm = nn.LayerNorm(width, eps=EPS)
+        self.spatial_attn_agg = Gather(config)
+
+    def forward(self, segments: Tensor) -> Tensor:
+        n_steps = self.config.n_steps
+        x = self.patch_embed_3d(segments)  # [B, steps, patches, D]
+        x = x + self.pos_embed[:, None, 1:] + self.temp_embed[:, :, None]
+        first = (self.cls_token + self.pos_embed[:, :1]).expand(len(x), -1, -1)
+        x = torch.cat([first, x.flatten(1, 2)], dim=1)  # [B, 1 + steps * patches, D]
+        for block in self.blocks:
+            x = block(x, n_steps)
+        pictures = self.norm(x[:, 1:]).unflatten(1, (n_steps, -1)).flatten(0, 1)  # [B * steps, patches, D]
+        return self.spatial_attn_agg(pictures).unflatten(0, (-1, n_steps))  # [B, steps, D]
+
+
+class TubeEmbedding(nn.Module):
+    """Two pictures' worth of each 16 px patch to a token."""
+
+    def __init__(self, config: MotionformerConfig) -> None:
+        super().__init__()
+        size = (config.tube_frames, config.patch_px, config.patch_px)
+        self.proj = nn.Conv3d(3, config.width, size, stride=size)
+
+    def forward(self, segments: Tensor) -> Tensor:
+        """[B, 3, frames, H, W] to [B, steps, patches, D]."""
+        return self.proj(segments).flatten(3).permute(0, 2, 3, 1)
+
+
+class DividedBlock(nn.Module):
+    """Attention along time, attention across the picture, MLP; each normed first and added."""
+
+    def __init__(self, config: MotionformerConfig) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(config.width, eps=EPS)
+        self.attn = DividedAttention(config.width, config.n_heads)
+        self.timeattn = DividedAttention(config.width, config.n_heads)
+        self.norm2 = nn.LayerNorm(config.width, eps=EPS)
+        self.mlp = Mlp(config.width, config.hidden)
+        self.norm3 = nn.LayerNorm(config.width, eps=EPS)
+
+    def forward(self, x: Tensor, n_steps: int) -> Tensor:
+        x = x + self.timeattn(self.norm3(x), n_steps, along_time=True)
+        x = x + self.attn(self.norm1(x), n_steps, along_time=False)
+        return x + self.mlp(self.norm2(x))
+
+
+class DividedAttention(nn.Module):
+    """Tokens look at their own place at all times, or at their own time in all places.
+
+    The class token looks at every token, and every group of tokens looks at it too.
+    """
+
+    def __init__(self, width: int, n_heads: int) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, n_steps: int, along_time: bool) -> Tensor:
+        """[B, 1 + steps * patches, D] to the same shape."""
+        qkv = self.qkv(x).unflatten(-1, (3, self.n_heads, -1)).permute(2, 0, 3, 1, 4)
+        query, key, value = qkv.unbind(0)  # [B, H, 1 + steps * patches, head_dim] each
+        first = F.scaled_dot_product_attention(query[:, :, :1], key, value)
+        groups = _grouped(query[:, :, 1:], n_steps, along_time)  # [B, H, groups, members, head_dim]
+        n_groups, n_members = groups.shape[2:4]
+        rest = F.scaled_dot_product_attention(
+            groups.flatten(1, 2), _with_first(key, n_steps, along_time), _with_first(value, n_steps, along_time)
+        ).unflatten(1, (-1, n_groups))
+        if along_time:
+            rest = rest.transpose(2, 3)  # [B, H, steps, patches, head_dim]
+        joined = torch.cat([first, rest.reshape(*first.shape[:2], n_groups * n_members, -1)], dim=2)
+        return self.proj(joined.transpose(1, 2).flatten(2))
+
+
+def _grouped(x: Tensor, n_steps: int, along_time: bool) -> Tensor:
+    """[B, H, steps * patches, d] to [B, H, groups, members, d]: a group is one patch, or one time."""
+    x = x.unflatten(2, (n_steps, -1))  # [B, H, steps, patches, d]
+    return x.transpose(2, 3) if along_time else x
+
+
+def _with_first(x: Tensor, n_steps: int, along_time: bool) -> Tensor:
+    """Keys or values by group with the class token's before them: [B, H * groups, 1 + members, d]."""
+    groups = _grouped(x[:, :, 1:], n_steps, along_time)
+    first = x[:, :, None, :1].expand(-1, -1, groups.shape[2], -1, -1)
+    return torch.cat([first, groups], dim=3).flatten(1, 2)
+
+
+class Mlp(nn.Module):
+    """Two layers with an exact GELU between."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, hidden)
+        self.fc2 = nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class Gather(nn.TransformerEncoderLayer):
+    """A picture's patches to one vector: [B, patches, D] to [B, D], by a class token of its own."""
+
+    def __init__(self, config: MotionformerConfig) -> None:
+        super().__init__(
+            config.width, config.n_heads, config.hidden, dropout=0.0, activation=F.gelu, layer_norm_eps=EPS,
+            batch_first=True, norm_first=True,
+        )  # fmt: skip
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, config.width))
+
+    def forward(self, patches: Tensor) -> Tensor:
+        x = torch.cat([self.cls_token.expand(len(patches), -1, -1), patches], dim=1)
+        return super().forward(x)[:, 0]
+
+
+def load_tower(state: Mapping[str, Tensor], prefix: str, config: MotionformerConfig | None = None) -> Motionformer:
+    """The tower from the keys of `state` that begin with `prefix` ("vfeat_extractor."), in evaluation mode.
+
+    Errors: FoleyError when one is missing, unknown or of another shape; `UNUSED` keys may be there.
+    """
+    own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    kept = {key: value.float() for key, value in own.items() if key not in UNUSED}
+    with torch.device("meta"):
+        tower = Motionformer(config)
+    try:
+        tower.load_state_dict(kept, assign=True)
+    except RuntimeError as error:
+        why = " ".join(str(error).split())[:300]
+        raise FoleyError(f"the visual tower's weights do not fit: {why}", "get the file again") from error
+    return tower.eval().requires_grad_(False)

@@ -1,0 +1,46 @@
+"""How long a render takes, in one table: figures that `foley bench` measured, and the estimate from them.
+
+Imports no torch.  `foley bench` prints a new line for this table at its end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What the shipped model costs on one kind of device: seconds per second of video, unless said."""
+
+    load_s: float  # once per call: imports and weights
+    picture: float  # decoding the picture and watching it, and writing the result
+    per_step: float  # one sampler step
+    codec: float  # latents to sound
+    memory_mb: float  # peak, whole process; does not grow with the video
+
+
+# Keys are torch's device types.  An unlisted device is taken for a CPU.
+SPEEDS = {
+    "cpu": Speed(load_s=3.0, picture=0.225, per_step=0.0114, codec=0.047, memory_mb=960.0),
+    "cuda": Speed(load_s=6.0, picture=0.06, per_step=0.001, codec=0.005, memory_mb=2500.0),
+}
+
+
+def estimate(device: str, duration_s: float, steps: int) -> tuple[float, float]:
+    """Expected seconds of work and megabytes of memory for one video."""
+    speed = SPEEDS.get(device, SPEEDS["cpu"])
+    per_second = speed.picture + steps * speed.per_step + speed.codec
+    return speed.load_s + duration_s * per_second, speed.memory_mb
+
+
+def fit(load_s: float, rows: list[tuple[int, dict[str, float], float]], memory_mb: float) -> Speed:
+    """The table's line for measured runs: (steps, seconds per stage, seconds of video) each."""
+
+    def mean(*stages: str) -> float:
+        costs = [sum(stage_s.get(name, 0.0) for name in stages) / video_s for _, stage_s, video_s in rows]
+        return sum(costs) / len(costs)
+
+    sampler = sorted((steps, stage_s.get("sampler", 0.0) / video_s) for steps, stage_s, video_s in rows)
+    (few, short_s), (many, long_s) = sampler[0], sampler[-1]
+    per_step = (long_s - short_s) / (many - few) if many > few else short_s / few
+    return Speed(load_s, mean("decode", "features", "mux"), max(0.0, per_step), mean("codec"), memory_mb)

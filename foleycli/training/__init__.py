@@ -1,0 +1,1 @@
+"""Training: data, objectives, one loop for all."""

@@ -1,0 +1,205 @@
+"""Trains the codec: crops of recorded sounds in, spectral (and adversarial) losses.
+
+Losses after DAC (arXiv 2306.06546, section 3.4): L1 of log-mels at seven resolutions, and, where the
+recipe asks for it, a multi-resolution spectrogram discriminator with feature matching.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from foleycli.codecs.dacvae import DacVae, DacVaeConfig
+from foleycli.hub.resolve import resolve
+from foleycli.nn.spectra import log_mel, mel_spectrogram
+from foleycli.training.discriminator import Discriminator, discriminator_loss, generator_loss
+from foleycli.training.loop import share_gradients
+from foleycli.training.recipe import Recipe, from_dict
+from foleycli.training.sounds import random_crop, read_sounds
+from foleycli.weights import load_weights, save_folder
+
+SMOOTH_WINDOWS = ((2048, 128), (512, 64), (128, 16))
+SMOOTH_FRAMES = 4
+PIECE, LAGS = 8192, (128, 256, 512, 1024, 2048)  # samples
+MEL_WINDOWS = ((2048, 320), (1024, 160), (512, 80), (256, 40), (128, 20), (64, 10), (32, 5))  # (samples, mels)
+
+
+@dataclass(frozen=True)
+class CodecData:
+    sounds: str  # a folder of labelled sounds
+    crop_steps: int = 32  # latent steps per crop
+
+
+@dataclass(frozen=True)
+class CodecObjective:
+    mel: float = 15.0
+    smooth: float = 15.0
+    periodicity: float = 0.0  # against a buzz at the latent rate; see `periodicity_loss`
+    wave: float = 1.0  # keeps the phase of what the latents can carry: the low end
+    kl: float = 0.1
+    codebook: float = 1.0
+    commitment: float = 0.25
+    adversarial: float = 0.0  # 0: no discriminator
+    feature: float = 2.0
+    discriminator_lr: float = 1e-4
+    adversarial_from: int = 0  # step at which the discriminator joins
+    frozen_encoder: bool = False  # train the decoder alone: what was learnt on the latents stays valid
+
+
+class CodecTask:
+    """What the training loop needs to know about the codec."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.data = from_dict(CodecData, recipe.data, "recipe, data")
+        self.weights = from_dict(CodecObjective, recipe.objective, "recipe, objective")
+        self.network = DacVae(from_dict(DacVaeConfig, recipe.network, "recipe, network"))
+        if recipe.init_from:
+            load_weights(self.network, resolve(recipe.init_from))
+        if self.weights.frozen_encoder:
+            self.network.encoder.requires_grad_(False)
+            self.network.mel.requires_grad_(False)
+        self.sounds = read_sounds(Path(self.data.sounds), held_out=False)
+        self.held_out = read_sounds(Path(self.data.sounds), held_out=True)
+        self.discriminator = Discriminator() if self.weights.adversarial > 0 else None
+        self.discriminator_optimizer: torch.optim.Optimizer | None = None
+        self._kept: dict = {}  # of the discriminator and its optimiser, from a checkpoint
+
+    def batches(self, first_step: int, rank: int, world_size: int) -> Iterator[Tensor]:
+        step = first_step
+        n_samples = self.data.crop_steps * self.network.hop
+        while True:
+            rng = np.random.default_rng((self.recipe.seed, step, rank))
+            crops = [random_crop(self.sounds, n_samples, rng) for _ in range(self.recipe.batch_size)]
+            yield torch.from_numpy(np.stack(crops))  # [B, N]
+            step += 1
+
+    def loss(self, network: DacVae, average: nn.Module, batch: Tensor, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        w = self.weights
+        posterior = network.posterior(batch)
+        quantised, _, _, commitment, codebook = network.quantizer(posterior.mean)
+        # Every other crop is decoded from its codes, so that latents and codes share one decoder.
+        from_codes = (torch.arange(len(batch), device=batch.device) % 2 == 1)[:, None, None]
+        made = network.synthesise(torch.where(from_codes, quantised, posterior.sample()))  # [B, N]
+        with torch.autocast(batch.device.type, enabled=False):
+            mel = mel_loss(made.float(), batch)
+            smooth = smooth_loss(made.float(), batch)
+            wave = F.l1_loss(made.float(), batch)
+        total = w.mel * mel + w.smooth * smooth + w.wave * wave + w.kl * posterior.kl()
+        total = total + w.codebook * codebook + w.commitment * commitment
+        if w.periodicity > 0:
+            total = total + w.periodicity * periodicity_loss(made.float(), batch)
+        figures = {"mel": mel, "smooth": smooth, "wave": wave, "kl": posterior.kl(), "codebook": codebook}
+        if self.discriminator is not None and step >= w.adversarial_from:
+            total = total + self._adversarial(made.float(), batch, figures)
+        return total, figures
+
+    def validate(self, average: DacVae) -> dict[str, float]:
+        """Mel distance of the round trip on held-out takes, through latents and through codes."""
+        rng = np.random.default_rng(1)
+        n_samples = 2 * self.data.crop_steps * average.hop
+        crops = torch.from_numpy(np.stack([random_crop(self.held_out, n_samples, rng) for _ in range(24)]))
+        crops = crops.to(average.latent_mean.device)
+        with torch.no_grad():
+            mean = average.posterior(crops).mean
+            made = {"latents": mean, "codes": average.quantizer(mean)[0]}
+            return {f"mel_{name}": mel_loss(average.synthesise(raw), crops).item() for name, raw in made.items()}
+
+    def state(self) -> dict:
+        if self.discriminator_optimizer is None:
+            return self._kept
+        return {"network": self.discriminator.state_dict(), "optimizer": self.discriminator_optimizer.state_dict()}
+
+    def load_state(self, state: dict) -> None:
+        self._kept = state
+
+    def export(self, average: DacVae, folder: Path, history: dict) -> None:
+        if not self.weights.frozen_encoder:
+            self._measure_latents(average)
+        config = {"name": self.recipe.name, "kind": "codec", "codec": "dacvae", "version": 1}
+        save_folder(average, folder, {**config, "network": average.config.to_dict(), "training": history})
+
+    @torch.no_grad()
+    def _measure_latents(self, average: DacVae) -> None:
+        """Mean and deviation of every latent channel over training crops (papers.md 1.1).
+
+        The deviation is that of the whole posterior.  A channel that says little has a narrow mean and a
+        wide posterior: it stays narrow, so that no generator is taught its last bit of nothing.
+        """
+        rng, device = np.random.default_rng(0), average.latent_mean.device
+        crops = [random_crop(self.sounds, 64 * average.hop, rng) for _ in range(128)]
+        posteriors = [average.posterior(torch.from_numpy(crop)[None].to(device)) for crop in crops]
+        means = torch.cat([posterior.mean for posterior in posteriors], dim=2)[0]  # [D, L]
+        spreads = torch.cat([posterior.std for posterior in posteriors], dim=2)[0]
+        average.latent_mean.copy_(means.mean(dim=1))
+        average.latent_std.copy_((means.var(dim=1) + spreads.square().mean(dim=1)).sqrt())
+
+    def _wake_discriminator(self, device: torch.device) -> None:
+        self.discriminator.to(device)
+        lr = self.weights.discriminator_lr
+        self.discriminator_optimizer = torch.optim.AdamW(self.discriminator.parameters(), lr=lr, betas=(0.8, 0.99))
+        if self._kept:
+            self.discriminator.load_state_dict(self._kept["network"])
+            self.discriminator_optimizer.load_state_dict(self._kept["optimizer"])
+
+    def _adversarial(self, made: Tensor, real: Tensor, figures: dict[str, Tensor]) -> Tensor:
+        """One discriminator step on the same crops, and the codec's share of the game."""
+        device = real.device
+        if self.discriminator_optimizer is None:
+            self._wake_discriminator(device)
+        figures["discriminator"] = discriminator_loss(self.discriminator, made.detach(), real)
+        self.discriminator_optimizer.zero_grad(set_to_none=True)
+        figures["discriminator"].backward()
+        share_gradients(self.discriminator)
+        self.discriminator_optimizer.step()
+        figures["adversarial"], figures["feature"] = generator_loss(self.discriminator, made, real)
+        return self.weights.adversarial * figures["adversarial"] + self.weights.feature * figures["feature"]
+
+
+def mel_loss(made: Tensor, real: Tensor, rate_hz: int = 44100) -> Tensor:
+    """L1 of log10 mels, summed over seven window lengths (DAC's settings)."""
+    total = made.new_zeros(())
+    for n_fft, n_mels in MEL_WINDOWS:
+        mels = (log_mel(x, rate_hz, n_fft, n_fft // 4, n_mels) for x in (made, real))
+        total = total + F.l1_loss(*mels)
+    return total
+
+
+def smooth_loss(made: Tensor, real: Tensor, rate_hz: int = 44100) -> Tensor:
+    """L1 of log power, averaged over four frames before the logarithm, summed over three resolutions.
+
+    Two noises of the same colour differ by about 5 dB from bin to bin, and would hide from `mel_loss`
+    whether their levels agree; their averages do not.
+    """
+    total = made.new_zeros(())
+    for n_fft, n_mels in SMOOTH_WINDOWS:
+        levels = []
+        for samples in (made, real):
+            power = mel_spectrogram(samples, rate_hz, n_fft, n_fft // 4, n_mels).square()
+            levels.append(F.avg_pool1d(power, SMOOTH_FRAMES).clamp_min(1e-10).log10() / 2)
+        total = total + F.l1_loss(*levels)
+    return total
+
+
+def periodicity_loss(made: Tensor, real: Tensor) -> Tensor:
+    """How much more the made sound repeats itself than the real one, at the lags of the decoder's strides.
+
+    A steady sound has steady latents, from which a decoder is free to make the same frame again and again:
+    spectra hardly tell that from noise, ears hear a buzz.  Autocorrelation tells, over pieces of 0.19 s
+    that are louder than -60 dB.
+    """
+    excess = []
+    pieces = [samples.unfold(1, PIECE, PIECE // 2) for samples in (made, real)]  # [B, P, PIECE]
+    is_loud = pieces[1].square().mean(dim=2) > 1e-6
+    for lag in LAGS:
+        here, wanted = (
+            (x[..., :-lag] * x[..., lag:]).mean(dim=2) / (x.square().mean(dim=2) + 1e-8) for x in pieces
+        )
+        excess.append((F.relu(here.abs() - wanted.abs()) * is_loud).mean())
+    return torch.stack(excess).mean()

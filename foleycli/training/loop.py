@@ -1,0 +1,234 @@
+"""One training loop for everything that is trained: steps, averages, logs, resume.
+
+What is trained meets `Task`.  The loop owns the optimiser, the moving average of the weights (EMA),
+the learning rate, precision, checkpoints and the JSON-lines log; under `torchrun` it averages
+gradients over the processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import math
+import os
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from foleycli.errors import FoleyError
+from foleycli.records import Report, silent
+from foleycli.training.recipe import Recipe
+
+CHECKPOINT_NAME = "last.pt"
+LOG_NAME = "log.jsonl"
+
+
+class Task(Protocol):
+    """Something to train."""
+
+    network: nn.Module  # built as type(network)(network.config); its parameters are trained and averaged
+
+    def batches(self, first_step: int, rank: int, world_size: int) -> Iterator[Any]:
+        """Batches from `first_step` on, never ending, on the CPU; other ranks get other data."""
+        ...
+
+    def loss(self, network: nn.Module, average: nn.Module, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of one batch and what to log beside it."""
+        ...
+
+    def validate(self, average: nn.Module) -> dict[str, float]:
+        """Figures on held-out data."""
+        ...
+
+    def state(self) -> dict:
+        """What a resumed training needs beside the network and its average; empty for most."""
+        ...
+
+    def load_state(self, state: dict) -> None:
+        """Take up what `state` gave."""
+        ...
+
+    def export(self, average: nn.Module, folder: Path, history: dict) -> None:
+        """Write a model folder from the averaged weights."""
+        ...
+
+
+class Trainer:
+    """The state of one training: what a checkpoint holds."""
+
+    def __init__(self, task: Task, recipe: Recipe, out: Path, device: torch.device) -> None:
+        self.task, self.recipe, self.out, self.device = task, recipe, out, device
+        self.rank, self.world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        self.network = task.network.to(device)
+        self.average = _copy_of(self.network).to(device)
+        self.optimizer = torch.optim.AdamW(
+            _groups(self.network, recipe.weight_decay), lr=recipe.lr, betas=recipe.betas, fused=device.type == "cuda"
+        )
+        self.step, self.spent_s = 0, 0.0
+        self._logged: dict[str, list[Tensor]] = defaultdict(list)
+
+    def run(self, report: Report = silent) -> None:
+        """Train to the end of the recipe, from wherever the trainer stands."""
+        self._agree_on_weights()
+        batches = self.task.batches(self.step, self.rank, self.world_size)
+        began, before_s = time.monotonic(), self.spent_s
+        while self.progress() < 1:
+            self._one_step(next(batches))
+            self.spent_s = self._agreed_time(before_s + time.monotonic() - began)
+            if self.rank == 0:
+                report("train", self.progress(), 1.0)
+            self._write_what_is_due()
+        if self.rank == 0:
+            self.log({"validation": self.task.validate(self.average)})
+            self.save()
+            self.task.export(self.average, self.out / "model", self.history())
+
+    def progress(self) -> float:
+        """Share of the training that is done, by steps or by time."""
+        by_time = self.spent_s / (self.recipe.minutes * 60) if self.recipe.minutes else 0.0
+        return min(1.0, max(self.step / self.recipe.steps, by_time))
+
+    def history(self) -> dict:
+        """For the model card: how long this took, and where."""
+        return {"steps": self.step, "hours": round(self.spent_s / 3600, 3), "device": str(self.device),
+                "processes": self.world_size, "recipe": self.recipe.name}  # fmt: skip
+
+    def save(self) -> None:
+        """Write the checkpoint aside and rename it into place."""
+        state = {"network": self.network.state_dict(), "average": self.average.state_dict(),
+                 "optimizer": self.optimizer.state_dict(), "step": self.step, "spent_s": self.spent_s,
+                 "task": self.task.state()}  # fmt: skip
+        part = self.out / (CHECKPOINT_NAME + ".part")
+        torch.save(state, part)
+        part.replace(self.out / CHECKPOINT_NAME)
+
+    def resume(self) -> None:
+        """Go on from the checkpoint in the output folder."""
+        path = self.out / CHECKPOINT_NAME
+        if not path.is_file():
+            raise FoleyError(f"nothing to resume: {path} does not exist", "start without --resume")
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.task.load_state(state.get("task", {}))
+        self.step, self.spent_s = state["step"], state["spent_s"]
+
+    def log(self, figures: dict) -> None:
+        line = {"step": self.step, "minutes": round(self.spent_s / 60, 2), **figures}
+        with (self.out / LOG_NAME).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def _one_step(self, batch: Any) -> None:
+        lr = learning_rate(self.step, self.progress(), self.recipe)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.network.train()
+        # Noise belongs to the step (and the process), so that it is the same after a resume.
+        torch.manual_seed((self.recipe.seed * 1_000_003 + self.step) * self.world_size + self.rank)
+        with precision(self.recipe.precision, self.device):
+            loss, figures = self.task.loss(self.network, self.average, to_device(batch, self.device), self.step)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        share_gradients(self.network)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.grad_clip)
+        if torch.isfinite(norm):  # a rare overflow in bfloat16 must not reach the weights
+            self.optimizer.step()
+            self._move_average()
+        self.step += 1
+        if self.rank == 0:  # who alone writes the log; read when it is written, so that a GPU is not waited for
+            for key, value in {"loss": loss, "grad_norm": norm, **figures}.items():
+                self._logged[key].append(torch.as_tensor(value).detach().float())
+
+    @torch.no_grad()
+    def _agree_on_weights(self) -> None:
+        """All processes begin with what the first one has."""
+        if self.world_size > 1:
+            for tensor in (*self.network.state_dict().values(), *self.average.state_dict().values()):
+                dist.broadcast(tensor, src=0)
+
+    def _agreed_time(self, spent_s: float) -> float:
+        """The first process's clock: it sets the learning rate and the end, which must come for all at one step."""
+        if self.world_size == 1:
+            return spent_s
+        told = torch.tensor([spent_s], device=self.device, dtype=torch.float32)
+        dist.broadcast(told, src=0)
+        return told.item()
+
+    @torch.no_grad()
+    def _move_average(self) -> None:
+        # A young average follows faster, or it would keep the random start for thousands of steps.
+        keep = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
+        torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1 - keep)
+        for mine, theirs in zip(self.average.buffers(), self.network.buffers(), strict=True):
+            mine.copy_(theirs)
+
+    def _write_what_is_due(self) -> None:
+        if self.rank != 0:
+            return
+        if self.step % self.recipe.log_every == 0:
+            self.log({key: round(torch.stack(values).mean().item(), 5) for key, values in self._logged.items()})
+            self._logged.clear()
+        if self.step % self.recipe.validate_every == 0:
+            self.log({"validation": self.task.validate(self.average)})
+        if self.step % self.recipe.save_every == 0:
+            self.save()
+
+
+def share_gradients(network: nn.Module) -> None:
+    """Under torchrun: each gradient becomes its mean over the processes."""
+    if not dist.is_initialized():
+        return
+    for parameter in network.parameters():
+        if parameter.grad is not None:
+            dist.all_reduce(parameter.grad)
+            parameter.grad /= dist.get_world_size()
+
+
+def learning_rate(step: int, progress: float, recipe: Recipe) -> float:
+    """Linear warm-up, then a half cosine down to `final_lr_ratio`."""
+    warm = min(1.0, (step + 1) / max(1, recipe.warmup_steps))
+    cosine = 0.5 * (1 + math.cos(math.pi * progress))
+    return recipe.lr * warm * (recipe.final_lr_ratio + (1 - recipe.final_lr_ratio) * cosine)
+
+
+def precision(name: str, device: torch.device) -> contextlib.AbstractContextManager:
+    """Autocast for a step; `auto` is bfloat16 on CUDA and on CPUs whose matrix units know it."""
+    if name not in ("auto", "float32", "bfloat16"):
+        raise FoleyError(f"precision {name!r} is unknown", "one of: auto, float32, bfloat16")
+    fast_cpu = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+    wanted = name == "bfloat16" or (name == "auto" and (device.type == "cuda" or fast_cpu))
+    return torch.autocast(device.type, torch.bfloat16) if wanted else contextlib.nullcontext()
+
+
+def to_device(batch: Any, device: torch.device) -> Any:
+    """Every tensor of a batch (a tensor, a dict or a dataclass of them) to the device."""
+    if isinstance(batch, Tensor):
+        return batch.to(device, non_blocking=True)
+    if isinstance(batch, dict):
+        return {key: to_device(value, device) for key, value in batch.items()}
+    if dataclasses.is_dataclass(batch):
+        names = [field.name for field in dataclasses.fields(batch)]
+        return dataclasses.replace(batch, **{name: to_device(getattr(batch, name), device) for name in names})
+    return batch
+
+
+def _copy_of(network: nn.Module) -> nn.Module:
+    """A twin built from the same config: old-style weight norm cannot be deep-copied."""
+    twin = type(network)(network.config)
+    twin.load_state_dict(network.state_dict())
+    return twin.eval().requires_grad_(False)
+
+
+def _groups(network: nn.Module, weight_decay: float) -> list[dict]:
+    """Weight decay on matrices only; gains, biases and embeddings of one axis keep their size."""
+    matrices = [p for p in network.parameters() if p.requires_grad and p.ndim >= 2]
+    others = [p for p in network.parameters() if p.requires_grad and p.ndim < 2]
+    return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]

@@ -1,0 +1,123 @@
+"""A folder of labelled sounds, in memory: what the codec is trained on and worlds are scored with.
+
+With an `index.jsonl` (fields file, category, name, folder) the labels come from there; without one,
+each sub-folder's name is the label of the sound files in it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from foleycli.errors import FoleyError
+from foleycli.training.held_out import held_out_of
+
+RATE_HZ = 44100
+ENDINGS = {".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"}
+
+
+@dataclass(frozen=True)
+class Sound:
+    """One recording, mono."""
+
+    file: str  # relative to the folder
+    category: str
+    words: str  # what the file and folder names say
+    samples: np.ndarray  # int16 [N] at 44.1 kHz: half the memory of float32
+
+    def as_float(self) -> np.ndarray:
+        return self.samples.astype(np.float32) / 32768
+
+
+def read_sounds(folder: Path, held_out: bool | None = None) -> list[Sound]:
+    """All sounds of the folder, or only the held-out (or the other) ones."""
+    sounds = list(_entries(folder))
+    kept_back = held_out_of(sound.file for sound in sounds)
+    if held_out is not None:
+        sounds = [sound for sound in sounds if (sound.file in kept_back) == held_out]
+    if not sounds:
+        raise FoleyError(
+            f"{folder} holds too few sounds", "give a folder with sub-folders of .wav, .flac or .ogg files, two or more"
+        )
+    return sounds
+
+
+def _entries(folder: Path) -> Iterator[Sound]:
+    if not folder.is_dir():
+        raise FoleyError(f"there is no folder {folder}", "set data.sounds in the recipe to a folder of sounds")
+    index = folder / "index.jsonl"
+    if index.is_file():
+        for number, line in enumerate(index.read_text(encoding="utf-8").splitlines(), start=1):
+            if line.strip():
+                yield _listed(folder, line, number)
+        return
+    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS):
+        file = path.relative_to(folder)
+        yield Sound(file.as_posix(), file.parts[0] if len(file.parts) > 1 else "other", path.stem, _read(path))
+
+
+def _listed(folder: Path, line: str, number: int) -> Sound:
+    """The sound that a line of index.jsonl names."""
+    try:
+        entry = json.loads(line)
+        words = f"{entry.get('folder', '')} {entry.get('name', '')}".strip()
+        file, category = entry["file"], entry["category"]
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise FoleyError(
+            f"{folder / 'index.jsonl'}, line {number} cannot be read: {error!r}",
+            "each line is a JSON object with file and category",
+        ) from error
+    return Sound(file, category, words, _read(folder / file))
+
+
+def _read(path: Path) -> np.ndarray:
+    try:
+        samples, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise FoleyError(f"{path} cannot be read: {error}", "take the file out of the folder, or repair it") from error
+    mono = samples.mean(axis=1)
+    if rate_hz != RATE_HZ:
+        mono = soxr.resample(mono, rate_hz, RATE_HZ)
+    return (np.clip(mono, -1, 1 - 2**-15) * 32768).astype(np.int16)
+
+
+def random_crop(sounds: list[Sound], n_samples: int, rng: np.random.Generator) -> np.ndarray:
+    """A training crop for the codec: float32 [N]; one to three sounds, any gain, sometimes in a room.
+
+    Categories are drawn evenly, so that two hours of rain do not outweigh two minutes of doors.
+    """
+    mixed = _place(sounds, n_samples, rng)
+    for _ in range(rng.choice(3, p=(0.6, 0.3, 0.1))):
+        mixed = mixed + _place(sounds, n_samples, rng) * 10 ** (rng.uniform(-24, 0) / 20)
+    if rng.random() < 0.3:
+        mixed = _in_a_room(mixed, rng)
+    peak = float(np.abs(mixed).max()) + 1e-6
+    return (mixed * (10 ** (rng.uniform(-30, -1) / 20) / peak)).astype(np.float32)
+
+
+def _place(sounds: list[Sound], n_samples: int, rng: np.random.Generator) -> np.ndarray:
+    categories = sorted({sound.category for sound in sounds})
+    category = categories[rng.integers(len(categories))]
+    choices = [sound for sound in sounds if sound.category == category]
+    samples = choices[rng.integers(len(choices))].as_float()
+    samples = samples * (0.9 / (np.abs(samples).max() + 1e-6))
+    out = np.zeros(n_samples, np.float32)
+    # From half a crop before the beginning (an onset in the middle) to the last stretch of a long sound.
+    start = int(rng.integers(-n_samples // 2, max(1, len(samples) - n_samples // 2)))
+    piece = samples[max(0, start) : start + n_samples]
+    out[max(0, -start) : max(0, -start) + len(piece)] = piece
+    return out
+
+
+def _in_a_room(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    n = int(RATE_HZ * rng.uniform(0.05, 0.5))
+    tail = rng.standard_normal(n) * np.exp(-6.9 * np.arange(n) / n)
+    size = 1 << (len(samples) + n - 1).bit_length()
+    wet = np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(tail, size), size)[: len(samples)]
+    return samples + wet * (rng.uniform(0.05, 0.5) * np.abs(samples).max() / (np.abs(wet).max() + 1e-6))

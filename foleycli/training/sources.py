@@ -1,0 +1,62 @@
+"""Streams of training clips over worker processes, and the fixed held-out ones."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch.utils.data import DataLoader, IterableDataset
+
+from foleycli.training.clips import FPS, ClipData, TrainingClip, filmed_clips, from_world, world_clips
+from foleycli.training.recipe import Recipe
+from foleycli.training.worlds import SoundBank, Track, WorldConfig
+from foleycli.training.worlds.variants import make_clip_and_track
+
+HELD_OUT_SEED = 1_000_000_007
+
+
+class _Clips(IterableDataset):
+    """One endless stream per worker; worker w of W makes every W-th clip."""
+
+    def __init__(self, data: ClipData, first: int, stride: int) -> None:
+        self.data, self.first, self.stride = data, first, stride
+
+    def __iter__(self) -> Iterator[TrainingClip]:
+        info = torch.utils.data.get_worker_info()
+        index, n_workers = (info.id, info.num_workers) if info else (0, 1)
+        if info:  # a worker's cores are few; in the process that trains, torch keeps its threads
+            torch.set_num_threads(1)
+        return _stream(self.data, self.first + index * self.stride, self.stride * n_workers)
+
+
+def _stream(data: ClipData, first: int, stride: int) -> Iterator[TrainingClip]:
+    return filmed_clips(data, seed=first) if data.videos else world_clips(data, first, stride)
+
+
+def clip_stream(data: ClipData, recipe: Recipe, first_clip: int, rank: int, world_size: int) -> Iterator[TrainingClip]:
+    """Clips from `first_clip` on, made by `recipe.workers` processes (0: in this one), in a fixed order."""
+    first = recipe.seed * 10_000_000 + first_clip * world_size + rank
+    clips = _Clips(data, first, world_size)
+    if recipe.workers == 0:
+        return iter(clips)
+    return iter(DataLoader(clips, batch_size=None, num_workers=recipe.workers, prefetch_factor=8))
+
+
+def held_out_clips(data: ClipData, n: int) -> list[TrainingClip]:
+    """The same `n` clips every time, of takes, textures and scenes that are never trained on."""
+    if data.videos:
+        return list(itertools.islice(filmed_clips(data, HELD_OUT_SEED, held_out=True), n))
+    return list(itertools.islice(world_clips(data, HELD_OUT_SEED, split="test"), n))
+
+
+def world_seeds(
+    data: ClipData, first: int, stride: int, split: str
+) -> Iterator[tuple[TrainingClip, Track, SoundBank]]:
+    """Synthetic clips with the track from which more sounds for the same picture can be drawn."""
+    bank = SoundBank(Path(data.sounds) if data.sounds else None)
+    config = WorldConfig(data.duration_s, FPS, data.size_px, data.difficulty, split)
+    for seed in itertools.count(first, stride):
+        clip, track = make_clip_and_track(seed, config, bank)
+        yield from_world(clip), track, bank

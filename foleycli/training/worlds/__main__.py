@@ -1,0 +1,57 @@
+"""`python -m foleycli.training.worlds --seed 3 --out clip.mp4`: one synthetic clip to look at and listen to."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from foleycli.errors import FoleyError
+from foleycli.training.worlds.clips import make_clip
+from foleycli.training.worlds.config import WorldConfig
+from foleycli.training.worlds.demo import FPS, make_demo
+from foleycli.training.worlds.export import write_mp4
+from foleycli.training.worlds.scenes import SCENES
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write one clip; prints its path, and what happens in it to stderr."""
+    given = _parse(arguments)
+    try:
+        if given.scene == "demo":
+            frames, times_s = make_demo()
+            write_mp4(given.out, frames, FPS, crf=21)
+            print("events at", ", ".join(f"{time_s:.2f}" for time_s in times_s), file=sys.stderr)
+        else:
+            _write_clip(given)
+    except FoleyError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(given.out)
+    return 0
+
+
+def _write_clip(given: argparse.Namespace) -> None:
+    config = WorldConfig(given.duration, 25, given.size, given.difficulty, given.split, given.sounds, scene=given.scene)
+    clip = make_clip(given.seed, config)
+    write_mp4(given.out, clip.frames, config.fps, clip.samples)
+    print(f"{clip.scene}: {clip.label}", file=sys.stderr)
+    for event in clip.events:
+        print(f"{event.time_s:.3f} s  strength {event.strength:.2f}  {event.category}", file=sys.stderr)
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m foleycli.training.worlds", description=__doc__)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True, help="the mp4 to write")
+    parser.add_argument("--scene", choices=[*SCENES, "demo"], help="demo: the shipped clip, without sound")
+    parser.add_argument("--sounds", type=Path, help="a folder of labelled sounds; without it they are synthetic")
+    parser.add_argument("--split", choices=["train", "test"], default="train")
+    parser.add_argument("--difficulty", type=float, default=1.0)
+    parser.add_argument("--size", type=int, default=112, help="picture width and height in pixels; even")
+    parser.add_argument("--duration", type=float, default=5.0, help="seconds")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

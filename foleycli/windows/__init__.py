@@ -1,0 +1,1 @@
+"""A long clip as windows on the latent axis."""

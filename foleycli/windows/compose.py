@@ -1,0 +1,117 @@
+"""Windows in, one latent track out: the family is run window by window, each continuing the one before."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+from foleycli.device import generator
+from foleycli.families.base import Family
+from foleycli.records import Features, Report, Settings, Stream, Window, silent
+
+STAGE = "sampler"
+
+
+def compose(
+    family: Family,
+    features: Features,
+    windows: Sequence[Window],
+    settings: Settings,
+    known: Tensor,
+    is_known: Tensor,
+    reference: Tensor | None = None,
+    report: Report = silent,
+) -> Tensor:
+    """The latents of the whole clip, float32 [L, D].
+
+    known, is_known  [L, D] and [L]: steps that are given, anywhere; they come back bit for bit
+    reference        latents [R, D] of another sound whose timbre is taken on: they stand before the first
+                     window of every shot as clean context, and are thrown away
+    """
+    track = torch.where(is_known[:, None], known, torch.zeros_like(known))  # [L, D]
+    is_made = is_known.clone()
+    for done, window in enumerate(windows):
+        report(STAGE, done, len(windows))
+
+        def within(stage: str, n_done: float, n: float, done: int = done) -> None:
+            report(STAGE, done + n_done / (n or 1), len(windows))
+
+        made = _make(family, features, window, settings, track, is_made, reference, within)  # [n_steps, D]
+        piece = slice(window.start_step, window.end_step)
+        track[piece] = torch.where(is_made[piece, None], track[piece], made)
+        is_made[piece] = True
+    report(STAGE, len(windows), len(windows))
+    return track
+
+
+def _make(
+    family: Family,
+    features: Features,
+    window: Window,
+    settings: Settings,
+    track: Tensor,
+    is_made: Tensor,
+    reference: Tensor | None,
+    report: Report,
+) -> Tensor:
+    """One window; what is made already is known to it, wherever it lies."""
+    piece = slice(window.start_step, window.end_step)
+    known, is_known = track[piece], is_made[piece]
+    if bool(is_known.all()):
+        return known
+    n_before = 0
+    if reference is not None and window.n_context == 0:
+        n_before = min(len(reference), family.spec.window_steps - window.n_steps)  # the plan left room for it
+        known = torch.cat([reference[len(reference) - n_before :], known])
+        is_known = torch.cat([torch.ones(n_before, dtype=torch.bool), is_known])
+    rate_hz = family.spec.latent_rate_hz
+    cut = cut_features(features, window.start_step / rate_hz, window.n_steps / rate_hz, n_before / rate_hz)
+    # The noise belongs to the window's place on the track: the same clip, the same noise.
+    rng = generator(settings.seed, "window", window.start_step)
+    return family.sample([cut], known[None], is_known[None], settings, [rng], report)[0, n_before:]
+
+
+def cut_features(features: Features, start_s: Fraction, duration_s: Fraction, held_s: Fraction) -> Features:
+    """The streams of a window, its first step held for `held_s` before it (over a reference), as in training.
+
+    What lies before a shot is another picture and is never shown; after the end the last step stands.
+    Steps stay on the video's own grid: `late_s` says how much later than the window's they begin.
+    """
+    streams = {name: _cut(stream, start_s, duration_s, held_s) for name, stream in features.streams.items()}
+    return replace(features, streams=streams)
+
+
+def _cut(stream: Stream, start_s: Fraction, duration_s: Fraction, held_s: Fraction) -> Stream:
+    first = min(round(start_s * stream.rate_hz), len(stream.values) - 1)
+    n_held = round(held_s * stream.rate_hz)
+    n_steps = max(1, math.ceil((held_s + duration_s) * stream.rate_hz))
+    index = torch.arange(first - n_held, first - n_held + n_steps).clamp(first, len(stream.values) - 1)
+    late_s = (held_s - start_s) + (first - n_held) / stream.rate_hz
+    return Stream(stream.values[index], stream.rate_hz, float(late_s))
+
+
+def decode_chunks(codec, track: Tensor, chunk_steps: int = 430) -> Iterator[Tensor]:  # noqa: ANN001
+    """The sound of a latent track [L, D] piece by piece, float32 [n]; pieces join without a seam.
+
+    Each piece is decoded with the codec's context on both sides, which is cut off again: the result is
+    what decoding at once would give, in memory that does not grow with the track.  Codecs that hear further
+    than any context (attention) name `blend_steps`: over so many, each piece is faded into the next.
+    """
+    margin, blend, hop = codec.context_steps, getattr(codec, "blend_steps", 0), codec.hop
+    fading: Tensor | None = None  # [blend * hop], how the piece before goes on
+    for start in range(0, len(track), chunk_steps):
+        end = min(start + chunk_steps, len(track))
+        first, last = max(0, start - margin), min(len(track), end + blend + margin)
+        samples = codec.decode(track[None, first:last], start_step=first)[0, (start - first) * hop :]
+        if fading is not None:
+            n = min(len(fading), len(samples))
+            rise = torch.linspace(0.0, 1.0, n, device=samples.device)
+            samples = torch.cat([fading[:n].lerp(samples[:n], rise), samples[n:]])
+        piece = (end - start) * hop
+        fading = samples[piece : piece + blend * hop] if blend else None
+        yield samples[:piece]

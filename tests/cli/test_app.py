@@ -1,0 +1,114 @@
+"""Exit codes, the two lines of an error, help without torch, Ctrl-C."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from foleycli import __version__
+
+RENDER_OPTIONS = """
+    --out --out-dir --prompt --negative-prompt --preset --model --ref --ref-start --steps --guidance --seed
+    --start --duration --mix --replace --gain-db --original-gain-db --loudness --rate --channels --device
+    --dtype --force --no-force --quiet --json --dry-run --report --cuts --no-cuts
+"""
+EXTEND_OPTIONS = """
+    --ref --out --at --duration --loop --no-cuts --prompt --negative-prompt --preset --model --steps
+    --guidance --seed --device --dtype --force --report --quiet --json --dry-run
+"""
+
+
+def run(*args: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own."""
+    surroundings = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1", **variables}
+    return subprocess.run([sys.executable, "-m", "foleycli", *args], capture_output=True, text=True, env=surroundings)
+
+
+def test_version(foley):
+    told = foley("--version")
+    assert (told.code, told.out) == (0, f"foley {__version__}\n")
+
+
+def test_no_arguments_show_help_and_are_wrong_usage(foley):
+    told = foley()
+    assert told.code == 2
+    assert "render" in told.out
+
+
+@pytest.mark.parametrize("command", [(), ("render",), ("extend",), ("models",), ("presets",), ("train",)])
+def test_help_imports_nothing_heavy(command):
+    code = (
+        "import sys\nfrom foleycli.cli.app import main\n"
+        f"try: main([*{command!r}, '--help'])\n"
+        "except SystemExit as left: assert left.code == 0\n"
+        "heavy = {'torch', 'numpy', 'av', 'soundfile', 'huggingface_hub', 'dac', 'PIL'} & set(sys.modules)\n"
+        "print(heavy, file=sys.stderr)"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stderr.strip() == "set()"
+
+
+@pytest.mark.parametrize(("command", "options"), [("render", RENDER_OPTIONS), ("extend", EXTEND_OPTIONS)])
+def test_help_names_every_option(command, options):
+    told = run(command, "--help")
+    assert told.returncode == 0
+    assert [option for option in options.split() if f"{option} " not in told.stdout] == []
+
+
+@pytest.mark.parametrize(
+    ("args", "named"),
+    [
+        (("frobnicate",), "frobnicate"),
+        (("render", "--stepz", "3", "clip.mp4"), "--steps"),
+        (("render", "--steps", "many", "clip.mp4"), "--steps"),
+        (("render", "--device", "tpu", "clip.mp4"), "tpu"),
+        (("render",), "VIDEO"),
+        (("extend",), "--ref"),
+        (("train", "dog"), "dog"),
+    ],
+)
+def test_wrong_usage_is_two_lines_and_2(foley, args, named):
+    told = foley(*args)
+    assert told.code == 2
+    assert named in told.error
+    assert told.out == ""
+
+
+def test_traceback_only_on_request(tmp_path):
+    args = ("models", "path", "nothing-like-it")
+    plain, debugged = run(*args), run(*args, FOLEY_DEBUG="1")
+    assert (plain.returncode, debugged.returncode) == (1, 1)
+    assert "Traceback" not in plain.stderr
+    assert len(plain.stderr.splitlines()) == 2
+    assert "Traceback" in debugged.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a named pipe")
+def test_interrupt_is_130_and_leaves_nothing(tmp_path, model):
+    pipe, out = tmp_path / "clip.mp4", tmp_path / "out.mp4"
+    os.mkfifo(pipe)  # nobody writes: the probe waits until it is interrupted
+    child = subprocess.Popen(
+        [sys.executable, "-m", "foleycli", "render", str(pipe), "-o", str(out), "--model", str(model)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    write_end = _wait_for_reader(pipe)
+    child.send_signal(signal.SIGINT)
+    _, err = child.communicate(timeout=30)
+    os.close(write_end)
+    assert child.returncode == 130
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
+def _wait_for_reader(pipe) -> int:
+    """The pipe's write end, as soon as somebody reads."""
+    for _ in range(600):
+        try:
+            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            time.sleep(0.05)
+    raise AssertionError("the command never opened its input")

@@ -1,0 +1,83 @@
+"""Fixtures that every test folder shares.
+
+The command runs in the test's own process with its model kept between calls; FOLEY_TEST_MODEL=FOLDER runs
+everything on another model than the shipped one.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import hypothesis
+import pytest
+from clips import Clips
+
+from foleycli.cli.app import main
+from foleycli.hub.catalog import DEFAULT_MODEL
+from foleycli.hub.resolve import resolve
+
+hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("steady")  # busy machines are slow, and CI must not fail by chance
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a call of the command came to."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[dict]:
+        """stdout as JSON lines."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def error(self) -> str:
+        """The two lines of an error, checked to be two."""
+        first, second = self.err.splitlines()
+        assert first.startswith("error: ") and second.startswith("hint: ")
+        return first + "\n" + second
+
+
+@pytest.fixture
+def foley(capsys: pytest.CaptureFixture[str]) -> Callable[..., Told]:
+    """`foley("render", clip, "-o", out)`: the real command, in this process."""
+
+    def call(*args: object) -> Told:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main([str(arg) for arg in args])
+        told = capsys.readouterr()
+        return Told(left.value.code, told.out, told.err)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
+    """`clips("portrait.mp4")`: the path of a clip made in this session; see tests/clips.py."""
+    return Clips(tmp_path_factory.mktemp("clips"))
+
+
+@pytest.fixture(scope="session")
+def model_name() -> str:
+    """The model that tests of the whole path run: the shipped one."""
+    return os.environ.get("FOLEY_TEST_MODEL", DEFAULT_MODEL)
+
+
+@pytest.fixture(scope="session")
+def kept_model(model_name: str):  # noqa: ANN201
+    """The model, loaded once: every later call of the command in this process gets the same one."""
+    from foleycli import pipeline
+
+    load = pipeline.load_model
+    pipeline.load_model = functools.cache(load)
+    yield pipeline.load_model(Path(resolve(model_name)), "cpu", "auto")
+    pipeline.load_model = load

@@ -1,0 +1,73 @@
+"""The synchronisation encoder: pictures in any pieces give the same vectors; heads, peaks, sizes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from foleycli.features import sync
+from foleycli.features.sync import SyncConfig, SyncEncoder, SyncExtractor, prepare
+from foleycli.records import Stream
+from foleycli.timebase import FEATURE_FPS
+from foleycli.weights import save_folder
+
+SMALL = SyncConfig(size_px=32, width=16, video_channels=(8, 8, 8), n_queries=2, audio_channels=(4, 8, 8), n_mels=32)
+
+
+@pytest.fixture(scope="module")
+def encoder() -> SyncEncoder:
+    torch.manual_seed(0)
+    return SyncEncoder(SMALL).eval().requires_grad_(False)
+
+
+def pictures(n: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (n, 40, 40, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("sizes", [[1] * 30, [7, 0, 130, 3, 111], [50] * 5, [250], [99, 2, 120]])
+def test_pictures_in_pieces_give_what_they_give_at_once(encoder, sizes):
+    frames = pictures(sum(sizes))
+    session = SyncExtractor(encoder, 0.5).start()
+    for first, n in zip(np.cumsum([0, *sizes]), sizes, strict=False):
+        session.push(frames[first : first + n])
+    made = session.finish()
+    whole = encoder.features(prepare(torch.from_numpy(frames)[None], SMALL.size_px))[0]
+    assert made.rate_hz == FEATURE_FPS and made.values.shape == (len(frames), encoder.dim)
+    assert torch.allclose(made.values, whole, atol=2e-5)
+
+
+def test_what_lies_further_than_the_context_is_not_seen(encoder):
+    frames = pictures(80)
+    changed = frames.copy()
+    changed[40] = 255 - changed[40]
+    a, b = (encoder.features(prepare(torch.from_numpy(f)[None], SMALL.size_px))[0] for f in (frames, changed))
+    differs = (a - b).abs().amax(dim=1) > 1e-6
+    reach = SMALL.context_frames
+    assert differs[40] and not differs[: 40 - reach].any() and not differs[41 + reach :].any()
+
+
+def test_no_pictures_no_steps(encoder):
+    assert SyncExtractor(encoder, 0.5).start().finish().values.shape == (0, encoder.dim)
+
+
+def test_events_are_the_peaks_of_the_event_head(encoder):
+    values = torch.zeros(50, encoder.dim)
+    values[10, -2], values[11, -2], values[30, -2], values[40, -2] = 0.9, 0.6, 0.45, 0.2
+    assert SyncExtractor(encoder, 0.4).events_s(Stream(values, FEATURE_FPS)) == pytest.approx([0.4, 1.2], abs=0.021)
+
+
+def test_snippets_of_both_towers_meet_in_one_space(encoder):
+    starts = torch.tensor([0, 16, 32])
+    vectors, event, loudness = encoder(torch.rand(2, 50, 32, 32))
+    video, audio = encoder.video_snippets(vectors, starts), encoder.audio_snippets(torch.randn(2, 2 * 44100), starts)
+    assert video.shape == audio.shape == (2, 3, SMALL.width)
+    assert torch.allclose(video.norm(dim=2), torch.ones(2, 3), atol=1e-5)
+    assert event.shape == loudness.shape == (2, 50)
+
+
+def test_folder_keeps_the_encoder(encoder, tmp_path):
+    save_folder(encoder, tmp_path, {"kind": "sync", "network": SMALL.to_dict()})
+    loaded = sync.load(tmp_path, torch.device("cpu"))
+    grey = torch.rand(1, 30, 32, 32)
+    assert torch.allclose(loaded.features(grey), encoder.features(grey), atol=0.03)  # fp16 on disk

@@ -1,0 +1,49 @@
+"""Finding ffmpeg, its failures in words, and no child left behind."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from foleycli.errors import FoleyError
+from foleycli.media import ffmpeg
+
+
+def test_order_of_the_search(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("FOLEY_FFMPEG", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    carried = ffmpeg.find_ffmpeg()
+    assert "imageio_ffmpeg" in str(carried)
+    if sys.platform != "win32":
+        (tmp_path / "ffmpeg").symlink_to(carried)
+        monkeypatch.setenv("PATH", f"{tmp_path}:/nowhere")
+        assert ffmpeg.find_ffmpeg() == tmp_path / "ffmpeg"
+    monkeypatch.setenv("FOLEY_FFMPEG", str(carried))
+    assert ffmpeg.find_ffmpeg() == carried
+    assert ffmpeg.ffmpeg_version()[0] in "nN0123456789"
+
+
+def test_a_wanted_ffmpeg_that_does_not_run_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FOLEY_FFMPEG", str(tmp_path / "none"))
+    with pytest.raises(FoleyError, match="FOLEY_FFMPEG"):
+        ffmpeg.find_ffmpeg()
+
+
+def test_failure_carries_ffmpegs_words(tmp_path: Path) -> None:
+    args = ffmpeg.command(ffmpeg.output_of([ffmpeg.open_input(tmp_path / "none.mp4")], tmp_path / "out.mp4"))
+    with pytest.raises(FoleyError, match="while copying.*none.mp4.*No such file"):
+        ffmpeg.run(args, "copying")
+    with pytest.raises(FoleyError, match="No such file"):
+        list(ffmpeg.read_stdout(args, 100, "reading"))
+
+
+def test_progress_is_told(tmp_path: Path) -> None:
+    import ffmpeg as compose
+
+    tone = compose.input("sine=d=3", f="lavfi")
+    told: list[tuple[str, float, float]] = []
+    args = ffmpeg.command(ffmpeg.output_of([tone], tmp_path / "tone.wav"))
+    ffmpeg.run(args, "making a tone", lambda *step: told.append(step), "tone", 3.0)
+    assert told[-1][0] == "tone" and told[-1][1] == pytest.approx(3.0, abs=0.1) and told[-1][2] == 3.0

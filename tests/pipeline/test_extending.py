@@ -1,0 +1,131 @@
+"""`foley extend` end to end with the shipped model: the take stays sample for sample, what is made meets it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from foleycli.media.audio import read_audio
+from foleycli.media.loudness import measure_file
+from foleycli.media.probe import probe
+
+
+def whole_numbers(path: Path) -> np.ndarray:
+    """Samples [N, C] as 32 bit integers: exact for every PCM file."""
+    return soundfile.read(path, dtype="int32", always_2d=True)[0]
+
+
+def assert_no_click(sound: np.ndarray, seam: int, take: np.ndarray) -> None:
+    """The step over the seam [.., C] is no larger than steps that the take itself has."""
+    step = np.abs(sound[seam].astype(np.float64) - sound[seam - 1])
+    own = np.abs(np.diff(take.astype(np.float64), axis=0))
+    assert (step <= own.max(axis=0)).all()
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "channels", "subtype", "name"),
+    [(48000, 2, "PCM_16", "take.wav"), (22050, 1, "PCM_16", "take.flac"), (44100, 2, "PCM_24", "take.wav")],
+)
+def test_take_alone_goes_on_at_its_own_rate(extend, write_take, tmp_path, rate_hz, channels, subtype, name):
+    take = write_take(tmp_path / name, rate_hz, channels, subtype=subtype)
+    out = tmp_path / "out.wav"
+    assert extend("--ref", take, "-o", out, "--duration", "3.1").code == 0
+    told = soundfile.info(out)
+    assert (told.samplerate, told.channels, told.subtype) == (rate_hz, channels, "PCM_24")
+    assert told.frames == round(3.1 * rate_hz)
+    before, after = whole_numbers(take), whole_numbers(out)
+    assert np.array_equal(after[: len(before)], before)
+    assert_no_click(after, len(before), before)
+    assert np.abs(after[len(before) + rate_hz // 2 :]).max() > 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "out.wav"])
+
+
+def test_without_any_option_ten_seconds_more(extend, write_take, tmp_path):
+    take = write_take(tmp_path / "take.wav", 16000, 1)
+    told = extend("--ref", take)
+    assert (told.code, told.out) == (0, f"{tmp_path / 'take.extended.wav'}\n")
+    assert soundfile.info(tmp_path / "take.extended.wav").frames == round(11.3 * 16000)
+
+
+def test_channels_go_on_at_their_own_levels(extend, write_take, tmp_path):
+    take = write_take(tmp_path / "take.wav", 44100, 2)  # the right channel is 6 dB softer
+    assert extend("--ref", take, "-o", tmp_path / "out.wav", "--duration", "4").code == 0
+    made = read_audio(tmp_path / "out.wav").samples[:, 2 * 44100 :]
+    left, right = np.sqrt((made**2).mean(axis=1))
+    assert 0.4 < right / left < 0.6
+
+
+@pytest.mark.parametrize("duration_s", ["3", "3.137"])
+def test_end_of_a_loop_meets_its_beginning(extend, write_take, tmp_path, duration_s):
+    take = write_take(tmp_path / "take.wav", 48000, 1)
+    out = tmp_path / "out.wav"
+    assert extend("--ref", take, "-o", out, "--duration", duration_s, "--loop").code == 0
+    before, after = whole_numbers(take), whole_numbers(out)
+    assert len(after) == round(float(duration_s) * 48000)
+    assert np.array_equal(after[: len(before)], before)
+    twice = np.concatenate([after, after])
+    assert_no_click(twice, len(after), before)
+    assert_no_click(twice, len(before), before)
+
+
+def test_take_stands_at_the_beginning_of_a_video(extend, packets, clips, write_take, tmp_path):
+    take = write_take(tmp_path / "take.wav", 44100, 2, duration_s=0.7)
+    sound, film = tmp_path / "out.wav", tmp_path / "out.mp4"
+    assert extend(clips("23976.mp4"), "--ref", take, "-o", sound).code == 0
+    before, after = whole_numbers(take), whole_numbers(sound)
+    assert np.array_equal(after[: len(before)], before)
+    assert_no_click(after, len(before), before)
+    assert len(after) == round(probe(clips("23976.mp4")).duration_s * 44100)
+    assert extend(clips("23976.mp4"), "--ref", take, "-o", film).code == 0
+    assert packets(film) == packets(clips("23976.mp4"))
+    heard, meant = read_audio(film, 44100, 1).samples[0], read_audio(sound, 44100, 1).samples[0]
+    n = min(len(heard), len(meant))
+    assert np.corrcoef(heard[:n], meant[:n])[0, 1] > 0.6  # AAC keeps little of the phase of noise
+
+
+@pytest.mark.parametrize("at_s", [0.5, 1.2])
+def test_take_in_the_middle_or_over_the_end(extend, clips, write_take, tmp_path, at_s):
+    take = write_take(tmp_path / "take.wav", 22050, 1, duration_s=0.6)
+    out = tmp_path / "out.wav"
+    assert extend(clips("plain.mp4"), "--ref", take, "-o", out, "--at", at_s, "--report").code == 0
+    first, total = round(at_s * 22050), round(1.6 * 22050)
+    before, after = whole_numbers(take)[: total - first], whole_numbers(out)
+    assert len(after) == total
+    assert np.array_equal(after[first : first + len(before)], before)
+    assert_no_click(after, first, before)
+    if first + len(before) < total:
+        assert_no_click(after, first + len(before), before)
+    assert np.abs(after[:first]).max() > 0
+    assert (tmp_path / "out.json").is_file() and (tmp_path / "out.png").is_file()
+
+
+def test_same_seed_same_bytes(extend, write_take, tmp_path):
+    take = write_take(tmp_path / "take.wav", 44100, 1, duration_s=0.5)
+    outs = [tmp_path / f"{k}.ogg" for k in range(3)]
+    for out, seed in zip(outs, (1, 1, 2), strict=True):
+        assert extend("--ref", take, "-o", out, "--duration", "1.5", "--seed", seed).code == 0
+    assert outs[0].read_bytes() == outs[1].read_bytes() != outs[2].read_bytes()
+
+
+@pytest.mark.parametrize(("channels", "rate_hz"), [(2, 44100), (6, 96000)])
+@pytest.mark.parametrize("ending", [".mp3", ".ogg"])
+def test_lossy_result_keeps_left_and_right(extend, write_take, tmp_path, channels, rate_hz, ending):
+    take = write_take(tmp_path / "take.wav", rate_hz, channels, duration_s=0.5)
+    out = tmp_path / f"out{ending}"
+    assert extend("--ref", take, "-o", out, "--duration", "0.9").code == 0
+    heard = read_audio(out)
+    assert heard.rate_hz in (44100, 48000) and heard.duration_s == pytest.approx(0.9, abs=0.03)
+    left, right = heard.samples
+    assert abs(np.corrcoef(left, right)[0, 1]) < 0.7  # the take's channels are not alike
+    assert measure_file(out).peak_dbtp <= -1.0
+
+
+def test_silent_take_is_refused_and_nothing_is_left(extend, tmp_path):
+    soundfile.write(tmp_path / "take.wav", np.zeros(44100), 44100)
+    told = extend("--ref", tmp_path / "take.wav", "--quiet")
+    assert told.code == 1
+    assert "silent" in told.error
+    assert [path.name for path in tmp_path.iterdir()] == ["take.wav"]

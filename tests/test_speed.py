@@ -1,0 +1,17 @@
+"""The estimate of a dry run comes from what a bench measured."""
+
+from dataclasses import astuple
+
+import pytest
+
+from foleycli import speed
+
+
+def test_a_fitted_line_gives_back_what_was_measured():
+    rows = [
+        (steps, {"decode": 1.0, "features": 2.0, "sampler": 0.5 + 0.25 * steps, "codec": 1.0, "mux": 0.2}, 10.0)
+        for steps in (4, 8, 32)
+    ]
+    line = speed.fit(3.0, rows, 900.0)
+    expected = speed.Speed(load_s=3.0, picture=0.32, per_step=0.025, codec=0.1, memory_mb=900.0)
+    assert astuple(line) == pytest.approx(astuple(expected))

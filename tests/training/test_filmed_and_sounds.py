@@ -1,0 +1,87 @@
+"""What is trained on: cuts from films with their sound in time, folders of sounds, what is held out, the pool."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from clips import FLASH_FRAME
+
+from foleycli.media.probe import probe
+from foleycli.training.clips import ClipData, ClipPool, TrainingClip, _cut, filmed_clips
+from foleycli.training.sounds import held_out_of, random_crop, read_sounds
+
+
+@pytest.mark.parametrize(("name", "beep_s"), [("plain.mp4", FLASH_FRAME / 25), ("offset.mp4", FLASH_FRAME / 25 - 0.4)])
+@pytest.mark.parametrize("start_s", [0.0, 0.04])
+def test_picture_and_sound_of_a_cut_are_in_time(clips, name, beep_s, start_s):
+    """In offset.mp4 the picture starts 0.4 s after the sound."""
+    clip = _cut(probe(clips(name)), start_s, ClipData(duration_s=1.2, size_px=32), "door")
+    assert clip.grey.shape == (30, 32, 32) and clip.samples.shape == (round(1.2 * 44100),)
+    assert int(np.argmax(clip.grey.min(axis=(1, 2)))) == FLASH_FRAME - round(start_s * 25)
+    assert np.argmax(np.abs(clip.samples) > 0.1) / 44100 == pytest.approx(beep_s - start_s, abs=0.004)
+    assert int(np.argmax(clip.loudness_db)) - (beep_s - start_s) * 25 < 2
+    assert clip.events_s is None and clip.words == ("door",)
+
+
+def test_films_that_are_held_out_are_never_trained_on(clips, tmp_path):
+    for k, name in enumerate(["plain.mp4", "reordered.mp4", "silent.mp4", "long_sound.mp4"]):
+        folder = tmp_path / f"kind{k}"
+        folder.mkdir()
+        shutil.copy(clips(name), folder / name)
+    data = ClipData(videos=str(tmp_path), duration_s=1.0, size_px=16)
+    trained = {clip.words[0] for clip in islice(filmed_clips(data, seed=0), 8)}
+    held_out = {clip.words[0] for clip in islice(filmed_clips(data, seed=0, held_out=True), 3)}
+    assert len(held_out) == 1 and held_out.isdisjoint(trained)
+    assert trained | held_out == {"kind0", "kind1", "kind3"}  # kind2 has no sound
+
+
+def test_a_tenth_is_held_out_and_of_a_few_files_one() -> None:
+    many = [f"{k}.wav" for k in range(2000)]
+    assert 150 < len(held_out_of(many)) < 250
+    assert held_out_of(many[:500]) == held_out_of(many) & set(many[:500])  # by name: others make no difference
+    assert len(held_out_of(["a", "b"])) == 1 and held_out_of(["a"]) == set()
+
+
+def test_sounds_by_folder_or_by_index(tmp_path):
+    for file in ("hit/a.wav", "rain/b.wav"):
+        (tmp_path / file).parent.mkdir()
+        soundfile.write(tmp_path / file, 0.5 * np.ones((22050, 2)), 22050)
+    sounds = read_sounds(tmp_path)
+    assert [(sound.file, sound.category, len(sound.samples)) for sound in sounds] == [
+        (str(Path("hit/a.wav")), "hit", 44100),
+        (str(Path("rain/b.wav")), "rain", 44100),
+    ]
+    assert sounds[0].samples.dtype == np.int16 and abs(sounds[0].as_float()[22050] - 0.5) < 1e-3
+    parts = [{sound.file for sound in read_sounds(tmp_path, held_out)} for held_out in (True, False)]
+    assert len(parts[0]) == len(parts[1]) == 1 and parts[0] != parts[1]
+    entry = {"file": "hit/a.wav", "category": "door", "name": "slam", "folder": "doors"}
+    (tmp_path / "index.jsonl").write_text(json.dumps(entry) + "\n")
+    (sound,) = read_sounds(tmp_path)
+    assert (sound.category, sound.words) == ("door", "doors slam")
+
+
+def test_crops_are_full_scale_at_most_and_repeat(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).uniform(-1, 1, 30000), 44100)
+    sounds = read_sounds(tmp_path)
+    for seed in range(5):
+        one, same = (random_crop(sounds, 8192, np.random.default_rng(seed)) for _ in range(2))
+        assert one.shape == (8192,) and one.dtype == np.float32
+        assert np.array_equal(one, same)
+        assert np.abs(one).max() <= 0.9 and np.isfinite(one).all()
+
+
+def test_pool_keeps_the_latest_clips_and_no_more() -> None:
+    def clip(k: int) -> TrainingClip:
+        return TrainingClip(np.full((1, 1, 1), k, np.uint8), np.zeros(1), None, np.zeros(1), ())
+
+    pool = ClipPool(map(clip, range(100)), 4)
+    pool.take(3)
+    assert {int(c.grey[0, 0, 0]) for c in pool.draw(50, np.random.default_rng(0))} == {0, 1, 2}
+    pool.take(6)
+    assert {int(c.grey[0, 0, 0]) for c in pool.draw(80, np.random.default_rng(0))} == {5, 6, 7, 8}

@@ -1,0 +1,149 @@
+"""The training loop on a network of one layer: resume, average, log, schedule."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from foleycli.errors import FoleyError
+from foleycli.training.loop import Trainer, learning_rate, precision, to_device
+from foleycli.training.recipe import Recipe
+
+RECIPE = Recipe("line", 12, 4, 0.05, warmup_steps=2, precision="float32", log_every=2, validate_every=5, save_every=4)
+CPU = torch.device("cpu")
+
+
+class Line(nn.Module):
+    """One layer with dropout, so that noise that is not the step's own would show."""
+
+    def __init__(self, config: int) -> None:
+        super().__init__()
+        self.config = config
+        self.layer = nn.Linear(config, 1)
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen += self.training
+        return self.layer(nn.functional.dropout(x, 0.3, self.training))
+
+
+class LineTask:
+    """Learns the sum of its inputs; stops as if killed before step `killed_at`."""
+
+    def __init__(self, killed_at: int = -1, spoiled_at: int = -1) -> None:
+        torch.manual_seed(0)
+        self.network, self.killed_at, self.spoiled_at = Line(3), killed_at, spoiled_at
+
+    def batches(self, first_step: int, rank: int, world_size: int) -> Iterator[Tensor]:
+        for step in range(first_step, 1000):
+            if step == self.killed_at:
+                raise KeyboardInterrupt
+            yield torch.randn(4, 3, generator=torch.Generator().manual_seed(step))
+
+    def loss(self, network: Line, average: nn.Module, batch: Tensor, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        loss = ((network(batch)[:, 0] - batch.sum(dim=1)) ** 2).mean()
+        return (loss * torch.inf if step == self.spoiled_at else loss), {"half": loss / 2}
+
+    def validate(self, average: Line) -> dict[str, float]:
+        assert not average.training
+        return {"bias": average.layer.bias.item()}
+
+    def state(self) -> dict:
+        return {}
+
+    def load_state(self, state: dict) -> None:
+        """All of its state is in the networks."""
+
+    def export(self, average: Line, folder: Path, history: dict) -> None:
+        folder.mkdir()
+        torch.save({**average.state_dict(), **history}, folder / "line.pt")
+
+
+def trained(out: Path, task: LineTask, recipe: Recipe = RECIPE, resume: bool = False) -> Trainer:
+    out.mkdir(exist_ok=True)
+    trainer = Trainer(task, recipe, out, CPU)
+    if resume:
+        trainer.resume()
+    trainer.run()
+    return trainer
+
+
+def test_killed_and_resumed_is_the_same_as_never_stopped(tmp_path):
+    whole = trained(tmp_path / "whole", LineTask())
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "parts", LineTask(killed_at=7))
+    assert not (tmp_path / "parts" / "model").exists()
+    parts = trained(tmp_path / "parts", LineTask(), resume=True)
+    assert parts.step == whole.step == 12
+    for mine, theirs in ((parts.network, whole.network), (parts.average, whole.average)):
+        for key, value in mine.state_dict().items():
+            assert torch.equal(value, theirs.state_dict()[key]), key
+    kept = torch.load(tmp_path / "parts" / "model" / "line.pt")
+    assert torch.equal(kept["layer.weight"], whole.average.layer.weight)
+    assert (kept["steps"], kept["recipe"]) == (12, "line")
+
+
+def test_log_has_a_json_line_for_all_that_is_due(tmp_path):
+    trained(tmp_path, LineTask())
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    losses = [line for line in lines if "loss" in line]
+    assert [line["step"] for line in losses] == [2, 4, 6, 8, 10, 12]
+    assert set(losses[0]) == {"step", "minutes", "loss", "grad_norm", "half"}
+    assert losses[-1]["loss"] < losses[0]["loss"]
+    assert losses[0]["half"] == pytest.approx(losses[0]["loss"] / 2, rel=1e-3)
+    assert [line["step"] for line in lines if "validation" in line] == [5, 10, 12]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["last.pt", "log.jsonl", "model"]
+
+
+def test_average_follows_the_weights_and_a_young_one_faster(tmp_path):
+    task = LineTask()
+    trainer = Trainer(task, replace(RECIPE, ema=0.5), tmp_path, CPU)
+    before = trainer.average.layer.weight.clone()
+    trainer._one_step(next(task.batches(0, 0, 1)))
+    now = trainer.network.layer.weight.detach()
+    assert torch.allclose(trainer.average.layer.weight, torch.lerp(before, now, 0.9), atol=1e-7)  # keeps (1+0)/(10+0)
+    assert trainer.average.seen == trainer.network.seen == 1
+    slow = Trainer(LineTask(), replace(RECIPE, ema=0.05), tmp_path, CPU)
+    slow._one_step(next(task.batches(0, 0, 1)))
+    assert torch.allclose(slow.average.layer.weight, torch.lerp(before, slow.network.layer.weight.detach(), 0.95))
+
+
+def test_a_step_that_overflows_does_not_reach_the_weights(tmp_path):
+    task = LineTask(spoiled_at=0)
+    trainer = Trainer(task, RECIPE, tmp_path, CPU)
+    before = trainer.network.layer.weight.clone()
+    trainer._one_step(next(task.batches(0, 0, 1)))
+    assert torch.equal(trainer.network.layer.weight, before) and trainer.step == 1
+
+
+def test_nothing_to_resume_is_told(tmp_path):
+    with pytest.raises(FoleyError, match="nothing to resume"):
+        Trainer(LineTask(), RECIPE, tmp_path, CPU).resume()
+
+
+def test_learning_rate_warms_up_and_falls_by_a_cosine() -> None:
+    recipe = replace(RECIPE, steps=100, lr=1.0, warmup_steps=10, final_lr_ratio=0.1)
+    rates = [learning_rate(step, step / 100, recipe) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1) and rates[4] < rates[9]
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[50] == pytest.approx(0.55) and rates[100] == pytest.approx(0.1)
+
+
+def test_minutes_end_a_training_before_its_steps(tmp_path):
+    trainer = trained(tmp_path, LineTask(), replace(RECIPE, steps=10**6, minutes=0.01 / 60))
+    assert 1 <= trainer.step < 10**6 and trainer.progress() == 1
+
+
+def test_precision_is_checked() -> None:
+    with pytest.raises(FoleyError, match="'float8'"):
+        precision("float8", CPU)
+    with precision("bfloat16", CPU):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
+    moved = to_device({"a": torch.ones(1), "b": ("words", 3)}, CPU)
+    assert moved["b"] == ("words", 3)

@@ -1,0 +1,171 @@
+"""`foley train` for each kind, two steps of small networks: on no files at all, on sounds, on filmed videos.
+
+The parts are trained one after the other, as a user would, and what comes out renders a clip.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import yaml
+from clips import run_ffmpeg
+
+from foleycli.training import run
+from foleycli.weights import read_config
+
+COMMON = {"steps": 2, "batch_size": 2, "lr": 1e-3, "warmup_steps": 1, "log_every": 1, "precision": "float32"}
+CODEC = {"encoder_dim": 8, "decoder_dim": 64, "n_codebooks": 2, "codebook_size": 32}
+SYNC = {"size_px": 32, "width": 14, "video_channels": [8, 8, 8], "audio_channels": [4, 8, 8], "n_queries": 1}
+SALSAV = {"size": "mini", "width": 32, "n_heads": 2, "n_joint": 1, "n_single": 1, "sync_dim": 16, "window_steps": 43}
+CLIPS = {"duration_s": 1.2, "size_px": 40, "pool": 8}
+
+
+@pytest.fixture
+def train(foley, tmp_path):  # noqa: ANN001, ANN201
+    def call(kind: str, out: Path, name: str, *options: str, **recipe: object):  # noqa: ANN202
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(yaml.safe_dump({**COMMON, "name": name, **recipe}))
+        return foley("train", kind, "--config", path, "--out", out, "--device", "cpu", "--quiet", *options)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Path:  # noqa: ANN001
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory) -> Path:  # noqa: ANN001
+    """Two kinds, three files, one of which is kept back."""
+    folder = tmp_path_factory.mktemp("sounds")
+    rng = np.random.default_rng(0)
+    for file, rate_hz in (("hit/a.wav", 44100), ("hit/b.flac", 22050), ("rain/c.wav", 48000)):
+        path = folder / file
+        path.parent.mkdir(exist_ok=True)
+        soundfile.write(path, 0.3 * rng.standard_normal(rate_hz) * np.exp(-np.arange(rate_hz) / rate_hz * 8), rate_hz)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory) -> Path:  # noqa: ANN001
+    """Two short films with sound, one without, one too short."""
+    folder = tmp_path_factory.mktemp("videos")
+    (folder / "door").mkdir()
+    picture, sound = ("-f", "lavfi", "-i", "testsrc2=s=64x48:r=30"), ("-f", "lavfi", "-i", "sine=f=300")
+    h264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac")
+    for name, seconds in (("door/a.mp4", 2), ("door/b.mp4", 1.6), ("short.mp4", 0.5)):
+        run_ffmpeg(*picture, *sound, *h264, "-t", seconds, folder / name)
+    run_ffmpeg(*picture, *h264, "-t", 2, folder / "silent.mp4")
+    return folder
+
+
+def log_of(out: Path) -> list[dict]:
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def test_codec_from_a_folder_of_sounds(train, runs, sounds):
+    told = train("codec", runs / "codec", "dac-test", network=CODEC, data={"sounds": str(sounds), "crop_steps": 8})
+    assert (told.code, told.out) == (0, f"{runs / 'codec' / 'model'}\n")
+    config = read_config(runs / "codec" / "model")
+    assert (config["name"], config["kind"], config["training"]["steps"]) == ("dac-test", "codec", 2)
+    lines = log_of(runs / "codec")
+    assert [line["step"] for line in lines if "loss" in line] == [1, 2]
+    assert {"mel_latents", "mel_codes"} <= set(lines[-1]["validation"])
+
+
+def test_codec_against_a_discriminator(train, tmp_path, sounds):
+    data = {"sounds": str(sounds), "crop_steps": 8}
+    objective = {"adversarial": 1.0, "adversarial_from": 1}
+    out = tmp_path / "run"
+    assert train("codec", out, "dac-gan", network=CODEC, data=data, objective=objective).code == 0
+    first, second = (line for line in log_of(out) if "loss" in line)
+    assert "discriminator" not in first and second["discriminator"] > 0 and second["feature"] > 0
+
+
+def test_killed_codec_training_goes_on_as_if_it_had_not_been(tmp_path, sounds):
+    """With a discriminator, which learns too, and with all noise."""
+    recipe = {**COMMON, "name": "dac", "steps": 3, "save_every": 2, "network": CODEC}
+    recipe |= {"data": {"sounds": str(sounds), "crop_steps": 4}, "objective": {"adversarial": 1.0}}
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(recipe))
+
+    def kill(stage: str, done: float, total: float) -> None:
+        if done == total:
+            raise KeyboardInterrupt
+
+    run.train("codec", path, tmp_path / "whole", device="cpu")
+    with pytest.raises(KeyboardInterrupt):
+        run.train("codec", path, tmp_path / "parts", device="cpu", report=kill)
+    assert not (tmp_path / "parts" / "model").exists()
+    run.train("codec", path, tmp_path / "parts", resume=True, device="cpu")
+    weights = [(tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("whole", "parts")]
+    assert weights[0] == weights[1]
+
+
+def test_sync_from_worlds_without_a_file(train, runs):
+    data = {**CLIPS, "fresh_per_step": 1}
+    told = train("sync", runs / "sync", "sync-test", network=SYNC, data=data, objective={"validation_clips": 2})
+    assert told.code == 0
+    config = read_config(runs / "sync" / "model")
+    assert config["kind"] == "sync" and 0 < config["event_threshold"] < 1
+    assert "own_snippet" in log_of(runs / "sync")[-1]["validation"]
+
+
+def test_sync_from_filmed_videos(train, tmp_path, videos):
+    data = {**CLIPS, "videos": str(videos), "fresh_per_step": 1}
+    told = train("sync", tmp_path / "run", "film", network=SYNC, data=data, objective={"validation_clips": 1})
+    assert told.code == 0
+    losses = [line for line in log_of(tmp_path / "run") if "loss" in line]
+    assert [line["event"] for line in losses] == [0, 0]  # no times are known
+    assert all(line["contrast"] > 0 and line["loudness"] > 0 for line in losses)
+
+
+@pytest.mark.parametrize("source", ["worlds", "videos"])
+def test_salsa_v_on_the_trained_parts(train, runs, videos, source):
+    clips = {**CLIPS, "videos": str(videos)} if source == "videos" else CLIPS
+    data = {"codec": str(runs / "codec" / "model"), "sync": str(runs / "sync" / "model"), "clips": clips}
+    data |= {"fresh_per_step": 1, "validation_clips": 2, "sounds_per_clip": 2}
+    objective = {"max_span": 20} if source == "worlds" else {}
+    out = runs / f"salsav-{source}"
+    told = train("salsa-v", out, "salsav-test", network=SALSAV, data=data, objective=objective)
+    assert told.code == 0, told.err
+    config = read_config(out / "model")
+    assert (config["kind"], config["family"], config["codec"], config["sync"]) == (
+        "family", "salsa-v", "dac-test", "sync-test",
+    )  # fmt: skip
+    assert "flow" in log_of(out)[-1]["validation"]
+
+
+def test_what_was_trained_renders(foley, runs, clips, tmp_path):
+    """The model folder holds its codec and encoder: it can be moved, and used by its path."""
+    moved = tmp_path / "mine"
+    (runs / "salsav-worlds" / "model").rename(moved)
+    args = ("--model", moved, "--steps", "2", "--device", "cpu", "--json")
+    told = foley("render", clips("short.mp4"), "-o", tmp_path / "out.wav", *args)
+    assert told.code == 0
+    assert told.lines[0]["model"] == "salsav-test"
+    assert soundfile.info(tmp_path / "out.wav").frames == round(0.2 * 48000)
+
+
+def test_training_goes_on_only_when_asked(train, runs, sounds):
+    data = {"sounds": str(sounds), "crop_steps": 8}
+    told = train("codec", runs / "codec", "dac-test", network=CODEC, data=data)
+    assert told.code == 1
+    assert "--resume" in told.error
+    told = train("codec", runs / "codec", "dac-test", "--resume", "--set", "steps=3", network=CODEC, data=data)
+    assert told.code == 0
+    assert [line["step"] for line in log_of(runs / "codec") if "loss" in line] == [1, 2, 3]
+
+
+def test_what_cannot_be_trained_on_is_told(train, tmp_path, videos):
+    told = train("codec", tmp_path / "a", "x", network=CODEC, data={"sounds": str(tmp_path / "none")})
+    assert told.code == 1 and "none" in told.error
+    told = train("sync", tmp_path / "b", "x", network=SYNC, data={**CLIPS, "videos": str(videos), "duration_s": 9.0})
+    assert told.code == 1 and "holds 0 videos" in told.error
+    told = train("sync", tmp_path / "c", "x", network={"widht": 3}, data=CLIPS)
+    assert told.code == 1 and "widht" in told.error
