@@ -118,8 +118,9 @@ def test_lossy_result_keeps_left_and_right(extend, write_take, tmp_path, channel
     assert extend("--ref", take, "-o", out, "--duration", "0.9").code == 0
     heard = read_audio(out)
     assert heard.rate_hz in (44100, 48000) and heard.duration_s == pytest.approx(0.9, abs=0.03)
-    left, right = heard.samples
-    assert abs(np.corrcoef(left, right)[0, 1]) < 0.7  # the take's channels are not alike
+    # The take's channels are not alike; what follows it is one sound at each channel's level.
+    left, right = heard.samples[:, : round(0.45 * heard.rate_hz)]
+    assert abs(np.corrcoef(left, right)[0, 1]) < 0.6
     assert measure_file(out).peak_dbtp <= -1.0
 
 
