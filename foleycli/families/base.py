@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal, Protocol
+from pathlib import Path
+from typing import Literal, Protocol, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from foleycli.records import Features, Report, Settings, silent
+from foleycli.errors import FoleyError
+from foleycli.records import Features, Report, Settings, Stream, silent
+from foleycli.timebase import steps_to_cover
+from foleycli.weights import CONFIG_NAME, WEIGHTS_NAME
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -52,3 +59,73 @@ class Family(Protocol):
         returns    float32 [B, L, D]; known steps come back bit for bit
         """
         ...
+
+
+def check_window(
+    spec: FamilySpec, features: Sequence[Features], known: Tensor, is_known: Tensor, rngs: Sequence[torch.Generator]
+) -> None:
+    """Errors: ValueError when what `sample` is given does not go together, or does not fit the weights."""
+    n_windows, longest, width = len(features), spec.window_steps, spec.latent_dim
+    n_steps = known.shape[1] if known.ndim == 3 else 0
+    if known.shape != (n_windows, n_steps, width) or not 1 <= n_steps <= longest:
+        raise ValueError(
+            f"known has shape {tuple(known.shape)}, {spec.name} expects ({n_windows}, 1..{longest}, {width})"
+        )
+    if is_known.shape != known.shape[:2] or len(rngs) != n_windows:
+        raise ValueError(
+            f"is_known has shape {tuple(is_known.shape)} and there are {len(rngs)} generators, "
+            f"{spec.name} expects {tuple(known.shape[:2])} and {n_windows}"
+        )
+
+
+def fit_stream(window: Features, name: str, rate_hz: Fraction, width: int, duration_s: Fraction) -> Tensor:
+    """A window's stream at exactly the steps that cover it, [1, T, D]: cut, or its last step held; zeros if absent.
+
+    Errors: ValueError when it is not of the width and rate that the network reads.
+    """
+    n_steps = steps_to_cover(duration_s, rate_hz)
+    stream: Stream | None = window.streams.get(name)
+    if stream is None:
+        return torch.zeros(1, n_steps, width)
+    values = stream.values.float().cpu()
+    if values.ndim != 2 or values.shape[0] < 1 or values.shape[1] != width or stream.rate_hz != rate_hz:
+        raise ValueError(
+            f"stream {name!r} has shape {tuple(values.shape)} at {stream.rate_hz} Hz, "
+            f"this family expects (1.., {width}) at {rate_hz} Hz"
+        )
+    index = torch.arange(n_steps).clamp(max=values.shape[0] - 1)
+    return values[index][None]
+
+
+def open_network(build: Callable[[dict], Network], folder: Path) -> Network:
+    """A network from its weights folder: every weight must be there, and no other.
+
+    `build` makes it from the "network" part of config.json, on the meta device.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    described = json.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))["network"]
+    with torch.device("meta"):
+        network = build(described)
+    path = folder / WEIGHTS_NAME
+    try:
+        network.load_state_dict(load_file(path), assign=True)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        why = " ".join(str(error).split())[:300]  # torch lists every tensor, a line each
+        raise FoleyError(
+            f"{path} does not hold the weights that {folder / CONFIG_NAME} describes: {why}",
+            "download, import or export these weights again",
+        ) from error
+    return network
+
+
+def write_network(network: nn.Module, name: str, folder: Path, dtype: torch.dtype = torch.float16) -> None:
+    """A weights folder of the family `name` that `open_network` reads; `network.config` says its shape."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {"family": name, "network": network.config.to_dict()}
+    (folder / CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    weights = network.state_dict().items()
+    save_file({key: value.to("cpu", dtype) for key, value in weights}, folder / WEIGHTS_NAME)

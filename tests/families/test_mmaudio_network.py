@@ -101,6 +101,7 @@ def test_positions_are_as_measured():
     table = rotary_table(5, 64, 1.0, x.device)
     turned = torch.einsum("lpij,bhlpj->bhlpi", torch.from_numpy(numbers["latent_rot"])[0], x.unflatten(-1, (-1, 2)))
     assert torch.allclose(rotate(x, table), turned.flatten(-2), atol=1e-5)
+    assert error_of(rotate(made_up_input("q", (1, 2, 5, 64)), table), numbers["applied"]) < CLOSE
 
 
 @pytest.mark.parametrize(("n_tokens", "n_steps"), [(192, 345), (192, 250), (16, 31), (40, 63), (8, 40), (184, 331)])

@@ -10,10 +10,12 @@ from madeup import FIXTURES, made_up_input, made_up_state
 
 from foleycli.errors import FoleyError
 from foleycli.families import load_family
+from foleycli.families.vaura import family as vaura_family
 from foleycli.families.vaura.config import VAuraConfig
 from foleycli.families.vaura.family import VAuraFamily
 from foleycli.families.vaura.network import VAura
 from foleycli.records import Features, Settings, Stream
+from foleycli.sampling.autoregressive import draw_top_k as draw
 from foleycli.windows.compose import compose
 from foleycli.windows.plan import plan_windows
 
@@ -52,7 +54,11 @@ def sample(made_by: VAuraFamily, windows, seeds, is_known=None, **settings):
 @pytest.mark.parametrize(
     ("name", "n_known", "guidance"), [("greedy_empty", 0, 6.0), ("greedy_prompt", 4, 6.0), ("greedy_nocfg", 4, 1.0)]
 )
-def test_greedy_codes_are_the_measured_ones(measured, name, n_known, guidance):
+def test_greedy_codes_and_logits_are_the_measured_ones(measured, monkeypatch, name, n_known, guidance):
+    drawn_from = []
+    monkeypatch.setattr(
+        vaura_family, "draw_top_k", lambda *seen, **how: drawn_from.append(seen[0]) or draw(*seen, **how)
+    )
     visual = made_up_input("vaura_visual", (2, 32, 768))
     windows = [Features({"avclip": Stream(row, REDUCED.visual_rate_hz)}, torch.zeros(0)) for row in visual]
     known, is_known = torch.zeros(2, 12, 3), torch.zeros(2, 12, dtype=torch.bool)
@@ -61,6 +67,8 @@ def test_greedy_codes_are_the_measured_ones(measured, name, n_known, guidance):
     rngs = [torch.Generator(), torch.Generator()]
     made = family(temperature=0.0).sample(windows, known, is_known, Settings(guidance=guidance), rngs)
     assert torch.equal(made.transpose(1, 2), measured[name].float())
+    logits, wanted = torch.stack(drawn_from), measured[f"{name}_logits"]
+    assert logits.shape == wanted.shape and (logits - wanted).abs().max() < 1e-4 * wanted.abs().max()
 
 
 def test_same_seed_same_codes_other_seed_others():

@@ -23,13 +23,15 @@ def test_pattern_is_the_measured_one(measured):
     sequence = delay(codes, special=V)
     assert torch.equal(sequence.transpose(1, 2), measured["pattern_sequence"])
     assert torch.equal(delay_mask(5, 3).T, measured["pattern_mask"])
-    assert torch.equal(undelay(sequence, 5), codes)
+    assert torch.equal(undelay(sequence, 5).transpose(1, 2), measured["pattern_reverted"])
+    assert measured["pattern_reverted_mask"].all() and torch.equal(measured["pattern_reverted"], codes.transpose(1, 2))
 
 
 def test_pattern_with_fewer_steps_is_the_measured_one(measured):
     codes = measured["pattern_codes"].transpose(1, 2)
     short = delay(codes[:, :4], special=V, n_steps=5)
     assert torch.equal(short.transpose(1, 2), measured["pattern_sequence_short"])
+    assert torch.equal((short != V)[0].T, measured["pattern_mask_short"])
 
 
 def test_cut_sequences_are_brought_back_as_measured(measured):
@@ -43,6 +45,7 @@ def test_logits_are_brought_to_their_steps_as_measured(measured):
     logits = made_up_input("vaura_pattern_logits", (1, 4, 3, 8)).permute(0, 3, 2, 1)  # [B, C, K, V]
     steps = logits_in_time(logits, 5)  # [B, L, K, V]
     assert torch.equal(steps.permute(0, 3, 2, 1), measured["pattern_logits_reverted"])
+    assert torch.equal(steps.isfinite().all(-1)[0].T, measured["pattern_logits_mask"])
 
 
 @settings(max_examples=50, deadline=None)

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from foleycli import checkpoints
-from foleycli.families.base import FamilySpec
+from foleycli.families.base import FamilySpec, check_window
 from foleycli.families.mmaudio.config import (
     CLIP_RATE_HZ,
     SEGMENT_RATE_HZ,
@@ -77,7 +77,7 @@ class MMAudioFamily:
         report: Report = silent,
     ) -> Tensor:
         """See `families.base.Family.sample`; latents are the autoencoder's, normalised in here."""
-        self._check(features, known, is_known, rngs)
+        check_window(self.spec, features, known, is_known, rngs)
         network, n_steps = self.network, known.shape[1]
         device = network.sync_pos_emb.device
         is_guided = settings.guidance != 1.0
@@ -98,21 +98,6 @@ class MMAudioFamily:
         )
         raw = network.denormalise(made).to(known.device)
         return torch.where(is_known[..., None], known, raw)
-
-    def _check(
-        self, features: Sequence[Features], known: Tensor, is_known: Tensor, rngs: Sequence[torch.Generator]
-    ) -> None:
-        n_windows, longest, width = len(features), self.spec.window_steps, self.spec.latent_dim
-        n_steps = known.shape[1] if known.ndim == 3 else 0
-        if known.shape != (n_windows, n_steps, width) or not 1 <= n_steps <= longest:
-            raise ValueError(
-                f"known has shape {tuple(known.shape)}, {NAME} expects ({n_windows}, 1..{longest}, {width})"
-            )
-        if is_known.shape != known.shape[:2] or len(rngs) != n_windows:
-            raise ValueError(
-                f"is_known has shape {tuple(is_known.shape)} and there are {len(rngs)} generators, "
-                f"{NAME} expects {tuple(known.shape[:2])} and {n_windows}"
-            )
 
     def _inputs(self, window: Features, n_steps: int) -> Inputs:
         """One window as a batch of one; what it does not have is told as the learned empty condition."""

@@ -5,22 +5,18 @@ Reads and writes its weights folder (config.json, model.safetensors).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from foleycli.errors import FoleyError
-from foleycli.families.base import FamilySpec
+from foleycli.families.base import FamilySpec, check_window, fit_stream, open_network, write_network
 from foleycli.families.salsav.config import SalsaVConfig
 from foleycli.families.salsav.network import Conditions, Inputs, SalsaV
-from foleycli.records import Features, Report, Settings, Stream, silent
+from foleycli.records import Features, Report, Settings, silent
 from foleycli.sampling import guidance, masked_flow, times
-from foleycli.timebase import steps_to_cover
 
 NAME = "salsa-v"
 
@@ -45,32 +41,12 @@ class SalsaVFamily:
         cls, folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
     ) -> SalsaVFamily:
         """Read `config.json` and `model.safetensors`; every weight must be there, and no other."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        config = SalsaVConfig.from_dict(json.loads((folder / "config.json").read_text())["network"])
-        with torch.device("meta"):
-            network = SalsaV(config)
-        path = folder / "model.safetensors"
-        try:
-            network.load_state_dict(load_file(path), assign=True)
-        except (OSError, RuntimeError, SafetensorError) as error:
-            why = " ".join(str(error).split())[:300]  # torch lists every tensor, a line each
-            raise FoleyError(
-                f"{path} does not hold the weights that {folder / 'config.json'} describes: {why}",
-                "download or export these weights again",
-            ) from error
+        network = open_network(lambda values: SalsaV(SalsaVConfig.from_dict(values)), folder)
         return cls(network.to(device=device, dtype=dtype))
 
     def save(self, folder: Path, dtype: torch.dtype = torch.float16) -> None:
         """Write a weights folder that `load` reads."""
-        from safetensors.torch import save_file
-
-        folder.mkdir(parents=True, exist_ok=True)
-        config = {"family": NAME, "network": self.network.config.to_dict()}
-        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-        weights = self.network.state_dict().items()
-        save_file({name: value.to("cpu", dtype) for name, value in weights}, folder / "model.safetensors")
+        write_network(self.network, NAME, folder, dtype)
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> SalsaVFamily:
         """The same network on another device or in another type."""
@@ -88,7 +64,7 @@ class SalsaVFamily:
         report: Report = silent,
     ) -> Tensor:
         """See `families.base.Family.sample`; latents have unit variance here, the codec scales them."""
-        self._check(features, known, is_known, rngs)
+        check_window(self.spec, features, known, is_known, rngs)
         device = self.network.audio_in.weight.device
         n_steps = known.shape[1]
         scale = guidance.scale_at(settings.guidance, settings.steps)
@@ -111,27 +87,12 @@ class SalsaVFamily:
         )
         return made.to(known.device)
 
-    def _check(
-        self, features: Sequence[Features], known: Tensor, is_known: Tensor, rngs: Sequence[torch.Generator]
-    ) -> None:
-        n_windows, longest, width = len(features), self.spec.window_steps, self.spec.latent_dim
-        n_steps = known.shape[1] if known.ndim == 3 else 0
-        if known.shape != (n_windows, n_steps, width) or not 1 <= n_steps <= longest:
-            raise ValueError(
-                f"known has shape {tuple(known.shape)}, {NAME} expects ({n_windows}, 1..{longest}, {width})"
-            )
-        if is_known.shape != known.shape[:2] or len(rngs) != n_windows:
-            raise ValueError(
-                f"is_known has shape {tuple(is_known.shape)} and there are {len(rngs)} generators, "
-                f"{NAME} expects {tuple(known.shape[:2])} and {n_windows}"
-            )
-
     def _inputs(self, window: Features, n_steps: int) -> Inputs:
         """One window as a batch of one; an absent stream or an empty prompt is marked as missing."""
         config = self.network.config
         duration_s = n_steps / config.latent_rate_hz
-        sync = _fit(window, "sync", config.sync_rate_hz, config.sync_dim, duration_s)
-        semantic = _fit(window, "semantic", config.semantic_rate_hz, config.semantic_dim, duration_s)
+        sync = fit_stream(window, "sync", config.sync_rate_hz, config.sync_dim, duration_s)
+        semantic = fit_stream(window, "semantic", config.semantic_rate_hz, config.semantic_dim, duration_s)
         late_s = window.streams["sync"].late_s if "sync" in window.streams else 0.0
         return Inputs(
             sync=sync,
@@ -156,22 +117,6 @@ class SalsaVFamily:
             has_text=nothing if negative is None else negative.any().cpu()[None],
             late_frames=of.late_frames,
         )
-
-
-def _fit(window: Features, name: str, rate_hz: Fraction, width: int, duration_s: Fraction) -> Tensor:
-    """A stream at exactly the steps that cover the window [1, T, D]: cut, or its last step held."""
-    n_steps = steps_to_cover(duration_s, rate_hz)
-    stream: Stream | None = window.streams.get(name)
-    if stream is None:
-        return torch.zeros(1, n_steps, width)
-    values = stream.values.float().cpu()
-    if values.ndim != 2 or values.shape[0] < 1 or values.shape[1] != width or stream.rate_hz != rate_hz:
-        raise ValueError(
-            f"stream {name!r} has shape {tuple(values.shape)} at {stream.rate_hz} Hz, "
-            f"{NAME} expects (1.., {width}) at {rate_hz} Hz"
-        )
-    index = torch.arange(n_steps).clamp(max=values.shape[0] - 1)
-    return values[index][None]
 
 
 def _join(inputs: list[Inputs], device: torch.device) -> Inputs:

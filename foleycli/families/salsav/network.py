@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from foleycli.families.salsav.config import SalsaVConfig
 from foleycli.nn.embedding import StepEmbedding, TimeEmbedding
+from foleycli.nn.frames import FrameUpsampler
 from foleycli.nn.transformer import (
     MLPS,
     Modulation,
@@ -57,40 +58,6 @@ class Conditions:
     audio_table: Tensor  # rotary angles of the latent steps
     semantic_table: Tensor  # and of the semantic steps, on the same time line
 
-
-class SyncUpsampler(nn.Module):
-    """Frame features [B, T, sync_dim] to one gated vector per latent step [B, L, D].
-
-    A transposed convolution doubles the frame rate, then the exact time of each latent step is read off
-    by linear interpolation.  SALSA-V interpolates first; with 40 ms frames that would blur events over
-    latent steps of 23 ms before anything learned has seen them.
-    """
-
-    def __init__(self, config: SalsaVConfig) -> None:
-        super().__init__()
-        self.frames_per_step = float(config.sync_rate_hz / config.latent_rate_hz)
-        self.inner = nn.Conv1d(config.sync_dim, config.width, kernel_size=3, padding=1)
-        self.upsample = nn.ConvTranspose1d(config.width, 2 * config.width, kernel_size=4, stride=2, padding=1)
-
-    def forward(self, frames: Tensor, n_steps: int, late_frames: Tensor | None = None) -> Tensor:
-        hidden = F.gelu(self.inner(frames.transpose(1, 2)), approximate="tanh")  # [B, D, T]
-        value, gate = self.upsample(hidden).chunk(2, dim=1)  # [B, D, 2T] each
-        gated = (value * gate.sigmoid()).transpose(1, 2)  # [B, 2T, D]
-        # Half-frame m stands for frame (m - 0.5) / 2; a latent step is read at its middle.
-        middles = torch.arange(n_steps, device=frames.device, dtype=torch.float32) + 0.5
-        place = 2.0 * self.frames_per_step * middles + 0.5  # [L]
-        if late_frames is not None:
-            place = place - 2.0 * late_frames[:, None]  # [B, L]
-        place = place.clamp(0, gated.shape[1] - 1)
-        before = place.floor().long()
-        after = (before + 1).clamp(max=gated.shape[1] - 1)
-        weight = (place - before).to(gated.dtype)[..., None]  # [L, 1] or [B, L, 1]
-        return torch.lerp(_steps(gated, before), _steps(gated, after), weight)  # [B, L, D]
-
-
-def _steps(x: Tensor, index: Tensor) -> Tensor:
-    """Steps of `x` [B, T, D] by number: the same in all rows, [L], or each row's own, [B, L]."""
-    return x[:, index] if index.ndim == 1 else torch.take_along_dim(x, index[..., None], dim=1)
 
 
 class SemanticStream(nn.Module):
@@ -185,7 +152,9 @@ class SalsaV(nn.Module):
         self.text_in = _vector_in(config.text_dim, width)
         self.pool_in = _vector_in(config.semantic_dim, width)
         self.semantic_in = _vector_in(config.semantic_dim, width)
-        self.sync_in = SyncUpsampler(config)
+        self.sync_in = FrameUpsampler(
+            config.sync_dim, width, float(config.sync_rate_hz / config.latent_rate_hz)
+        )
         self.time_in = TimeEmbedding(width)
         self.step_in = StepEmbedding(width)
         self.joint = nn.ModuleList(

@@ -12,24 +12,18 @@ import torch
 from torch import Tensor
 
 from foleycli.families.salsav.network import Inputs, SalsaV
+from foleycli.sampling.known import KnownSpans, draw_known
 
 
 @dataclass(frozen=True)
-class ObjectiveConfig:
+class ObjectiveConfig(KnownSpans):
     """Shares and probabilities; [paper] marks what SALSA-V states, the rest is our choice."""
 
     shortcut_share: float = 0.25  # of the batch [paper]
     shortcut_from: int = 1000  # training step; an earlier teacher knows nothing to be consistent with
     t_mean: float = 0.0  # of the logit-normal flow time [paper: 0]; below 0: nearer to noise, where words decide
-    max_span: int = 88  # clean span is uniform in 1..88 latents, about 2 s [paper]
-    p_span: float = 0.6  # one span, anywhere
-    p_prefix: float = 0.15  # exactly the context that windows hand over
-    prefix_steps: int = 22  # 0.5 s [paper's window overlap]
-    p_both_ends: float = 0.05  # a prefix and a suffix: filling a hole, closing a loop
     p_drop_all: float = 0.1  # all conditions at once, for guidance [paper: 0.1, which it means is open]
     p_drop_each: float = 0.1  # each modality by itself
-
-    # The rest of p_span + p_prefix + p_both_ends keeps nothing: first windows start from nothing.
 
 
 @dataclass(frozen=True)
@@ -124,26 +118,6 @@ def draw_times(
     place = torch.rand(n_shortcut, generator=generator, device=device)
     t_shortcut = (place / d_shortcut).floor() * d_shortcut
     return torch.cat([t_flow, t_shortcut]), torch.cat([d_flow, d_shortcut])
-
-
-def draw_known(n_rows: int, n_steps: int, generator: torch.Generator, config: ObjectiveConfig) -> Tensor:
-    """Which latents stay clean, bool [B, L]: nothing, a span anywhere, the context prefix, or both ends."""
-    device = generator.device
-    longest = max(1, min(config.max_span, (n_steps - 1) // 2))  # two spans must leave something to make
-    kind = torch.rand(n_rows, 1, generator=generator, device=device)
-    length = torch.randint(1, longest + 1, (n_rows, 2), generator=generator, device=device)
-    place = torch.rand(n_rows, 1, generator=generator, device=device)
-    step = torch.arange(n_steps, device=device)  # [L]
-    first, last = length[:, :1], length[:, 1:]
-    start = (place * (n_steps - first + 1)).floor()
-    span = (step >= start) & (step < start + first)
-    prefix = (step < min(config.prefix_steps, n_steps - 1)).expand(n_rows, -1)
-    both_ends = (step < first) | (step >= n_steps - last)
-    is_prefix = (kind >= config.p_span) & (kind < config.p_span + config.p_prefix)
-    is_both = (kind >= config.p_span + config.p_prefix) & (
-        kind < config.p_span + config.p_prefix + config.p_both_ends
-    )
-    return ((kind < config.p_span) & span) | (is_prefix & prefix) | (is_both & both_ends)
 
 
 def drop_conditions(inputs: Inputs, generator: torch.Generator, config: ObjectiveConfig) -> Inputs:

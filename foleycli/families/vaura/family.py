@@ -6,7 +6,6 @@ knows pictures and what has sounded.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -14,8 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from foleycli.errors import FoleyError
-from foleycli.families.base import FamilySpec
+from foleycli.families.base import FamilySpec, check_window, open_network, write_network
 from foleycli.families.vaura.config import VAuraConfig
 from foleycli.families.vaura.network import Cache, VAura
 from foleycli.records import Features, Report, Settings, silent
@@ -47,32 +45,12 @@ class VAuraFamily:
         cls, folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
     ) -> VAuraFamily:
         """Read `config.json` and `model.safetensors`; every weight must be there, and no other."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        config = VAuraConfig.from_dict(json.loads((folder / "config.json").read_text())["network"])
-        with torch.device("meta"):
-            network = VAura(config)
-        path = folder / "model.safetensors"
-        try:
-            network.load_state_dict(load_file(path), assign=True)
-        except (OSError, RuntimeError, SafetensorError) as error:
-            why = " ".join(str(error).split())[:300]  # torch lists every tensor, a line each
-            raise FoleyError(
-                f"{path} does not hold the weights that {folder / 'config.json'} describes: {why}",
-                "download or import these weights again",
-            ) from error
+        network = open_network(lambda values: VAura(VAuraConfig.from_dict(values)), folder)
         return cls(network.to(device=device, dtype=dtype))
 
     def save(self, folder: Path, dtype: torch.dtype = torch.float16) -> None:
         """Write a weights folder that `load` reads."""
-        from safetensors.torch import save_file
-
-        folder.mkdir(parents=True, exist_ok=True)
-        config = {"family": NAME, "network": self.network.config.to_dict()}
-        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-        weights = self.network.state_dict().items()
-        save_file({name: value.to("cpu", dtype) for name, value in weights}, folder / "model.safetensors")
+        write_network(self.network, NAME, folder, dtype)
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> VAuraFamily:
         """The same network on another device or in another type."""
@@ -90,7 +68,7 @@ class VAuraFamily:
         report: Report = silent,
     ) -> Tensor:
         """See `families.base.Family.sample`.  Known codes are heard by what follows them, not by what precedes."""
-        self._check(features, known, is_known, rngs)
+        check_window(self.spec, features, known, is_known, rngs)
         config, device = self.network.config, self.network.norm.weight.device
         # Drawn for every code, so that what is known changes nothing else.
         uniforms = torch.stack([torch.rand(known.shape[1:], generator=rng) for rng in rngs])  # [B, L, K]
@@ -105,21 +83,6 @@ class VAuraFamily:
             report=report,
         )
         return torch.where(is_known[..., None], known, made.to(known.device, known.dtype))
-
-    def _check(
-        self, features: Sequence[Features], known: Tensor, is_known: Tensor, rngs: Sequence[torch.Generator]
-    ) -> None:
-        n_windows, longest, width = len(features), self.spec.window_steps, self.spec.latent_dim
-        n_steps = known.shape[1] if known.ndim == 3 else 0
-        if known.shape != (n_windows, n_steps, width) or not 1 <= n_steps <= longest:
-            raise ValueError(
-                f"known has shape {tuple(known.shape)}, {NAME} expects ({n_windows}, 1..{longest}, {width})"
-            )
-        if is_known.shape != known.shape[:2] or len(rngs) != n_windows:
-            raise ValueError(
-                f"is_known has shape {tuple(is_known.shape)} and there are {len(rngs)} generators, "
-                f"{NAME} expects {tuple(known.shape[:2])} and {n_windows}"
-            )
 
     def _visual(self, features: Sequence[Features], n_steps: int, scale: float) -> tuple[Tensor, bool]:
         """The visual part of all columns, [B, C, visual width], and the unconditional one after it if guided.
