@@ -129,7 +129,11 @@ class DacVae(nn.Module):
 
     def encode_codes(self, samples: Tensor) -> Tensor:
         """Sound [B, N] to residual codes int64 [B, L, K]."""
-        return self.quantizer(self.posterior(samples).mean)[1].transpose(1, 2)
+        return self.codes_of(self.posterior(samples).mean)
+
+    def codes_of(self, raw: Tensor) -> Tensor:
+        """Raw latents [B, D, L] to residual codes int64 [B, L, K]."""
+        return self.quantizer(raw)[1].transpose(1, 2)
 
     def codes_to_latents(self, codes: Tensor) -> Tensor:
         """Codes [B, L, K] (all levels or the first few) to normalised latents [B, L, D]."""

@@ -173,14 +173,18 @@ class AudioTower(nn.Module):
 
     def forward(self, samples: Tensor, starts: Tensor) -> Tensor:
         """`starts`, int64 [S]: the first picture of each snippet."""
+        x = self.frames(samples)
+        first = starts // 2  # two pictures per audio step
+        return torch.stack([x[:, f : f + SNIPPET_FRAMES // 2].mean(dim=1) for f in first.tolist()], dim=1)
+
+    def frames(self, samples: Tensor) -> Tensor:
+        """Sound [B, N] to what is heard, [B, T, D] at 12.5 Hz."""
         hop = self.config.audio_rate_hz // 100
         x = log_mel(samples, self.config.audio_rate_hz, 2048, hop, self.config.n_mels)  # [B, mels, frames], 100 Hz
         x = (x[:, None].transpose(2, 3) + 3.5) / 1.5  # [B, 1, frames, mels], about -1..1
         for layer in self.layers:
             x = F.gelu(layer(x))
-        x = self.project(x.transpose(1, 2).flatten(2))  # [B, frames / 8, D] at 12.5 Hz
-        first = starts // 2  # two pictures per audio step
-        return torch.stack([x[:, f : f + SNIPPET_FRAMES // 2].mean(dim=1) for f in first.tolist()], dim=1)
+        return self.project(x.transpose(1, 2).flatten(2))
 
 
 class SyncEncoder(nn.Module):
