@@ -1,37 +1,88 @@
 """One command, a real clip: the model is pulled from a Hub on this machine, checked, loaded and heard.
 
-Networks are filled with made-up weights; the towers beside them are smaller than the published ones.
+Every published model in its own file forms, rates and lengths, with made-up weights in networks that are narrower
+than the published ones; one of the slow tests has a flow network of full size.
 """
 
 import io
+import socket
 import tarfile
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 import torch
 from madeup import made_up_state
+from mmaudio_parts import CLIP, NETWORK, SYNC, made_up, shapes
 from offered import published_at
+from vaura_parts import save_checkpoint
 
 from foleycli.cli.app import main
+from foleycli.codecs import mmaudio
+from foleycli.families.mmaudio.config import NETWORKS, config_of
+from foleycli.families.mmaudio.network import MMAudio
+from foleycli.features.dfn_clip import ClipConfig, ClipText, ClipVision
 from foleycli.hub import catalog
-from foleycli.hub.catalog import find, with_parts
+from foleycli.hub.catalog import find, mmaudio_name, with_parts
 from foleycli.media.probe import probe, probe_audio
+from foleycli.nn.motionformer import Motionformer, MotionformerConfig
 
-pytestmark = pytest.mark.slow
+CODEC = {"vae_width": 8, "vocoder_width": 64}
+# Towers of one layer that are as wide as a flow network of full size expects.
+WIDE_CLIP = {"vision_width": 64, "vision_blocks": 1, "vision_heads": 4, "text_blocks": 1}
+WIDE_SYNC = {"n_blocks": 1}
 
 
-def saved(state: dict, **around) -> bytes:
-    """A torch pickle of these tensors."""
+def saved(state: dict) -> bytes:
+    """A torch pickle."""
     out = io.BytesIO()
-    torch.save({**around, "state_dict": state} if around else state, out)
+    torch.save(state, out)
     return out.getvalue()
 
 
-def filled(build, prefix: str = "", dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
-    """Made-up weights of a network that `build` makes, under the published names."""
-    with torch.device("meta"):
-        shapes = {key: value.shape for key, value in build().state_dict().items()}
-    return {prefix + key: value.to(dtype) for key, value in made_up_state(shapes).items()}
+def narrowed(name: str) -> dict:
+    """A published network's rate, length and version, narrow and shallow."""
+    own = NETWORKS[name]
+    return NETWORK | {"latent_dim": own.latent_dim, "latent_rate_hz": str(own.latent_rate_hz),
+                      "window_steps": own.window_steps, "is_v2": own.is_v2}  # fmt: skip
+
+
+def offer_mmaudio(monkeypatch, hub, name: str, network: dict | str, clip: dict, sync: dict) -> None:
+    """One of MMAudio's networks with its parts at `hub`, as the only published models."""
+    family, codec = find(mmaudio_name(name)), find(find(mmaudio_name(name)).parts[0])
+    _, vae, vocoder = mmaudio.NETWORKS[codec.config["network"]]
+    eyes = ClipConfig(**clip)
+    towers = made_up(ClipVision(eyes), prefix="visual.") | made_up(ClipText(eyes))
+    files = {
+        family.config["weights"]: saved(
+            {key: value.half() for key, value in made_up(MMAudio(config_of(network)), 1.2).items()}
+        ),
+        codec.config["vae"]: saved(made_up(mmaudio.Vae(replace(vae, width=8)))),
+        codec.config["vocoder"]: saved({"generator": made_up(mmaudio.BigVGAN(replace(vocoder, width=64)), 0.75)}),
+        "synchformer_state_dict.pth": saved(
+            made_up_state(shapes(Motionformer(MotionformerConfig(**sync)), "vfeat_extractor."))
+        ),
+        "open_clip_pytorch_model.bin": saved(
+            towers | {"text_projection": torch.zeros(eyes.dim, eyes.dim), "logit_scale": torch.ones(())}
+        ),
+    }
+    changes = {family.name: {"network": network}, codec.name: CODEC, "synchformer": {"network": sync},
+               "dfn5b-clip": {"network": clip}}  # fmt: skip
+    wanted = with_parts(family)
+    monkeypatch.setattr(catalog, "ENTRIES", tuple(published_at(entry, hub, files, changes) for entry in wanted))
+
+
+def offer_vaura(monkeypatch, hub, folder) -> None:
+    """A small V-AURA in the published archive's layout, beside a worse checkpoint, as the only published model."""
+    best = save_checkpoint(folder / "small.ckpt").read_bytes()
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz", compresslevel=1) as archive:
+        for name, content in (("last", b"older"), ("epoch=7-val_loss=4.15", best)):
+            member = tarfile.TarInfo(f"24-08-01T08-34-26/checkpoints/{name}.ckpt")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    files = {"24-08-01T08-34-26.tar.gz": out.getvalue()}
+    monkeypatch.setattr(catalog, "ENTRIES", (published_at(find("vaura"), hub, files, {}),))
 
 
 def call(*args: object) -> int:
@@ -41,95 +92,57 @@ def call(*args: object) -> int:
 
 
 @pytest.fixture
-def clip(clips):
-    return clips("plain.mp4")
+def pull_the_plug(monkeypatch) -> Callable[[], list]:
+    """`asked = pull_the_plug()`: from now on nothing can be connected to; `asked` is what was tried."""
+    asked: list = []
+
+    def refuse(*address: object, **_: object) -> None:
+        asked.append(address)
+        raise OSError("no network in this test")
+
+    def now() -> list:
+        for name in ("connect", "connect_ex", "sendto"):
+            monkeypatch.setattr(socket.socket, name, refuse)
+        monkeypatch.setattr(socket, "getaddrinfo", refuse)
+        return asked
+
+    return now
 
 
-def mmaudio_files() -> dict[str, bytes]:
-    """By the publisher's names: the whole 157 M network, and small towers."""
-    from foleycli.codecs.bigvgan import BIGVGAN_16K, BigVGAN
-    from foleycli.codecs.mmaudio_vae import VAE_16K, Vae
-    from foleycli.families.mmaudio.config import NETWORKS
-    from foleycli.families.mmaudio.network import MMAudio
-    from foleycli.features.dfn_clip import ClipConfig, ClipText, ClipVision
-    from foleycli.nn.motionformer import Motionformer, MotionformerConfig
-
-    eyes = ClipConfig(**CLIP)
-    words = {
-        **filled(lambda: ClipText(eyes)),
-        "text_projection": torch.zeros(1024, 1024),
-        "logit_scale": torch.ones(()),
-    }
-    return {
-        "mmaudio_small_16k.pth": saved(filled(lambda: MMAudio(NETWORKS["small_16k"]), dtype=torch.float16)),
-        "v1-16.pth": saved(filled(lambda: Vae(replace(VAE_16K, width=64)))),
-        "best_netG.pt": saved({"generator": filled(lambda: BigVGAN(replace(BIGVGAN_16K, width=64)))}),
-        "synchformer_state_dict.pth": saved(
-            filled(lambda: Motionformer(MotionformerConfig(**SYNC)), "vfeat_extractor.")
-        ),
-        "open_clip_pytorch_model.bin": saved({**filled(lambda: ClipVision(eyes), "visual."), **words}),
-    }
-
-
-CLIP = {"vision_width": 64, "vision_blocks": 1, "vision_heads": 4, "text_blocks": 1}
-SYNC = {"n_blocks": 1}
-SMALL = {
-    "mmaudio-codec-16k": {"vae_width": 64, "vocoder_width": 64},
-    "synchformer": {"network": SYNC},
-    "dfn5b-clip": {"network": CLIP},
-}
-
-
-def test_mmaudio(here, hub, clip, tmp_path, monkeypatch, capsys):
-    files = mmaudio_files()
-    wanted = with_parts(find("mmaudio-small-16k"))
-    monkeypatch.setattr(catalog, "ENTRIES", tuple(published_at(entry, hub, files, SMALL) for entry in wanted))
-    ask = ("render", clip, "-o", tmp_path / "out.mp4", "--model", "mmaudio-small-16k", "--steps", 1, "--seed", 3)
-    assert call(*ask) == 1
-    assert "--accept-license" in capsys.readouterr().err and not hub.log
+def check_that_it_is_heard(name: str, clip, out, pull_the_plug, capsys) -> None:
+    """Refused without its licence, pulled and heard with it, intact, and the same again without a network."""
+    ask = ("render", clip, "-o", out, "--model", name, "--steps", 1, "--seed", 3)
+    assert call(*ask) == 1 and "--accept-license" in capsys.readouterr().err
     assert call(*ask, "--accept-license") == 0, capsys.readouterr().err
-    made = probe(tmp_path / "out.mp4")
-    assert made.has_audio and probe_audio(tmp_path / "out.mp4")[0] == pytest.approx(probe(clip).duration_s, abs=0.05)
-    assert call("models", "verify", "mmaudio-small-16k") == 0
-    hub.repos.clear()
-    hub.plain.clear()
-    n_asked = len(hub.log)
-    assert call(*ask, "--force") == 0 and len(hub.log) == n_asked  # neither asked again nor fetched again
+    assert probe(out).has_audio and probe_audio(out)[0] == pytest.approx(probe(clip).duration_s, abs=0.05)
+    made = out.read_bytes()
+    assert call("models", "verify", name) == 0 and "DAMAGED" not in capsys.readouterr().out
+    asked = pull_the_plug()
+    with pytest.raises(OSError, match="no network"):
+        socket.create_connection(("127.0.0.1", 9))  # it is really out
+    asked.clear()
+    assert call(*ask, "--force") == 0, capsys.readouterr().err
+    assert asked == [] and out.read_bytes() == made
+    assert call("models", "pull", name) == 0 and asked == []
 
 
-def vaura_archive() -> bytes:
-    """The published archive's layout around a small checkpoint, beside a worse one."""
-    from foleycli.codecs.dac import Dac, DacConfig
-    from foleycli.families.vaura.config import VAuraConfig
-    from foleycli.families.vaura.network import VAura
-    from foleycli.nn.motionformer import Motionformer, MotionformerConfig
-
-    codes = {"n_codebooks": 3, "codebook_size": 32, "codebook_dim": 8}
-    sampler = VAuraConfig(width=192, n_heads=2, n_layers=1, visual_width=64, visual_dim=64, **codes)
-    tower = MotionformerConfig(width=64, n_heads=1, n_blocks=1, hidden=64)
-    codec = DacConfig(encoder_dim=8, decoder_dim=64, **codes)
-    state = {
-        **filled(lambda: VAura(sampler), "sampler."),
-        **filled(lambda: Motionformer(tower), "visual_feature_extractor."),
-        **{"audio_encoder." + key: value for key, value in filled(lambda: Dac(codec)).items()},
-    }
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as archive:
-        for name, content in (("last", b"older"), ("epoch=7-val_loss=4.15", saved(state, epoch=7))):
-            member = tarfile.TarInfo(f"24-08-01T08-34-26/checkpoints/{name}.ckpt")
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return out.getvalue()
+# The default is the one that every run of the tests tries.
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "large_44k_v2" else pytest.mark.slow) for name in NETWORKS]
+)
+def test_mmaudio(here, hub, clips, tmp_path, monkeypatch, pull_the_plug, capsys, name):
+    offer_mmaudio(monkeypatch, hub, name, narrowed(name), CLIP, SYNC)
+    check_that_it_is_heard(mmaudio_name(name), clips("plain.mp4"), tmp_path / "out.mp4", pull_the_plug, capsys)
 
 
-def test_vaura(here, hub, clip, tmp_path, monkeypatch, capsys):
-    entry = published_at(find("vaura"), hub, {"24-08-01T08-34-26.tar.gz": vaura_archive()}, {})
-    monkeypatch.setattr(catalog, "ENTRIES", (entry,))
-    ask = ("render", clip, "-o", tmp_path / "out.wav", "--model", "vaura", "--accept-license")
-    assert call(*ask) == 0, capsys.readouterr().err
-    assert probe_audio(tmp_path / "out.wav")[0] == pytest.approx(probe(clip).duration_s, abs=0.05)
+@pytest.mark.slow
+def test_mmaudio_with_a_network_of_full_size(here, hub, clips, tmp_path, monkeypatch, pull_the_plug, capsys):
+    offer_mmaudio(monkeypatch, hub, "small_16k", "small_16k", WIDE_CLIP, WIDE_SYNC)
+    check_that_it_is_heard("mmaudio-small-16k", clips("plain.mp4"), tmp_path / "out.mp4", pull_the_plug, capsys)
+
+
+def test_vaura(here, hub, clips, tmp_path, monkeypatch, pull_the_plug, capsys):
+    offer_vaura(monkeypatch, hub, tmp_path)
+    check_that_it_is_heard("vaura", clips("plain.mp4"), tmp_path / "out.mp4", pull_the_plug, capsys)
     assert not list((here / "foley" / "files").rglob("*.tar.gz"))  # converted: the archive is gone
-    assert call("models", "verify", "vaura") == 0
-    n_asked = len(hub.log)
-    assert call(*ask, "--force") == 0 and len(hub.log) == n_asked
-    assert call("models", "remove", "vaura") == 0 and not entry.folder.exists()
+    assert call("models", "remove", "vaura") == 0 and not find("vaura").folder.exists()
