@@ -15,7 +15,14 @@ from foleycli.training.worlds.config import Clip, Track, WorldConfig
 from foleycli.training.worlds.families import FAMILIES
 from foleycli.training.worlds.sound import mix_of
 
-_KINDS = {"hits": ("hit", "hit", "hit", "voice"), "driven": ("loop",), "texture": ("loop",)}
+# How a track may sound in other words.  An even texture goes with any picture, if words ask for it.
+_KINDS = {
+    "hits": ("hit", "hit", "hit", "hit", "hit", "voice", "voice", "even"),
+    "driven": ("loop", "loop", "loop", "even"),
+    "texture": ("even",),
+    "silence": ("even", "even", "silence"),
+}
+_EVEN = ("engine", "machine", "water", "rain", "wind", "fire", "nature", "place")
 _SILENT_WORDS = ("silence", "no sound", "quiet")
 
 
@@ -31,19 +38,25 @@ def sounds_for(
     """`n` sounds float32 [N] with the words for each, of families that have takes in the track's split."""
     made = []
     for _ in range(n):
-        mix = mix_of(replace(track, families=_families(track, bank, rng)), bank, rng)
+        mix = mix_of(_otherwise(track, bank, rng), bank, rng)
         words = mix.family.labels if mix.family is not None else _SILENT_WORDS
         made.append((mix.samples, words))
     return made
 
 
-def _families(track: Track, bank: SoundBank, rng: np.random.Generator) -> tuple[str, ...]:
-    """Mostly another family of the same way of sounding, with the track's own behind it for safety."""
-    if track.kind == "silence":
-        return track.families
+def _otherwise(track: Track, bank: SoundBank, rng: np.random.Generator) -> Track:
+    """Mostly another family, with the track's own behind it for safety; sometimes another way of sounding."""
     kinds = _KINDS[track.kind]
     kind = kinds[rng.integers(len(kinds))]
-    names = [name for name, family in FAMILIES.items() if family.kind == kind and bank.takes(name, track.split)]
-    if not names or rng.random() < 0.15:
-        return track.families
-    return (names[rng.integers(len(names))], *track.families)
+    if kind == "silence":
+        return track
+    if kind == "even":
+        track = replace(track, kind="texture", drive=None)
+    names = [
+        name
+        for name, family in FAMILIES.items()
+        if (name in _EVEN if kind == "even" else family.kind == kind) and bank.takes(name, track.split)
+    ]
+    if not names or (kind != "even" and rng.random() < 0.15):
+        return track
+    return replace(track, families=(names[rng.integers(len(names))], *track.families))

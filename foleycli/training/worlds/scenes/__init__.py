@@ -5,7 +5,7 @@ from __future__ import annotations
 from foleycli.training.worlds.scenes.bodies import first_person_steps, side_steps
 from foleycli.training.worlds.scenes.flow import ambience, engine, pour, roll, rub, splash
 from foleycli.training.worlds.scenes.objects import bounce, door, drop, hit_and_fly, pendulum, rally
-from foleycli.training.worlds.scenes.quiet import near_misses, passing, waving
+from foleycli.training.worlds.scenes.quiet import near_misses, passing, still_view, waving
 from foleycli.training.worlds.scenes.stage import Builder, Props, Stage, occluders
 from foleycli.training.worlds.scenes.strikes import chop, drumming, strike, tapping
 from foleycli.training.worlds.scenes.voices import mouth, recoil
@@ -32,6 +32,7 @@ SCENES: dict[str, tuple[Builder, float]] = {
     "near_misses": (near_misses, 3),
     "waving": (waving, 2),
     "passing": (passing, 2),
+    "still_view": (still_view, 6),
     "pendulum": (pendulum, 4),
     "tapping": (tapping, 4),
     "rally": (rally, 4),

@@ -1,4 +1,4 @@
-"""Things that move and make no sound, so that motion alone is no event."""
+"""Motion without sound, so that motion alone is no event; sound without motion, which only words can tell."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import numpy as np
 from foleycli.training.worlds.physics import event_times, smooth_noise, strike_height
 from foleycli.training.worlds.scenes.stage import Props, Stage, living, path, still, surface
 from foleycli.training.worlds.scenes.strikes import arm
+
+_EVEN = ("engine", "machine", "water", "rain", "wind", "fire", "nature", "place")
 
 
 def near_misses(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
@@ -49,3 +51,13 @@ def passing(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
             props.sprite(str(rng.choice(["disc", "box", "blob"])), path(t, x, y), (size, size), rng.normal(0, 2) * t)
         )
     return Stage(parts, "silence", ("place",))
+
+
+def still_view(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
+    """A view in which next to nothing moves: what sounds evenly over it can be known from words alone."""
+    parts = living(props, rng, t) if rng.random() < 0.3 else []
+    for _ in range(int(rng.integers(1, 5))):
+        kind, size = str(rng.choice(["disc", "box", "blob", "soft"])), rng.uniform(0.1, 0.9)
+        where = path(t, rng.uniform(-0.9, 0.9), rng.uniform(-0.7, 0.8))
+        parts.append(props.sprite(kind, where, (size, size * rng.uniform(0.5, 2)), rng.uniform(-0.5, 0.5) + 0 * t))
+    return Stage(parts, "texture", (str(rng.choice(_EVEN)), "place"))
