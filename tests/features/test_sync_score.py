@@ -1,0 +1,88 @@
+"""The score that chooses among takes: the right alignment wins, and nothing breaks it."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+from foleycli.features import sync
+from foleycli.features.sync import SyncExtractor
+from foleycli.features.sync_score import correlation, levels, strikes, sync_score
+from foleycli.hub.resolve import resolve
+from foleycli.records import Stream
+from foleycli.timebase import FEATURE_FPS
+from foleycli.training.clips import ClipData, TrainingClip, world_clips
+from foleycli.training.sync import prepare_grey
+
+RATE_HZ = 44100
+N_CLIPS = 6
+SHIFTS_S = (-1.0, -0.4, -0.2, 0.2, 0.4, 1.0)
+
+
+@dataclass
+class Seen:
+    clip: TrainingClip
+    stream: Stream
+
+
+@pytest.fixture(scope="module")
+def extractor() -> SyncExtractor:
+    return sync.load_extractor(resolve("sync-mini"), torch.device("cpu"), torch.float32)
+
+
+@pytest.fixture(scope="module")
+def seen(extractor) -> list[Seen]:
+    """Held-out worlds with at least three events, looked at by the shipped encoder."""
+    worlds = world_clips(ClipData(duration_s=4.0), 700, split="test")
+    clips = itertools.islice((clip for clip in worlds if len(clip.events_s) >= 3), N_CLIPS)
+    size_px, made = extractor.encoder.config.size_px, []
+    for clip in clips:
+        values = extractor.encoder.features(prepare_grey(clip.grey, size_px))[0]
+        made.append(Seen(clip, Stream(values, FEATURE_FPS)))
+    return made
+
+
+def test_the_right_alignment_scores_above_shifted_ones(extractor, seen):
+    better = [
+        sync_score(extractor, one.stream, one.clip.samples, RATE_HZ)
+        > sync_score(extractor, one.stream, np.roll(one.clip.samples, round(shift_s * RATE_HZ)), RATE_HZ)
+        for one in seen
+        for shift_s in SHIFTS_S
+    ]
+    assert np.mean(better) >= 0.85
+
+
+@pytest.mark.parametrize("n_frames", [0, 1, 9, 40])
+def test_silence_and_short_sounds_have_a_score(extractor, seen, n_frames):
+    stream = Stream(seen[0].stream.values[:n_frames], FEATURE_FPS)
+    for samples in (np.zeros(44100, np.float32), np.zeros(100, np.float32), seen[0].clip.samples):
+        assert np.isfinite(sync_score(extractor, stream, samples, RATE_HZ))
+
+
+def test_rate_and_gain_hardly_matter(extractor, seen):
+    one = seen[0]
+    twice = np.repeat(one.clip.samples, 2)
+    scores = [sync_score(extractor, one.stream, x, r) for x, r in (
+        (one.clip.samples, RATE_HZ), (0.2 * one.clip.samples, RATE_HZ), (twice, 2 * RATE_HZ),
+    )]  # fmt: skip
+    assert scores[1:] == pytest.approx(scores[:1] * 2, abs=0.05)
+
+
+def test_strikes_and_levels_stand_at_their_pictures():
+    samples = torch.zeros(2 * RATE_HZ)
+    for frame in (10, 33):
+        first = round(frame / 25 * RATE_HZ)
+        samples[first : first + 2000] = torch.randn(2000, generator=torch.Generator().manual_seed(frame))
+    rises, level = strikes(samples, RATE_HZ), levels(samples, RATE_HZ // 25)
+    assert len(rises) == len(level) == 50
+    assert set(rises.topk(2).indices.tolist()) == {10, 33}
+    assert set(level.topk(2).indices.tolist()) == {10, 33}
+
+
+def test_a_flat_curve_correlates_with_nothing():
+    assert correlation(torch.ones(9), torch.arange(9.0)) == 0.0
+    assert correlation(torch.arange(9.0), torch.arange(9.0)) == pytest.approx(1.0)
