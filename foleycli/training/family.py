@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from foleycli.codecs.tokens import TokenCodec
 from foleycli.errors import FoleyError
 from foleycli.evaluation.onsets import agreement, detect_onsets
 from foleycli.families.base import Family
+from foleycli.families.inputs import Inputs
 from foleycli.features.seen import simulate
 from foleycli.features.text import WordLlamaText
 from foleycli.hub.catalog import SHIPPED
@@ -58,7 +59,11 @@ class FamilyTask:
     """Meets `training.loop.Task`, but for `loss`; subclasses set `name`, build the network and wrap it."""
 
     name: str  # of the family, in config.json
-    validation_settings = Settings(steps=8)
+    wants: ClassVar[dict[str, Any]] = {}  # settings that its models bring with them, in config.json too
+
+    @property
+    def validation_settings(self) -> Settings:
+        return Settings(**self.wants)
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
@@ -174,6 +179,7 @@ class FamilyTask:
     def export(self, average: nn.Module, folder: Path, history: dict) -> None:
         parts = {part: _bring(resolve(getattr(self.data, part)), folder) for part in ("codec", "sync")}
         config = {"name": self.recipe.name, "kind": "family", "family": self.name, "version": 1, **parts}
+        config |= {"settings": self.wants} if self.wants else {}
         figures = {**history, "objective": self.objective_dict()}
         save_folder(average, folder, {**config, "network": average.config.to_dict(), "training": figures})
 
@@ -183,6 +189,18 @@ class FamilyTask:
         if rng.random() >= self.data.p_reference or longest <= MIN_REFERENCE:
             return 0
         return int(rng.integers(MIN_REFERENCE, longest + 1))
+
+
+def inputs_of(rows: Rows) -> Inputs:
+    """The rows as networks read them."""
+    return Inputs(
+        sync=rows.sync,
+        semantic=rows.semantic,
+        text=rows.text,
+        has_sync=torch.ones_like(rows.has_text),
+        has_semantic=rows.has_semantic,
+        has_text=rows.has_text,
+    )
 
 
 def sized_config(kind: type, sizes: dict[str, Any], network: dict) -> Any:

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from foleycli.families.salsav.config import SIZES, SalsaVConfig
 from foleycli.families.salsav.family import NAME, SalsaVFamily
-from foleycli.families.salsav.network import Inputs, SalsaV
+from foleycli.families.salsav.network import SalsaV
 from foleycli.families.salsav.objective import Batch, ObjectiveConfig, training_loss
-from foleycli.training.family import FamilyTask, Rows, sized_config
+from foleycli.training.family import FamilyTask, Rows, inputs_of, sized_config
 from foleycli.training.recipe import Recipe, from_dict
 
 
@@ -43,12 +43,4 @@ class SalsaVTask(FamilyTask):
 
 def batch_of(rows: Rows) -> Batch:
     """The rows as SALSA-V's objective reads them."""
-    inputs = Inputs(
-        sync=rows.sync,
-        semantic=rows.semantic,
-        text=rows.text,
-        has_sync=torch.ones_like(rows.has_text),
-        has_semantic=rows.has_semantic,
-        has_text=rows.has_text,
-    )
-    return Batch(rows.latents, inputs, rows.n_reference)
+    return Batch(rows.latents, inputs_of(rows), rows.n_reference)

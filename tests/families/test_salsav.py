@@ -9,15 +9,15 @@ import torch
 
 from foleycli.errors import FoleyError
 from foleycli.families import load_family
+from foleycli.families.inputs import Inputs, drop_conditions
 from foleycli.families.salsav.config import SIZES, SalsaVConfig
 from foleycli.families.salsav.family import SalsaVFamily
-from foleycli.families.salsav.network import Inputs, SalsaV, count_parameters
+from foleycli.families.salsav.network import SalsaV, count_parameters
 from foleycli.families.salsav.objective import (
     Batch,
     ObjectiveConfig,
     draw_known,
     draw_times,
-    drop_conditions,
     shortcut_target,
     training_loss,
 )
@@ -295,15 +295,12 @@ def test_times_lie_on_the_grid_of_their_step_size():
 
 
 def test_conditions_are_dropped_together_and_apart():
-    dropped = drop_conditions(
-        some_inputs(n_rows=8000), torch.Generator().manual_seed(0), ObjectiveConfig()
-    )
+    dropped = drop_conditions(some_inputs(n_rows=8000), torch.Generator().manual_seed(0), p_all=0.1, p_each=0.1)
     has = torch.stack([dropped.has_sync, dropped.has_semantic, dropped.has_text]).float()
     assert (abs(has.mean(dim=1) - 0.81) < 0.02).all()
     assert abs((has.sum(dim=0) == 0).float().mean() - 0.101) < 0.015
     absent = replace(some_inputs(), has_text=torch.tensor([False, True]))
-    never = ObjectiveConfig(p_drop_all=0.0, p_drop_each=0.0)
-    assert drop_conditions(absent, torch.Generator(), never).has_text.tolist() == [False, True]
+    assert drop_conditions(absent, torch.Generator(), p_all=0.0, p_each=0.0).has_text.tolist() == [False, True]
 
 
 def test_half_precision_training_is_finite_and_near():

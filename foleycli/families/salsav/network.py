@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from foleycli.families.inputs import Inputs
 from foleycli.families.salsav.config import SalsaVConfig
 from foleycli.nn.embedding import StepEmbedding, TimeEmbedding
 from foleycli.nn.frames import FrameUpsampler
@@ -28,24 +29,6 @@ from foleycli.nn.transformer import (
     norm,
     rotary_table,
 )
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """Features of B windows as the network reads them; a row marked False gets the learned empty vector."""
-
-    sync: Tensor  # [B, T, sync_dim]: frame k shows the time (k + late_frames) / sync rate from the window's start
-    semantic: Tensor  # [B, S, semantic_dim], S >= 1
-    text: Tensor  # [B, text_dim]
-    has_sync: Tensor  # bool [B]
-    has_semantic: Tensor  # bool [B]
-    has_text: Tensor  # bool [B]
-    late_frames: Tensor | None = None  # float32 [B]: how much later frame 0 of `sync` is than the window; None: 0
-
-    def rows(self, rows: slice | Tensor) -> Inputs:
-        """Some of the windows."""
-        values = (getattr(self, name) for name in self.__dataclass_fields__)
-        return Inputs(*(None if value is None else value[rows] for value in values))
 
 
 @dataclass(frozen=True)

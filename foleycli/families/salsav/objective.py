@@ -6,12 +6,13 @@ self-consistency (1.6): on a share of the batch, one step of size d must equal t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from foleycli.families.salsav.network import Inputs, SalsaV
+from foleycli.families.inputs import Inputs, drop_conditions
+from foleycli.families.salsav.network import SalsaV
 from foleycli.sampling.known import KnownSpans, draw_known
 
 
@@ -56,7 +57,7 @@ def training_loss(
     n_shortcut = round(config.shortcut_share * n_rows) if teacher is not None else 0
     n_flow = n_rows - n_shortcut
     device = latents.device
-    inputs = drop_conditions(batch.inputs, generator, config)
+    inputs = drop_conditions(batch.inputs, generator, config.p_drop_all, config.p_drop_each)
     is_known = draw_known(n_rows, n_steps, generator, config).to(device)
     if batch.n_reference is not None:
         reference = torch.arange(n_steps, device=device) < batch.n_reference[:, None]  # [B, L]
@@ -118,16 +119,3 @@ def draw_times(
     place = torch.rand(n_shortcut, generator=generator, device=device)
     t_shortcut = (place / d_shortcut).floor() * d_shortcut
     return torch.cat([t_flow, t_shortcut]), torch.cat([d_flow, d_shortcut])
-
-
-def drop_conditions(inputs: Inputs, generator: torch.Generator, config: ObjectiveConfig) -> Inputs:
-    """Forget some conditions, all of a row together or each by itself; the network sees its empty vectors."""
-    shape = (4, len(inputs.text))
-    draws = torch.rand(shape, generator=generator, device=generator.device).to(inputs.text.device)
-    kept = (draws[:1] >= config.p_drop_all) & (draws[1:] >= config.p_drop_each)  # [3, B]
-    return replace(
-        inputs,
-        has_sync=inputs.has_sync & kept[0],
-        has_semantic=inputs.has_semantic & kept[1],
-        has_text=inputs.has_text & kept[2],
-    )
