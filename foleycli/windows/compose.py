@@ -1,4 +1,4 @@
-"""Windows in, one latent track out: the family is run window by window, each continuing the one before."""
+"""Windows in, one latent track (or several takes of it) out: window by window, each continuing the one before."""
 
 from __future__ import annotations
 
@@ -33,7 +33,25 @@ def compose(
     reference        latents [R, D] of another sound whose timbre is taken on: they stand before the first
                      window of every shot as clean context, and are thrown away
     """
-    track = torch.where(is_known[:, None], known, torch.zeros_like(known))  # [L, D]
+    return compose_takes(family, features, windows, settings, [settings.seed], known, is_known, reference, report)[0]
+
+
+def compose_takes(
+    family: Family,
+    features: Features,
+    windows: Sequence[Window],
+    settings: Settings,
+    seeds: Sequence[int],
+    known: Tensor,
+    is_known: Tensor,
+    reference: Tensor | None = None,
+    report: Report = silent,
+) -> Tensor:
+    """`compose` with a seed for each of B takes, all of a window in one batch: float32 [B, L, D].
+
+    Each take goes on from its own windows, with the noise that its seed alone would give.
+    """
+    tracks = torch.where(is_known[:, None], known, torch.zeros_like(known)).repeat(len(seeds), 1, 1)  # [B, L, D]
     is_made = is_known.clone()
     for done, window in enumerate(windows):
         report(STAGE, done, len(windows))
@@ -41,12 +59,12 @@ def compose(
         def within(stage: str, n_done: float, n: float, done: int = done) -> None:
             report(STAGE, done + n_done / (n or 1), len(windows))
 
-        made = _make(family, features, window, settings, track, is_made, reference, within)  # [n_steps, D]
+        made = _make(family, features, window, settings, seeds, tracks, is_made, reference, within)  # [B, n_steps, D]
         piece = slice(window.start_step, window.end_step)
-        track[piece] = torch.where(is_made[piece, None], track[piece], made)
+        tracks[:, piece] = torch.where(is_made[piece, None], tracks[:, piece], made)
         is_made[piece] = True
     report(STAGE, len(windows), len(windows))
-    return track
+    return tracks
 
 
 def _make(
@@ -54,26 +72,27 @@ def _make(
     features: Features,
     window: Window,
     settings: Settings,
-    track: Tensor,
+    seeds: Sequence[int],
+    tracks: Tensor,
     is_made: Tensor,
     reference: Tensor | None,
     report: Report,
 ) -> Tensor:
-    """One window; what is made already is known to it, wherever it lies."""
-    piece = slice(window.start_step, window.end_step)
-    known, is_known = track[piece], is_made[piece]
+    """One window of every take; what is made already is known to it, wherever it lies."""
+    n_takes, piece = len(seeds), slice(window.start_step, window.end_step)
+    known, is_known = tracks[:, piece], is_made[piece]
     if bool(is_known.all()):
         return known
     n_before = 0
     if reference is not None and window.n_context == 0:
         n_before = min(len(reference), family.spec.window_steps - window.n_steps)  # the plan left room for it
-        known = torch.cat([reference[len(reference) - n_before :], known])
+        known = torch.cat([reference[len(reference) - n_before :].expand(n_takes, -1, -1), known], dim=1)
         is_known = torch.cat([torch.ones(n_before, dtype=torch.bool), is_known])
     rate_hz = family.spec.latent_rate_hz
     cut = cut_features(features, window.start_step / rate_hz, window.n_steps / rate_hz, n_before / rate_hz)
     # The noise belongs to the window's place on the track: the same clip, the same noise.
-    rng = generator(settings.seed, "window", window.start_step)
-    return family.sample([cut], known[None], is_known[None], settings, [rng], report)[0, n_before:]
+    rngs = [generator(seed, "window", window.start_step) for seed in seeds]
+    return family.sample([cut] * n_takes, known, is_known.repeat(n_takes, 1), settings, rngs, report)[:, n_before:]
 
 
 def cut_features(features: Features, start_s: Fraction, duration_s: Fraction, held_s: Fraction) -> Features:

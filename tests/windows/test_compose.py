@@ -13,7 +13,7 @@ from foleycli.families.salsav.config import SIZES
 from foleycli.families.salsav.family import SalsaVFamily
 from foleycli.families.salsav.network import SalsaV
 from foleycli.records import Features, Settings, Stream
-from foleycli.windows.compose import compose, cut_features, decode_chunks
+from foleycli.windows.compose import compose, compose_takes, cut_features, decode_chunks
 from foleycli.windows.plan import plan_windows
 
 CONFIG = replace(
@@ -69,6 +69,20 @@ def test_known_steps_come_back_bit_for_bit(family, where):
 def test_same_seed_same_track_other_seed_another(family):
     assert torch.equal(made(family), made(family))
     assert not torch.equal(made(family), made(family, settings=replace(SETTINGS, seed=4)))
+
+
+def test_takes_made_together_are_what_their_seeds_make_alone(family):
+    known, is_known = torch.randn(L, 64, generator=torch.Generator().manual_seed(1)), torch.zeros(L, dtype=torch.bool)
+    is_known[30:50] = True
+    reference, seeds = torch.randn(15, 64, generator=torch.Generator().manual_seed(2)), [3, 9, 4]
+    windows = plan_windows(L, CONFIG.window_steps, CONTEXT, [CUT], len(reference))
+    given = (known, is_known, reference)
+    together = compose_takes(family, features(), windows, SETTINGS, seeds, *given)  # [3, L, D]
+    for seed, track in zip(seeds, together, strict=True):
+        alone = compose(family, features(), windows, replace(SETTINGS, seed=seed), *given)
+        assert torch.allclose(track, alone, atol=1e-5)
+        assert torch.equal(track[is_known], known[is_known])
+    assert (together[0] - together[1]).abs()[~is_known].mean() > 0.1
 
 
 def test_each_window_goes_on_from_the_one_before(family):
