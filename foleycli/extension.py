@@ -2,11 +2,12 @@
 
 The take's latents are known steps of the track, so that every window that touches them goes on in its
 timbre, room and level; what is decoded is brought to the take's level and joined to the real take, whose
-samples are written as they were.
+samples are written as they were.  What is made lies in a file meanwhile: memory does not grow with it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 
 from foleycli.errors import FoleyError
-from foleycli.media.audio import read_audio, resample
+from foleycli.media.audio import SoundWriter, read_audio, resample
 from foleycli.media.finish import FinishedSound, finish_sound
 from foleycli.media.mux import mux
 from foleycli.media.output import is_video_name, replacing, temporary_beside
@@ -33,6 +34,7 @@ EXTRA_S = 10.0  # without --duration
 CONTEXT_S = 2.0  # of the take that each window goes on from: as much as SALSA-V is trained on
 LOOP_S = 1.0  # of the beginning that the end of a loop leads up to
 SUBTYPES = {".wav": "PCM_24", ".flac": "PCM_24"}
+BLOCK_S = 10.0  # of the result that are in memory at once
 LOSSY_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # what MP3 takes
 
 
@@ -65,11 +67,11 @@ def extend_take(job: ExtendJob, model: Model, report: Report = silent) -> Made:
     windows = windows_of(n_steps, model, settings, watched.cuts_s, reference)
     with clock.stage("sampler"):
         latents = compose(model.family, watched.features, windows, settings, known, is_known, reference, report)
-    with clock.stage("codec"):
-        made = decoded(latents, take, model, report)
-        result = joined(made, take, place)
-    with clock.stage("mux"):
-        finished = write(job, result, report)
+    with temporary_beside(job.out, ".wav") as made_wav:
+        with clock.stage("codec"):
+            made = write_made(latents, take.rate_hz, made_wav, model, report)
+        with clock.stage("mux"):
+            finished = write(job, joined(made, take, place), take, place.total, report)
     duration_s = place.total / take.rate_hz
     return Made(
         job.out, duration_s, 0.0, settings, model.name, model.sha256, str(model.device), windows, watched.cuts_s,
@@ -135,66 +137,110 @@ def mono_at(take: Audio, rate_hz: int) -> np.ndarray:
     return resample(take.samples.mean(axis=0, keepdims=True), take.rate_hz, rate_hz)[0].astype(np.float32)
 
 
-def decoded(latents: Tensor, take: Audio, model: Model, report: Report) -> np.ndarray:
-    """The whole track as mono sound [N] at the take's rate."""
-    pieces, n_made = [], 0
+@dataclass(frozen=True)
+class MadeTrack:
+    """What was made for the whole track, mono, in a file at the take's rate."""
+
+    path: Path
+    rate_hz: int
+    peak: float
+
+    def read(self, span: slice) -> np.ndarray:
+        """Some of its samples, float32 [1, n]; none beyond its end."""
+        with soundfile.SoundFile(self.path) as file:
+            start = min(span.start, file.frames)
+            file.seek(start)
+            return file.read(max(0, span.stop - start), dtype="float32")[None]
+
+
+def write_made(latents: Tensor, rate_hz: int, path: Path, model: Model, report: Report) -> MadeTrack:
+    """Decode a latent track [L, D] to a file at the take's rate, piece by piece."""
+    resampler = soxr.ResampleStream(model.codec.rate_hz, rate_hz, 1, dtype="float32")
+    peak, n_decoded = 0.0, 0
     report("codec", 0, len(latents))
-    for samples in decode_chunks(model.codec, latents.to(model.device)):
-        pieces.append(samples.float().cpu().numpy())
-        n_made += len(samples) // model.codec.hop
-        report("codec", n_made, len(latents))
-    return soxr.resample(np.concatenate(pieces), model.codec.rate_hz, take.rate_hz).astype(np.float32)
+    with SoundWriter(path, rate_hz) as writer:
+        for samples in decode_chunks(model.codec, latents.to(model.device)):
+            n_decoded += len(samples) // model.codec.hop
+            is_last = n_decoded == len(latents)
+            piece = resampler.resample_chunk(samples.float().cpu().numpy(), last=is_last)
+            peak = max(peak, float(np.abs(piece).max(initial=0.0)))
+            writer.write(piece)
+            report("codec", n_decoded, len(latents))
+    return MadeTrack(path, rate_hz, peak)
 
 
-def joined(made: np.ndarray, take: Audio, place: Place) -> Audio:
-    """The result [C, total]: made before, the take as it was, made after."""
+def joined(made: MadeTrack, take: Audio, place: Place) -> Iterator[np.ndarray]:
+    """The result in blocks [C, n]: made before, the take as it was, made after."""
     n_take = min(take.samples.shape[1], place.total - place.before)
     end = place.before + n_take
     samples = take.samples[:, :n_take]  # [C, n_take]
-    made = made * gains(made, samples, slice(place.before, end))  # [C, N]
-    rest = samples - made[:, place.before : end]
-    before = joined_before(made[:, : place.before], rest, take.rate_hz)
-    after = joined_after(made[:, end : place.total], rest, take.rate_hz)
-    if place.loop_step is not None:
-        again = made[:, place.total : place.total + n_take]  # what would come next: the take's beginning
-        after = joined_before(after, samples[:, : again.shape[1]] - again, take.rate_hz)
-    return Audio(np.concatenate([before, samples, after], axis=1), take.rate_hz)
+    covered = made.read(slice(place.before, end))
+    gain = gains(made.peak, samples, covered)  # [C, 1]
+    rest = samples - gain * covered
+    for span in spans(0, place.before, made.rate_hz):
+        block = gain * made.read(span)
+        yield joined_before(block, rest, made.rate_hz) if span.stop == place.before else block
+    yield samples
+    for span in spans(end, place.total, made.rate_hz):
+        block = gain * made.read(span)
+        if span.start == end:
+            block = joined_after(block, rest, made.rate_hz)
+        if span.stop == place.total and place.loop_step is not None:
+            again = gain * made.read(slice(place.total, place.total + n_take))  # what would come next: the take
+            block = joined_before(block, samples[:, : again.shape[1]] - again, made.rate_hz)
+        yield block
 
 
-def gains(made: np.ndarray, samples: np.ndarray, covered: slice) -> np.ndarray:
-    """What made mono [N] is multiplied with in each channel of a take [C, n], float32 [C, 1].
+def spans(start: int, stop: int, rate_hz: int) -> Iterator[slice]:
+    """A stretch of samples in blocks, none of them short: a seam's fade lies within one."""
+    n = max(1, int((stop - start) / (BLOCK_S * rate_hz)))
+    edges = [start + (stop - start) * k // n for k in range(n + 1)]
+    return (slice(a, b) for a, b in zip(edges, edges[1:], strict=False) if b > a)
+
+
+def gains(peak: float, samples: np.ndarray, covered: np.ndarray) -> np.ndarray:
+    """What made mono sound is multiplied with in each channel of a take [C, n], float32 [C, 1].
 
     Each channel goes on at its own level (a take that leans to one side goes on leaning), but no louder than
-    full scale or the take's own peak: nothing is clipped.
+    full scale or the take's own peak: nothing is clipped.  `covered` [1, n] was made where the take lies.
     """
     ceiling = max(0.89, float(np.abs(samples).max()))
-    loudest = ceiling / max(float(np.abs(made).max(initial=0.0)), 1e-9)
-    matched = [min(matching_gain(channel, made[covered]), loudest) for channel in samples]
+    loudest = ceiling / max(peak, 1e-9)
+    matched = [min(matching_gain(channel, covered[0]), loudest) for channel in samples]
     return np.array(matched, np.float32)[:, None]
 
 
-def write(job: ExtendJob, result: Audio, report: Report) -> FinishedSound:
+def write(
+    job: ExtendJob, blocks: Iterable[np.ndarray], take: Audio, n_samples: int, report: Report
+) -> FinishedSound:
     """The result to its file; WAV and FLAC keep the take's samples, rate and channels."""
     if not is_video_name(job.out):
         with replacing(job.out) as out:
-            return write_sound_file(result, out, report)
+            return write_sound_file(blocks, take, n_samples, out, report)
     with temporary_beside(job.out, ".wav") as wav, replacing(job.out) as out:
-        write_sound_file(result, wav, report)
+        write_sound_file(blocks, take, n_samples, wav, report)
         muxed = mux(job.video, wav, out, report=report)
         return FinishedSound(muxed.peak_dbtp, None, 0.0, muxed.lowered_db)
 
 
-def write_sound_file(result: Audio, out: Path, report: Report) -> FinishedSound:
+def write_sound_file(
+    blocks: Iterable[np.ndarray], take: Audio, n_samples: int, out: Path, report: Report
+) -> FinishedSound:
     """24 bit WAV or FLAC sample for sample; other formats through ffmpeg, under its -1 dBTP ceiling."""
+    form = {"samplerate": take.rate_hz, "channels": take.samples.shape[0]}
     subtype = SUBTYPES.get(out.suffix.lower())
     if subtype:
-        # As whole numbers: libsndfile scales float by 2^23 - 1, which would move samples by one.
-        whole = np.clip(np.round(result.samples.T * 2.0**23), -(2**23), 2**23 - 1).astype(np.int32) << 8
-        soundfile.write(out, whole, result.rate_hz, subtype=subtype, format=out.suffix[1:].upper())
+        with soundfile.SoundFile(out, "w", **form, subtype=subtype, format=out.suffix[1:].upper()) as file:
+            for block in blocks:
+                # As whole numbers: libsndfile scales float by 2^23 - 1, which would move samples by one.
+                whole = np.clip(np.round(block.T * 2.0**23), -(2**23), 2**23 - 1).astype(np.int32) << 8
+                file.write(whole)
         return FinishedSound(None, None, 0.0, 0.0)
     with temporary_beside(out, ".wav") as wav:
-        soundfile.write(wav, result.samples.T, result.rate_hz, subtype="FLOAT")
-        channels = min(result.samples.shape[0], 2)
-        rate_hz = result.rate_hz if result.rate_hz in LOSSY_RATES_HZ else 48000
-        n_samples = seconds_to_samples(result.duration_s, rate_hz)
-        return finish_sound(wav, out, rate_hz=rate_hz, channels=channels, n_samples=n_samples, report=report)
+        with soundfile.SoundFile(wav, "w", **form, subtype="FLOAT", format="RF64") as file:
+            for block in blocks:
+                file.write(block.T)
+        channels = min(form["channels"], 2)
+        rate_hz = take.rate_hz if take.rate_hz in LOSSY_RATES_HZ else 48000
+        length = seconds_to_samples(n_samples / take.rate_hz, rate_hz)
+        return finish_sound(wav, out, rate_hz=rate_hz, channels=channels, n_samples=length, report=report)
