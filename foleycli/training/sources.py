@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from foleycli.training.clips import FPS, ClipData, TrainingClip, filmed_clips, from_world, world_clips
 from foleycli.training.recipe import Recipe
 from foleycli.training.worlds import SoundBank, Track, WorldConfig
+from foleycli.training.worlds.bank import shared_bank
 from foleycli.training.worlds.variants import make_clip_and_track
 
 HELD_OUT_SEED = 1_000_000_007
@@ -55,7 +56,7 @@ def world_seeds(
     data: ClipData, first: int, stride: int, split: str
 ) -> Iterator[tuple[TrainingClip, Track, SoundBank]]:
     """Synthetic clips with the track from which more sounds for the same picture can be drawn."""
-    bank = SoundBank(Path(data.sounds) if data.sounds else None)
+    bank = shared_bank(Path(data.sounds) if data.sounds else None)
     config = WorldConfig(data.duration_s, FPS, data.size_px, data.difficulty, split)
     for seed in itertools.count(first, stride):
         clip, track = make_clip_and_track(seed, config, bank)
