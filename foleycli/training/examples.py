@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -143,7 +144,7 @@ def kept_folder(data: FamilyData, clips: ClipData, split: str) -> Path:
 def write_example(example: Example, path: Path) -> None:
     """One example to a file, written aside and renamed into place."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
+    part = path.with_suffix(f".{os.getpid()}.part")  # two trainings may make the same one
     tensors = {name: getattr(example, name).numpy() for name in ("sync", "latents", "codes", "heard")}
     known = {} if example.events_s is None else {"events_s": example.events_s}
     with part.open("wb") as file:
