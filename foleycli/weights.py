@@ -48,13 +48,16 @@ def verify(folder: Path) -> str:
     return found
 
 
-def load_weights(module, folder: Path) -> None:  # noqa: ANN001 (torch is imported late)
-    """Fill `module` from the folder, strictly, in the module's own dtype (files hold fp16)."""
+def load_weights(module, folder: Path, prefix: str = "") -> None:  # noqa: ANN001 (torch is imported late)
+    """Fill `module` from the folder, strictly, in the module's own dtype (files hold fp16).
+
+    With a `prefix` ("video."), from the part of a larger network that has it; the other parts are left alone.
+    """
     from safetensors.torch import load_file
 
     path = folder / WEIGHTS_NAME
     try:
-        state = load_file(path)
+        state = {key[len(prefix) :]: value for key, value in load_file(path).items() if key.startswith(prefix)}
     except Exception as error:  # safetensors raises its own type for a broken file
         raise FoleyError(f"{path} cannot be read: {error}", "get the model folder again") from error
     own = module.state_dict()

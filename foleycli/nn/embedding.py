@@ -1,4 +1,4 @@
-"""Scalars (flow time, sampler step size) to vectors: [B] to [B, D]."""
+"""Scalars (flow time, sampler step size) and features of another width to vectors of the network's: to [B, D]."""
 
 from __future__ import annotations
 
@@ -49,3 +49,8 @@ class StepEmbedding(ScalarEmbedding):
 
     def forward(self, d: Tensor) -> Tensor:
         return super().forward(-torch.log2(d.float()))
+
+
+def vector_in(in_dim: int, width: int) -> nn.Sequential:
+    """A feature of any scale to a vector of the network's width."""
+    return nn.Sequential(nn.LayerNorm(in_dim), nn.Linear(in_dim, width), nn.SiLU(), nn.Linear(width, width))

@@ -22,13 +22,17 @@ def rotary_table(
     `position_scale` stretches the positions: a sequence of another rate gets scale = audio rate / its own
     rate, so that tokens of the same moment have the same position.
     """
+    return rotary_at(torch.arange(n_steps, device=device, dtype=torch.float32) * position_scale, head_dim)
+
+
+def rotary_at(positions: Tensor, head_dim: int) -> Tensor:
+    """Rotary angles of any positions, float32 [L] or each row's own [B, L]: [2, L, 1, head_dim], [2, B, L, 1, …]."""
     half = head_dim // 2
-    frequencies = ROTARY_BASE ** (-torch.arange(half, device=device, dtype=torch.float32) / half)
-    positions = torch.arange(n_steps, device=device, dtype=torch.float32) * position_scale
-    angles = torch.outer(positions, frequencies)  # [L, head_dim / 2]
+    frequencies = ROTARY_BASE ** (-torch.arange(half, device=positions.device, dtype=torch.float32) / half)
+    angles = positions[..., None] * frequencies  # [L, head_dim / 2]
     cos, sin = angles.cos(), angles.sin()
     table = torch.stack([torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)])  # [2, L, head_dim]
-    return table[:, :, None]  # [2, L, 1, head_dim]
+    return table.unsqueeze(-2)  # [2, L, 1, head_dim]
 
 
 def rotate(x: Tensor, table: Tensor) -> Tensor:
@@ -81,6 +85,36 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor, table: Tensor) -> Tensor:
         return self.out(attend(*self.qkv(x, table)))
+
+
+class CrossAttention(nn.Module):
+    """Attention of one sequence [B, L, D] to another [B, S, D], each at its own places on one time line."""
+
+    def __init__(self, width: int, n_heads: int) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.head_dim = width // n_heads
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.query_gain = nn.Parameter(torch.ones(self.head_dim))
+        self.key_gain = nn.Parameter(torch.ones(self.head_dim))
+        self.out = nn.Linear(width, width)
+        with torch.no_grad():
+            # All queries and keys share a part, so that rotation alone makes a new layer look at its own moment.
+            self.query.bias.fill_(1.0)
+            self.key_value.bias[:width] = 1.0
+
+    def forward(self, x: Tensor, table: Tensor, other: Tensor, other_table: Tensor) -> Tensor:
+        """Rotary tables as `rotary_table` and `rotary_at` give them."""
+        heads = (self.n_heads, self.head_dim)
+        key, value = self.key_value(other).unflatten(-1, (2, *heads)).unbind(2)  # [B, S, H, head_dim] each
+        query = self._turned(self.query(x).unflatten(-1, heads), self.query_gain, table)
+        return self.out(attend(query, self._turned(key, self.key_gain, other_table), value.transpose(1, 2)))
+
+    def _turned(self, x: Tensor, gain: Tensor, table: Tensor) -> Tensor:
+        """RMS-normed and rotated: [B, L, H, head_dim] to [B, H, L, head_dim]."""
+        normed = F.rms_norm(x.float(), (self.head_dim,), eps=1e-6) * gain
+        return rotate(normed, table).to(x.dtype).transpose(1, 2)
 
 
 class GeluMlp(nn.Module):
@@ -163,3 +197,36 @@ class TransformerBlock(nn.Module):
         shift, scale, gate, mlp_shift, mlp_scale, mlp_gate = self.modulation(condition)
         x = add_gated(x, gate, self.attention(modulate(norm(x), shift, scale), table))
         return add_gated(x, mlp_gate, self.mlp(modulate(norm(x), mlp_shift, mlp_scale)))
+
+
+class PlainBlock(nn.Module):
+    """Attention and MLP over one sequence without a condition (pre-norm); with `is_cross`, also to another sequence."""
+
+    def __init__(self, width: int, n_heads: int, hidden: int, is_cross: bool = False) -> None:
+        super().__init__()
+        self.attention = SelfAttention(width, n_heads)
+        self.cross = CrossAttention(width, n_heads) if is_cross else None
+        self.mlp = GeluMlp(width, hidden)
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3 if is_cross else 2))
+
+    def forward(
+        self, x: Tensor, table: Tensor, other: Tensor | None = None, other_table: Tensor | None = None
+    ) -> Tensor:
+        x = x + self.attention(self.norms[0](x), table)
+        if self.cross is not None:
+            x = x + self.cross(self.norms[2](x), table, other, other_table)
+        return x + self.mlp(self.norms[1](x))
+
+
+class FinalLayer(nn.Module):
+    """Tokens to numbers, modulated by a condition; begins at zero."""
+
+    def __init__(self, width: int, out_dim: int, rank: int = 0) -> None:
+        super().__init__()
+        self.modulation = Modulation(width, 2, rank)
+        self.out = nn.Linear(width, out_dim)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        return self.out(modulate(norm(x), *self.modulation(condition)))

@@ -39,3 +39,11 @@ def draw_known(n_rows: int, n_steps: int, generator: torch.Generator, config: Kn
         kind < config.p_span + config.p_prefix + config.p_both_ends
     )
     return ((kind < config.p_span) & span) | (is_prefix & prefix) | (is_both & both_ends)
+
+
+def with_references(is_known: Tensor, n_reference: Tensor | None) -> Tensor:
+    """Rows that begin with so many steps of another sound, int64 [B], know exactly those; 0: what is drawn stays."""
+    if n_reference is None:
+        return is_known
+    reference = torch.arange(is_known.shape[1], device=is_known.device) < n_reference[:, None]  # [B, L]
+    return torch.where(n_reference[:, None] > 0, reference, is_known)

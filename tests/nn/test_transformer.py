@@ -5,11 +5,14 @@ import torch
 
 from foleycli.nn.transformer import (
     MLPS,
+    CrossAttention,
     Modulation,
+    PlainBlock,
     QueryKeyValue,
     SelfAttention,
     TransformerBlock,
     attend,
+    rotary_at,
     rotary_table,
     rotate,
 )
@@ -70,3 +73,23 @@ def test_new_block_passes_its_input_and_every_weight_can_learn(mlp):
     torch.nn.init.normal_(block.modulation.project.weight)
     block(x, condition, table).square().sum().backward()
     assert all(weight.grad is not None and weight.grad.abs().sum() > 0 for weight in block.parameters())
+
+
+def test_cross_attention_meets_tokens_of_the_same_moment():
+    """Only the distance in time counts, also between sequences of two rates."""
+    torch.manual_seed(0)
+    attention, x, other = CrossAttention(32, 2), torch.randn(1, 6, 32), torch.randn(1, 24, 32)
+    slow, fast = 4.0 * torch.arange(6.0), torch.arange(24.0)
+    meet = attention(x, rotary_at(slow, 16), other, rotary_at(fast, 16))
+    both_late = attention(x, rotary_at(slow + 9, 16), other, rotary_at(fast + 9, 16))
+    one_late = attention(x, rotary_at(slow + 9, 16), other, rotary_at(fast, 16))
+    assert torch.allclose(meet, both_late, atol=1e-4)
+    assert not torch.allclose(meet, one_late, atol=1e-4)
+
+
+def test_plain_block_reads_the_other_sequence_only_when_it_crosses():
+    torch.manual_seed(0)
+    block, x, table = PlainBlock(32, 2, 64, is_cross=True), torch.randn(1, 6, 32), rotary_table(6, 16)
+    first, second = (block(x, table, torch.randn(1, 9, 32), rotary_table(9, 16)) for _ in range(2))
+    assert first.shape == x.shape and not torch.allclose(first, second, atol=1e-3)
+    assert PlainBlock(32, 2, 64)(x, table).shape == x.shape

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 
 from foleycli.families.inputs import Inputs
 from foleycli.families.salsav.config import SalsaVConfig
-from foleycli.nn.embedding import StepEmbedding, TimeEmbedding
+from foleycli.nn.embedding import StepEmbedding, TimeEmbedding, vector_in
 from foleycli.nn.frames import FrameUpsampler
 from foleycli.nn.transformer import (
     MLPS,
+    FinalLayer,
     Modulation,
     QueryKeyValue,
     SelfAttention,
@@ -99,27 +100,6 @@ class JointBlock(nn.Module):
         return audio, semantic
 
 
-class FinalLayer(nn.Module):
-    """Tokens to velocity, modulated by the local condition; begins at zero."""
-
-    def __init__(self, config: SalsaVConfig) -> None:
-        super().__init__()
-        self.modulation = Modulation(config.width, 2, config.modulation_rank)
-        self.out = nn.Linear(config.width, config.latent_dim)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
-
-    def forward(self, x: Tensor, local: Tensor) -> Tensor:
-        return self.out(modulate(norm(x), *self.modulation(local)))
-
-
-def _vector_in(in_dim: int, width: int) -> nn.Sequential:
-    """A feature of any scale to a vector of the network's width."""
-    return nn.Sequential(
-        nn.LayerNorm(in_dim), nn.Linear(in_dim, width), nn.SiLU(), nn.Linear(width, width)
-    )
-
-
 class SalsaV(nn.Module):
     """Velocity of latents under masked flow matching with shortcut steps."""
 
@@ -132,9 +112,9 @@ class SalsaV(nn.Module):
         self.empty_sync = nn.Parameter(0.02 * torch.randn(config.sync_dim))
         self.empty_semantic = nn.Parameter(torch.randn(config.semantic_dim))
         self.empty_text = nn.Parameter(torch.randn(config.text_dim))
-        self.text_in = _vector_in(config.text_dim, width)
-        self.pool_in = _vector_in(config.semantic_dim, width)
-        self.semantic_in = _vector_in(config.semantic_dim, width)
+        self.text_in = vector_in(config.text_dim, width)
+        self.pool_in = vector_in(config.semantic_dim, width)
+        self.semantic_in = vector_in(config.semantic_dim, width)
         self.sync_in = FrameUpsampler(
             config.sync_dim, width, float(config.sync_rate_hz / config.latent_rate_hz)
         )
@@ -148,7 +128,7 @@ class SalsaV(nn.Module):
             TransformerBlock(width, config.n_heads, config.mlp, config.mlp_hidden, config.modulation_rank)
             for _ in range(config.n_single)
         )
-        self.final = FinalLayer(config)
+        self.final = FinalLayer(width, config.latent_dim, config.modulation_rank)
 
     @property
     def dtype(self) -> torch.dtype:
