@@ -47,6 +47,7 @@ class Bench:
     dtype: str = "float32"
     compiled: bool = False
     random_weights: bool = False  # times are those of real ones, the sound is noise
+    without_encoders: bool = False  # "features" is what it takes to prepare the pictures alone
 
 
 def run(
@@ -56,11 +57,12 @@ def run(
     settings: Settings | None = None,
     compiled: bool = False,
     random_weights: bool = False,
+    without_encoders: bool = False,
     report: Report = silent,
 ) -> Bench:
     """Render the clip once for every number of steps, with the model that `load` gives; what is first is not timed.
 
-    `random_weights` says that `load` gives such a model.
+    `random_weights` and `without_encoders` say what kind of model `load` gives.
     """
     begun_s = time.perf_counter()
     model = load()
@@ -81,7 +83,8 @@ def run(
         max(row.peak_memory_mb for row in rows),
     )
     dtype = str(model.dtype).removeprefix("torch.")
-    return Bench(model.name, str(model.device), load_s, rows, line, dtype, compiled, random_weights)
+    how = (dtype, compiled, random_weights, without_encoders)
+    return Bench(model.name, str(model.device), load_s, rows, line, *how)
 
 
 def _ending(clip: Path) -> str:
@@ -105,9 +108,7 @@ def _once(job: RenderJob, model: Model, steps: int) -> Row:
     begun_s = time.perf_counter()
     made = render(replace(job, settings=replace(job.settings, steps=steps)), model)
     wall_s = time.perf_counter() - begun_s
-    return Row(
-        steps, made.duration_s, made.stage_s, wall_s, _peak_memory_mb(model) if is_cuda else process_peak_mb()
-    )
+    return Row(steps, made.duration_s, made.stage_s, wall_s, _peak_memory_mb(model) if is_cuda else process_peak_mb())
 
 
 def _peak_memory_mb(model: Model) -> float:

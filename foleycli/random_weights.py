@@ -25,21 +25,29 @@ from foleycli.model import Model, part_folder
 from foleycli.weights import read_config
 
 ROLES = ("codec", "sync", "semantic", "text")
+ENCODERS = ("sync", "semantic", "text")
 # V-AURA's folder is written when its file has come; the defaults of all its configurations are the published ones.
 VAURA = {"codec": {"class": "dac"}, "sync": {"class": "avclip"}}
 SEED = 0
 
 
-def random_model(name_or_folder: str, device: str = "auto", dtype: str = "auto") -> Model:
+def random_model(
+    name_or_folder: str, device: str = "auto", dtype: str = "auto", without_encoders: bool = False
+) -> Model:
     """What `model.load_model` gives for that model, with random weights; the codec is in float32, as there.
 
+    `without_encoders`: encoders of pictures and words are not run, their features are random numbers at once.
     Errors: FoleyError for a model whose networks are not known here, or that is larger than the free memory.
     """
     chosen = choose_device(device)
     precision = choose_dtype(dtype, chosen)
     name, configs = _configs(name_or_folder)
     made = {role: _builder(role, config)(config) for role, config in configs.items()}  # on the meta device
-    networks = [network for built, _ in made.values() for network in built]
+    left_out = ENCODERS if without_encoders else ()
+    for role in made.keys() & left_out:
+        for tower in made[role][0]:
+            answer_at_random(tower)
+    networks = [network for role, (built, _) in made.items() for network in built if role not in left_out]
     for network in networks:
         network.to(torch.float32 if network in made["codec"][0] else precision)
     _check_memory(networks, name, chosen)
@@ -63,6 +71,17 @@ def fill(network: nn.Module, device: torch.device, generator: torch.Generator) -
         else:
             # Norms' weights and deviations are factors; biases, means and logarithms of factors are added.
             value.fill_(1.0 if leaf in ("weight", "latent_std", "data_std") else 0.0)
+
+
+def answer_at_random(tower: nn.Module) -> None:
+    """A network on the meta device stays there: it is asked for the shape of its answer alone, which is filled
+    with random numbers."""
+    generator = torch.Generator().manual_seed(SEED)
+
+    def fill_answer(_: nn.Module, __: tuple, answer: torch.Tensor) -> torch.Tensor:
+        return torch.randn(answer.shape, generator=generator)
+
+    tower.eval().requires_grad_(False).register_forward_hook(fill_answer)
 
 
 def _configs(name_or_folder: str) -> tuple[str, dict[str, Mapping[str, Any]]]:

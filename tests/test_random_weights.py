@@ -1,10 +1,12 @@
 """Models without their files: built from the catalogue or from config.json alone, they render."""
 
+import numpy as np
 import pytest
 import torch
 from mmaudio_parts import write_miniature
 
 from foleycli.errors import FoleyError
+from foleycli.features.watch import watch
 from foleycli.hub.catalog import entries
 from foleycli.random_weights import _builder, _check_memory, _configs, random_model
 
@@ -52,6 +54,16 @@ def test_a_model_larger_than_the_memory_is_refused(bare):
         _check_memory([huge], "m", torch.device("cpu"))
 
 
+def test_encoders_that_are_left_out_answer_at_random_at_once(bare):
+    model = random_model(str(bare), "cpu", without_encoders=True)
+    assert model.sync.tower.pos_embed.is_meta and not model.family.network.sync_pos_emb.is_meta
+    pictures = np.zeros((40, model.sync.frame_px, model.sync.frame_px, 3), np.uint8)
+    streams = watch([pictures], [model.sync])
+    assert streams["sync"].values.shape == (4, model.sync.dim)
+    assert streams["sync"].values.diff(dim=0).std() > 1  # every segment has its own
+    assert model.text.encode(["rain", ""]).shape == (2, 77, model.text.dim)
+
+
 def test_models_that_have_none_are_refused(tmp_path):
     with pytest.raises(FoleyError, match="part of models"):
         random_model("synchformer", "cpu")
@@ -68,6 +80,13 @@ def test_bench_runs_without_any_weights(foley, bare, clips):
     assert made["random_weights"] and made["model"] == "mmaudio-miniature"
     assert [row["steps"] for row in made["rows"]] == [1, 2]
     assert all(row["stage_s"][stage] > 0 for row in made["rows"] for stage in ("features", "sampler", "codec"))
+
+
+def test_bench_without_encoders_says_so(foley, bare, clips):
+    ask = ("bench", clips("short.mp4"), "--model", bare, "--device", "cpu", "--steps", "1", "--without-encoders")
+    told = foley(*ask, "--random-weights")
+    assert told.code == 0 and "features are random" in told.err
+    assert foley(*ask).code == 2  # real weights are timed with their encoders
 
 
 def test_the_table_says_that_weights_are_random(foley, bare, clips):

@@ -34,6 +34,10 @@ def bench(
         bool,
         typer.Option("--random-weights", help="Time a published model without its files: noise, at its speed."),
     ] = False,
+    without_encoders: Annotated[
+        bool,
+        typer.Option("--without-encoders", help="With --random-weights: time sampler and codec on random features."),
+    ] = False,
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
     compiled: options.Compile = False,
@@ -42,6 +46,8 @@ def bench(
 ) -> None:
     """Time the stages of a render on this machine."""
     counts = step_counts(steps or STEPS)
+    if without_encoders and not random_weights:
+        raise UsageError("--without-encoders is for random weights", "add --random-weights, or leave it out")
     if clip is None and not DEMO.is_file():
         raise FoleyError(f"the demo clip is missing from {DEMO.parent}", "name a video: foley bench clip.mp4")
     from foleycli.media.probe import probe
@@ -53,10 +59,12 @@ def bench(
     from foleycli.pipeline import load_model
     from foleycli.random_weights import random_model
 
-    load = partial(load_model, folder, device, dtype) if folder else partial(random_model, model, device, dtype)
+    load = partial(load_model, folder, device, dtype)
+    if random_weights:
+        load = partial(random_model, model, device, dtype, without_encoders)
     settings = presets.resolve(model_wants=wanted_settings(model))
     with console.progress(quiet) as report, telling_of_memory():
-        measured = run(clip or DEMO, load, counts, settings, compiled, random_weights, report)
+        measured = run(clip or DEMO, load, counts, settings, compiled, random_weights, without_encoders, report)
     if json:
         facts = asdict(measured)
         for row, given in zip(facts["rows"], measured.rows, strict=True):
@@ -84,6 +92,8 @@ def _show(measured: Bench, clip: Path, quiet: bool) -> None:
     console.note(f"{clip.name}, {length_s:.1f} s, {measured.model} on {how}; load {measured.load_s:.1f} s", quiet)
     if measured.random_weights:
         console.note("random weights: the times are the model's, the sound is noise; nothing was downloaded", quiet)
+    if measured.without_encoders:
+        console.note("encoders left out: features are random, their stage only prepares the pictures", quiet)
     columns = ("steps", *(f"{stage} s" for stage in STAGES), "all s", "real-time factor", "peak MB", "weights")
     rows = [
         (
