@@ -6,7 +6,7 @@ video -> frames -> features -> windows -> sampler -> latents -> codec -> audio -
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,15 +17,15 @@ from torch import Tensor
 
 from foleycli.device import telling_of_memory
 from foleycli.errors import FoleyError
-from foleycli.features.base import events_s, frame_kind, shaped
+from foleycli.features.base import Extractor, events_s, frame_kind, shaped
 from foleycli.features.cuts import CutDetector, cut_times
 from foleycli.features.seen import seen_in
 from foleycli.features.watch import watch
 from foleycli.media.audio import SoundWriter, read_audio
-from foleycli.media.finish import finish_sound
+from foleycli.media.finish import FinishedSound, finish_sound
 from foleycli.media.frames import grid_length, read_frames
 from foleycli.media.mux import mux
-from foleycli.media.output import is_video_name, replacing, temporary_beside
+from foleycli.media.output import files_of_takes, is_video_name, replacing, temporary_beside
 from foleycli.media.part import Part, copyable_part
 from foleycli.model import Model, load_model
 from foleycli.records import Features, Report, Settings, Stream, Video, Window, silent
@@ -34,7 +34,7 @@ from foleycli.timebase import FEATURE_FPS, seconds_to_samples, step_at, steps_to
 from foleycli.windows.compose import compose, decode_chunks
 from foleycli.windows.plan import plan_windows
 
-__all__ = ["ExtendJob", "Made", "Model", "RenderJob", "extend", "load_model", "render"]
+__all__ = ["ExtendJob", "Made", "Model", "RenderJob", "extend", "load_model", "render", "render_takes"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,13 @@ class RenderJob:
     duration_s: float | None = None  # None: to the end
     reference: Path | None = None  # a sound whose timbre is taken on
     ref_start_s: float | None = None  # None: its most characteristic part
+    takes: int = 1  # so many are made, each with the seed after the one before
+    pick_best: bool = False  # of several keep only the best, as `out`
+
+    @property
+    def outs(self) -> list[Path]:
+        """The files that `render_takes` writes, the best take's first."""
+        return files_of_takes(self.out, self.takes, self.pick_best)
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,8 @@ class Made:
     stage_s: dict[str, float]  # seconds spent: decode, features, sampler, codec, mux
     peak_dbtp: float | None = None  # None: silence, or not measured
     lufs: float | None = None
+    take: int | None = None  # rank among several, 1 for the best; their `stage_s` are of all together
+    sync_score: float | None = None  # how well it fits the picture: comparable within one render
 
 
 @dataclass
@@ -108,6 +117,18 @@ class Watched:
     cuts_s: list[float]
     seen: list[tuple[str, float]]
     events_s: list[float]
+    streams: dict[str, Stream] = field(default_factory=dict)  # of every extractor, by its name
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What is known before the sampler begins."""
+
+    part: Part
+    watched: Watched
+    n_steps: int  # of the latent track
+    windows: list[Window]
+    reference: Tensor | None  # [R, D]
 
 
 @telling_of_memory()
@@ -117,26 +138,26 @@ def render(job: RenderJob, model: Model, report: Report = silent) -> Made:
 
     Errors: FoleyError when the video or the reference cannot be read, or the output not be written.
     """
-    clock, settings, codec = Clock(), job.settings, model.codec
-    check_words(settings, model)
-    part = copyable_part(job.video, job.out, job.start_s, job.duration_s)
-    watched = watch_video(job.video, part, model, settings, clock, report)
-    n_steps = steps_to_cover(part.duration_s, codec.latent_rate_hz)
-    with clock.stage("codec"):
-        reference = read_reference(job.reference, job.ref_start_s, model, settings)  # [R, D] or None
-    windows = windows_of(n_steps, model, settings, watched.cuts_s, reference)
+    clock = Clock()
+    planned = watch_and_plan(job, model, clock, report)
+    features, windows, nothing = planned.watched.features, planned.windows, unknown_track(planned.n_steps, model)
     with clock.stage("sampler"):
-        nothing = torch.zeros(n_steps, codec.latent_dim), torch.zeros(n_steps, dtype=torch.bool)
-        latents = compose(model.family, watched.features, windows, settings, *nothing, reference, report)  # [L, D]
+        latents = compose(model.family, features, windows, job.settings, *nothing, planned.reference, report)  # [L, D]
     with temporary_beside(job.out, ".wav") as made_wav:
         with clock.stage("codec"):
             write_sound(latents, model, made_wav, report)
         with clock.stage("mux"):
-            finished = write_result(job, part, made_wav, report)
-    return Made(
-        job.out, part.duration_s, part.start_s, settings, model.name, model.sha256, str(model.device), windows,
-        watched.cuts_s, watched.seen, watched.events_s, clock.spent_s, finished.peak_dbtp, finished.lufs,
-    )  # fmt: skip
+            finished = write_result(job, planned.part, made_wav, report)
+    return told(job, planned, model, finished, clock)
+
+
+@telling_of_memory()
+@torch.inference_mode()
+def render_takes(job: RenderJob, model: Model, report: Report = silent) -> list[Made]:
+    """Make `job.takes` takes of one video's sound and write those to keep (`job.outs`), the best first."""
+    from foleycli.takes import make_takes
+
+    return make_takes(job, model, report)
 
 
 @telling_of_memory()
@@ -149,6 +170,20 @@ def extend(job: ExtendJob, model: Model, report: Report = silent) -> Made:
     return extend_take(job, model, report)
 
 
+def watch_and_plan(
+    job: RenderJob, model: Model, clock: Clock, report: Report, also: Sequence[Extractor] = ()
+) -> Planned:
+    """All of a render before the sampler: what is seen, what is given, and the windows; `also` watch along."""
+    check_words(job.settings, model)
+    part = copyable_part(job.video, job.out, job.start_s, job.duration_s)
+    watched = watch_video(job.video, part, model, job.settings, clock, report, also)
+    n_steps = steps_to_cover(part.duration_s, model.codec.latent_rate_hz)
+    with clock.stage("codec"):
+        reference = read_reference(job.reference, job.ref_start_s, model, job.settings)  # [R, D] or None
+    windows = windows_of(n_steps, model, job.settings, watched.cuts_s, reference)
+    return Planned(part, watched, n_steps, windows, reference)
+
+
 def check_words(settings: Settings, model: Model) -> None:
     """Errors: FoleyError when there are words for a model that hears none."""
     if model.family.spec.text_dim == 0 and (settings.prompt or settings.negative_prompt):
@@ -159,15 +194,21 @@ def check_words(settings: Settings, model: Model) -> None:
 
 
 def watch_video(
-    video: Video, part: Part, model: Model, settings: Settings, clock: Clock, report: Report
+    video: Video,
+    part: Part,
+    model: Model,
+    settings: Settings,
+    clock: Clock,
+    report: Report,
+    also: Sequence[Extractor] = (),
 ) -> Watched:
-    """What is to be seen: features, scene cuts, what it is and when it sounds.
+    """What is to be seen: features, scene cuts, what it is and when it sounds; `also` are fed besides.
 
     One pass over the pictures for each way in which extractors want them; one in all for the shipped model.
     """
     n_frames = grid_length(part.duration_s, FEATURE_FPS)
     aspect = video.width_px / video.height_px
-    extractors = [shaped(extractor, aspect) for extractor in (model.sync, model.seen)]
+    extractors = [shaped(extractor, aspect) for extractor in (model.sync, model.seen, *also)]
     extractors += [CutDetector()] if settings.cuts else []
     streams: dict[str, Stream] = {}
     began_decode_s = clock.spent_s["decode"]
@@ -188,6 +229,7 @@ def watch_video(
         cut_times(cuts) if cuts is not None else [],
         seen_in(streams[model.seen.name]),
         events_s(model.sync, streams[model.sync.name]),
+        streams,
     )
 
 
@@ -223,6 +265,11 @@ def windows_of(
     return plan_windows(n_steps, longest, n_context, cut_steps, n_reference, grid_steps, whole)
 
 
+def unknown_track(n_steps: int, model: Model) -> tuple[Tensor, Tensor]:
+    """A track [L, D] and which of its steps are known, bool [L]: none."""
+    return torch.zeros(n_steps, model.codec.latent_dim), torch.zeros(n_steps, dtype=torch.bool)
+
+
 def read_reference(path: Path | None, start_s: float | None, model: Model, settings: Settings) -> Tensor | None:
     """Latents [R, D] of up to `ref_s` seconds of a sound, from `start_s` or its most characteristic part."""
     if path is None:
@@ -250,7 +297,7 @@ def write_sound(latents: Tensor, model: Model, path: Path, report: Report = sile
             report("codec", writer.n_samples // model.codec.hop, len(latents))
 
 
-def write_result(job: RenderJob, part: Part, made_wav: Path, report: Report):  # noqa: ANN201
+def write_result(job: RenderJob, part: Part, made_wav: Path, report: Report) -> FinishedSound:
     """Rate, channels, level and mix; then the file itself, written aside and renamed into place."""
     settings, in_video = job.settings, is_video_name(job.out)
     facts = {
@@ -277,3 +324,13 @@ def mux_part(video: Video, part: Part) -> dict[str, float]:
     """`mux`'s arguments for a part; a whole video is copied without being cut."""
     is_whole = part.start_s == 0 and abs(part.duration_s - video.duration_s) < 1e-6
     return {} if is_whole else {"start_s": part.start_s, "duration_s": part.duration_s}
+
+
+def told(job: RenderJob, planned: Planned, model: Model, finished: FinishedSound, clock: Clock) -> Made:
+    """The finished render's facts."""
+    part, watched = planned.part, planned.watched
+    return Made(
+        job.out, part.duration_s, part.start_s, job.settings, model.name, model.sha256, str(model.device),
+        planned.windows, watched.cuts_s, watched.seen, watched.events_s, clock.spent_s, finished.peak_dbtp,
+        finished.lufs,
+    )  # fmt: skip

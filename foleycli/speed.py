@@ -26,10 +26,10 @@ SPEEDS = {
 }
 
 
-def estimate(device: str, duration_s: float, steps: int) -> tuple[float, float]:
-    """Expected seconds of work and megabytes of memory for one video."""
+def estimate(device: str, duration_s: float, steps: int, takes: int = 1) -> tuple[float, float]:
+    """Expected seconds of work and megabytes of memory for one video; its pictures are watched once for all takes."""
     speed = SPEEDS.get(device, SPEEDS["cpu"])
-    per_second = speed.picture + steps * speed.per_step + speed.codec
+    per_second = speed.picture + takes * (steps * speed.per_step + speed.codec)
     return speed.load_s + duration_s * per_second, speed.memory_mb
 
 

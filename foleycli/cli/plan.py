@@ -25,6 +25,8 @@ class Plan:
     """One line per fact of `--dry-run`; the expected figures are estimates from foleycli/speed.py."""
 
     out: str
+    takes: int
+    outs: list[str]  # the files that are written
     duration_s: float
     model: str
     device: str
@@ -48,9 +50,12 @@ def make(job: Job, folder: Path, device: str, dtype: str) -> Plan:
     length_s = made_s(job)
     rate_hz, window_steps = _grid(config)
     context_steps = round(job.settings.context_s * rate_hz)
-    expected_s, memory_mb = speed.estimate(chosen.type, length_s, job.settings.steps)
+    takes, outs = takes_of(job)
+    expected_s, memory_mb = speed.estimate(chosen.type, length_s, job.settings.steps, takes)
     return Plan(
         out=str(job.out),
+        takes=takes,
+        outs=list(map(str, outs)),
         duration_s=round(length_s, 3),
         model=config.get("name", folder.name),
         device=str(chosen),
@@ -63,6 +68,13 @@ def make(job: Job, folder: Path, device: str, dtype: str) -> Plan:
         expected_memory_mb=memory_mb,
         settings=asdict(job.settings),
     )
+
+
+def takes_of(job: Job) -> tuple[int, list[Path]]:
+    """How many takes are made, and the files of those that are kept."""
+    from foleycli.pipeline import RenderJob
+
+    return (job.takes, job.outs) if isinstance(job, RenderJob) else (1, [job.out])
 
 
 def made_s(job: Job) -> float:
@@ -93,10 +105,23 @@ def text(plan: Plan, source: Path) -> str:
     """The plan for people, on a few lines."""
     return "\n".join(
         (
-            f"{source} -> {plan.out}",
+            f"{source} -> {_files(plan)}",
+            *_takes(plan),
             f"  sound     {plan.duration_s:g} s in {plan.windows} windows of up to {plan.window_s:g} s, "
             f"each going on from {plan.context_s:g} s of the last (a scene cut can add one)",
             f"  model     {plan.model}, {plan.steps} steps, on {plan.device} in {plan.dtype}",
             f"  expected  about {plan.expected_s:.0f} s and {plan.expected_memory_mb:.0f} MB (an estimate)",
         )
     )
+
+
+def _files(plan: Plan) -> str:
+    return plan.outs[0] if len(plan.outs) == 1 else f"{plan.outs[0]} … {plan.outs[-1]}"
+
+
+def _takes(plan: Plan) -> list[str]:
+    """The line about takes, where there are several."""
+    if plan.takes == 1:
+        return []
+    kept = "the best one is kept" if len(plan.outs) == 1 else "all are kept, take1 fits the picture best"
+    return [f"  takes     {plan.takes}, with the seeds from {plan.settings['seed']} on; {kept}"]

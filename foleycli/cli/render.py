@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,6 +18,8 @@ from foleycli.records import Settings
 
 if TYPE_CHECKING:
     from foleycli.pipeline import RenderJob
+
+MOST_TAKES = 32
 
 Videos = Annotated[list[Path], typer.Argument(metavar="VIDEO", help="One video, or several.")]
 OutDir = Annotated[
@@ -36,6 +38,20 @@ ReferenceStart = Annotated[
         help="Where in it to listen; without: its most characteristic part.",
         rich_help_panel=options.SOUND,
     ),
+]
+Takes = Annotated[
+    int | None,
+    typer.Option(
+        "--takes",
+        metavar="N",
+        help=f"Make so many takes, with the seeds from --seed on; OUT.take1 fits the picture best (1 to {MOST_TAKES}).",
+        show_default="1",
+        rich_help_panel=options.OUTPUT,
+    ),
+]
+Pick = Annotated[
+    Literal["best"] | None,
+    typer.Option("--pick", help="Of the takes keep the best alone, as OUT.", rich_help_panel=options.OUTPUT),
 ]
 Start = Annotated[
     float,
@@ -63,6 +79,8 @@ def render(
     seed: options.Seed = None,
     start: Start = 0.0,
     duration: Duration = None,
+    takes: Takes = None,
+    pick: Pick = None,
     cuts: options.Cuts = None,
     mix: options.Mix = None,
     original_gain_db: options.OriginalGain = None,
@@ -87,11 +105,12 @@ def render(
     """
     settings = presets.resolve(preset, options.given(locals()), wanted_settings(model))
     _check_together(settings, original_gain_db, ref, ref_start)
+    _check_takes(takes, pick)
     work.check_duration(duration)
     run = work.Run(model, device, dtype, force, quiet, json, dry_run, report, accept_license, compiled)
     outs = _outputs(videos, out, out_dir, run)
     sources = [*videos, ref] if ref else videos  # none of them may be written over, whatever the order
-    ask = partial(_prepare, settings, (start, duration), ref, ref_start, sources, run)
+    ask = partial(_prepare, settings, (start, duration), ref, ref_start, takes or 1, pick is not None, sources, run)
     pairs = zip(videos, outs, strict=True)
     work.perform([work.Task(video, partial(ask, video, to)) for video, to in pairs], run)
 
@@ -104,6 +123,14 @@ def _check_together(
         raise UsageError("--original-gain-db is given, but the video's own sound is not kept", "add --mix")
     if ref_start_s is not None and ref is None:
         raise UsageError("--ref-start is given without --ref", "add --ref AUDIO")
+
+
+def _check_takes(takes: int | None, pick: str | None) -> None:
+    """Refuse numbers of takes that are none, and a choice among nothing."""
+    if takes is not None and not 1 <= takes <= MOST_TAKES:
+        raise UsageError(f"--takes is {takes}", f"--takes takes a whole number from 1 to {MOST_TAKES}")
+    if pick is not None and takes is None:
+        raise UsageError(f"--pick {pick} is given, but only one take is made", "add --takes N")
 
 
 def _outputs(videos: list[Path], out: Path | None, out_dir: Path | None, run: work.Run) -> list[Path]:
@@ -146,6 +173,8 @@ def _prepare(
     part: tuple[float, float | None],
     ref: Path | None,
     ref_start_s: float | None,
+    takes: int,
+    pick_best: bool,
     sources: list[Path],
     run: work.Run,
     video_path: Path,
@@ -153,16 +182,18 @@ def _prepare(
 ) -> RenderJob:
     """Everything that can be refused without a model is refused here."""
     from foleycli.media.mux import check_mux
-    from foleycli.media.output import check_output, is_video_name
+    from foleycli.media.output import check_ending, check_output, files_of_takes, is_video_name
     from foleycli.media.probe import probe, probe_audio
 
     video = probe(video_path)
     start_s, duration_s = part
     work.check_part(start_s, duration_s, video.duration_s, video_path)
-    if not (run.dry_run and not out.parent.exists()):  # a dry run does not make the folder of --out-dir
-        check_output(out, run.force, sources)
-    if run.report:
-        work.check_report(out, run.force)
+    check_ending(out)
+    for file in files_of_takes(out, takes, pick_best):
+        if not (run.dry_run and not file.parent.exists()):  # a dry run does not make the folder of --out-dir
+            check_output(file, run.force, sources)
+        if run.report:
+            work.check_report(file, run.force)
     if is_video_name(out):
         check_mux(video, out)
     if ref is not None:
@@ -174,4 +205,4 @@ def _prepare(
             )
     from foleycli.pipeline import RenderJob  # loads torch; a refusal should not wait for it
 
-    return RenderJob(video, out, settings, start_s, duration_s, ref, ref_start_s)
+    return RenderJob(video, out, settings, start_s, duration_s, ref, ref_start_s, takes, pick_best)

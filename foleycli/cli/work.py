@@ -142,20 +142,26 @@ def _make_all(ready: Sequence[tuple[Task, Job]], folder: Path, alone: bool, run:
         if not alone:
             console.note(f"{task.source} ({index} of {len(ready)})", run.quiet)
         made = _guarded(task.source, lambda job=job: _make(job, model, run), alone, run)
-        if made is not None:
-            n_done += 1
-            _show_made(task, made, run)
+        n_done += made is not None
+        for one in made or ():
+            _show_made(task, one, run)
     return n_done
 
 
-def _make(job: Job, model: Model, run: Run) -> Made:
+def _make(job: Job, model: Model, run: Run) -> list[Made]:
+    """What came of a job: one result, or the takes that are kept, the best first."""
     from foleycli import pipeline
 
-    work = pipeline.render if isinstance(job, pipeline.RenderJob) else pipeline.extend
     with console.progress(run.quiet) as report:
-        made = work(job, model, report)
+        if isinstance(job, pipeline.ExtendJob):
+            made = [pipeline.extend(job, model, report)]
+        elif job.takes == 1:
+            made = [pipeline.render(job, model, report)]
+        else:
+            made = pipeline.render_takes(job, model, report)
         if run.report:
-            _write_report(job, made)
+            for one in made:
+                _write_report(job, one)
     return made
 
 
@@ -170,6 +176,9 @@ def _write_report(job: Job, made: Made) -> None:
 def _show_made(task: Task, made: Made, run: Run) -> None:
     if not run.json:
         console.result(str(made.out))
+        if made.take is not None:
+            told = f"{made.out.name}: seed {made.settings.seed}, synchronisation score {made.sync_score:.3f}"
+            console.note(told, run.quiet)
         return
     from foleycli.evaluation.report import facts
 

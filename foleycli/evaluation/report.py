@@ -27,8 +27,10 @@ PICTURE_FPS = Fraction(25)  # only says how far a picture may lie from its asked
 
 def facts(made: Made) -> dict[str, Any]:
     """Everything that is known about a result, as plain values for JSON."""
+    ranked = {} if made.take is None else {"take": made.take, "sync_score": made.sync_score}
     return {
         "output": str(made.out),
+        **ranked,
         "duration_s": made.duration_s,
         "foley": __version__,
         "model": made.model,

@@ -24,15 +24,27 @@ def is_sound_name(path: Path) -> bool:
     return path.suffix.lower() in SOUND_ENDINGS
 
 
+def files_of_takes(out: Path, n_takes: int, pick_best: bool = False) -> list[Path]:
+    """What is written for `out`: itself, or out.take1.mp4, out.take2.mp4 … where several takes are kept."""
+    if n_takes == 1 or pick_best:
+        return [out]
+    return [out.with_name(f"{out.stem}.take{rank}{out.suffix}") for rank in range(1, n_takes + 1)]
+
+
+def check_ending(out: Path) -> None:
+    """Errors: UsageError for an ending that is no known format."""
+    if not (is_video_name(out) or is_sound_name(out)):
+        known = " ".join(VIDEO_ENDINGS + SOUND_ENDINGS)
+        raise UsageError(f"{out.name}: {out.suffix or 'this'} is no known output format", f"Use one of {known}.")
+
+
 def check_output(out: Path, force: bool, inputs: Sequence[Path] = ()) -> None:
     """Refuse an output that could not or must not be written, before any work is done.
 
     UsageError: an ending that is no known format.  FoleyError: one of the `inputs` itself (even with
     `force`), a folder, a file that exists without `force`, a folder that is missing or read-only.
     """
-    if not (is_video_name(out) or is_sound_name(out)):
-        known = " ".join(VIDEO_ENDINGS + SOUND_ENDINGS)
-        raise UsageError(f"{out.name}: {out.suffix or 'this'} is no known output format", f"Use one of {known}.")
+    check_ending(out)
     for source in inputs:
         if out.exists() and source.exists() and out.samefile(source):
             raise FoleyError(f"{out} is the input itself", "Choose another name with -o.")

@@ -23,6 +23,11 @@ from foleycli.records import Settings
         (("--seed", "-1"), 2, "--seed is -1"),
         (("--original-gain-db", "-6"), 2, "--mix"),
         (("--ref-start", "1"), 2, "--ref"),
+        (("--takes", "0"), 2, "--takes is 0"),
+        (("--takes", "33"), 2, "1 to 32"),
+        (("--takes", "two"), 2, "--takes"),
+        (("--pick", "best"), 2, "add --takes"),
+        (("--takes", "2", "--pick", "worst"), 2, "--pick"),
         (("--start", "60"), 2, "--start is 60"),
         (("--start", "-1"), 2, "--start is -1"),
         (("--duration", "0"), 2, "--duration is 0"),
@@ -88,6 +93,30 @@ def test_existing_report_needs_force(foley, made, model, tmp_path):
     assert told.code == 1
     assert "out.json" in told.error
     assert foley(*args, "--force").code == 0
+
+
+@pytest.mark.parametrize("there", ["out.take2.wav", "out.take1.json"])
+def test_existing_takes_and_their_reports_need_force(foley, made, model, tmp_path, there):
+    (tmp_path / there).write_text("mine")
+    args = ("render", made / "clip.mp4", "-o", tmp_path / "out.wav", "--model", model, "--takes", 2, "--report")
+    told = foley(*args)  # the model folder has no weights: what is refused is refused before they are read
+    assert told.code == 1
+    assert there in told.error and "--force" in told.error
+    assert foley(*args, "--dry-run", "--force").code == 0
+    assert foley(*args, "--dry-run", "--pick", "best").code == 0  # other files
+
+
+def test_dry_run_says_the_takes(foley, made, model, tmp_path):
+    args = ("render", made / "clip.mp4", "-o", tmp_path / "out.mp4", "--model", model, "--dry-run", "--seed", 7)
+    told = foley(*args, "--takes", 3).out
+    assert "out.take1.mp4 … " in told and "out.take3.mp4" in told
+    assert "3, with the seeds from 7 on; all are kept" in told
+    assert "the best one is kept" in foley(*args, "--takes", 3, "--pick", "best").out
+    assert "  takes  " not in foley(*args, "--takes", 1).out
+    (one,), (three,) = (foley(*args, "--json", "--takes", n).lines for n in (1, 3))
+    assert one["outs"] == [str(tmp_path / "out.mp4")]
+    assert three["outs"] == [str(tmp_path / f"out.take{rank}.mp4") for rank in (1, 2, 3)]
+    assert one["expected_s"] < three["expected_s"] < 3 * one["expected_s"]
 
 
 def test_input_is_never_the_output(foley, made, model):
