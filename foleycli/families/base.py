@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from foleycli.timebase import steps_to_cover
 from foleycli.weights import CONFIG_NAME, WEIGHTS_NAME
 
 Network = TypeVar("Network", bound=nn.Module)
+Config = TypeVar("Config", bound="NetworkConfig")
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,32 @@ class Family(Protocol):
         returns    float32 [B, L, D]; known steps come back bit for bit
         """
         ...
+
+
+class NetworkConfig:
+    """For frozen dataclasses that say a network's shape: to and from the plain values of config.json."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; rates as "11025/256"."""
+        return {key: str(value) if isinstance(value, Fraction) else value for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls: type[Config], values: dict[str, Any]) -> Config:
+        """The inverse of `to_dict`; a key that this version does not know is an error."""
+        known = {field.name: field for field in fields(cls)}
+        unknown = sorted(values.keys() - known.keys())
+        if unknown:
+            raise FoleyError(
+                f"the network configuration has unknown keys: {', '.join(unknown)}",
+                "these weights were made by another version of foley; update it",
+            )
+        rates = {name: Fraction(value) for name, value in values.items() if known[name].type == "Fraction"}
+        try:
+            return cls(**values | rates)
+        except TypeError as error:
+            raise FoleyError(
+                f"the network configuration is incomplete: {error}", "download or export these weights again"
+            ) from error
 
 
 def check_window(

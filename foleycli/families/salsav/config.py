@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
 
-from foleycli.errors import FoleyError
-
-RATES = ("latent_rate_hz", "sync_rate_hz", "semantic_rate_hz")
+from foleycli.families.base import NetworkConfig
 
 
 @dataclass(frozen=True)
-class SalsaVConfig:
+class SalsaVConfig(NetworkConfig):
     """Widths, depths, rates; papers.md 1.4 where SALSA-V says them, our choice elsewhere."""
 
     width: int
@@ -36,28 +33,6 @@ class SalsaVConfig:
     @property
     def mlp_hidden(self) -> int:
         return round(self.width * self.mlp_ratio)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; rates as "11025/256"."""
-        values = asdict(self)
-        return values | {name: str(values[name]) for name in RATES}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> SalsaVConfig:
-        """The inverse of `to_dict`; a key that this version does not know is an error."""
-        unknown = sorted(set(values) - {field.name for field in fields(cls)})
-        if unknown:
-            raise FoleyError(
-                f"the network configuration has unknown keys: {', '.join(unknown)}",
-                "these weights were made by another version of foley; update it",
-            )
-        rates = {name: Fraction(values[name]) for name in RATES if name in values}
-        try:
-            return cls(**(values | rates))
-        except TypeError as error:
-            raise FoleyError(
-                f"the network configuration is incomplete: {error}", "download or export these weights again"
-            ) from error
 
 
 _LARGE = SalsaVConfig(
