@@ -19,6 +19,7 @@ TASKS = {  # what can be trained -> "module:Class", imported late
     "codec": "foleycli.training.codec:CodecTask",
     "sync": "foleycli.training.sync:SyncTask",
     "salsa-v": "foleycli.training.salsav:SalsaVTask",
+    "vaura": "foleycli.training.vaura:VAuraTask",
 }
 
 

@@ -21,6 +21,8 @@ COMMON = {"steps": 2, "batch_size": 2, "lr": 1e-3, "warmup_steps": 1, "log_every
 CODEC = {"encoder_dim": 8, "decoder_dim": 64, "n_codebooks": 2, "codebook_size": 32}
 SYNC = {"size_px": 32, "width": 14, "video_channels": [8, 8, 8], "audio_channels": [4, 8, 8], "n_queries": 1}
 SALSAV = {"size": "mini", "width": 32, "n_heads": 2, "n_joint": 1, "n_single": 1, "sync_dim": 16, "window_steps": 43}
+VAURA = {"size": "mini", "width": 32, "n_heads": 2, "n_layers": 1, "visual_width": 8, "visual_dim": 16,
+         "n_visual": 25, "window_steps": 43, "n_codebooks": 2, "codebook_size": 32}  # fmt: skip
 CLIPS = {"duration_s": 1.2, "size_px": 40, "pool": 8}
 
 
@@ -150,6 +152,21 @@ def test_what_was_trained_renders(foley, runs, clips, tmp_path):
     assert told.code == 0
     assert told.lines[0]["model"] == "salsav-test"
     assert soundfile.info(tmp_path / "out.wav").frames == round(0.2 * 48000)
+
+
+def test_vaura_on_the_trained_parts_renders(foley, train, runs, clips, tmp_path):
+    data = {"codec": str(runs / "codec" / "model"), "sync": str(runs / "sync" / "model"), "clips": CLIPS}
+    data |= {"fresh_per_step": 1, "validation_clips": 2, "sounds_per_clip": 2, "p_reference": 0.5}
+    told = train("vaura", tmp_path / "run", "vaura-test", network=VAURA, data=data)
+    assert told.code == 0, told.err
+    config = read_config(tmp_path / "run" / "model")
+    assert (config["family"], config["codec"], config["settings"]["guidance"]) == ("vaura", "dac-test", 6.0)
+    figures = log_of(tmp_path / "run")[-1]["validation"]
+    assert {"seen_nats", "unseen_nats"} <= set(figures)
+    args = ("--model", tmp_path / "run" / "model", "--device", "cpu")
+    assert foley("render", clips("short.mp4"), "-o", tmp_path / "out.wav", *args).code == 0
+    told = train("vaura", tmp_path / "wrong", "x", network={**VAURA, "n_codebooks": 3}, data=data)
+    assert told.code == 1 and "n_codebooks" in told.err
 
 
 def test_training_goes_on_only_when_asked(train, runs, sounds):

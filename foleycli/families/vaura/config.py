@@ -29,6 +29,9 @@ class VAuraConfig:
     # Columns that each visual token serves.  The published weights were trained with 7, which is 81.3 ms
     # where a token lasts 80 ms; 0 asks for the token of each column's true time.
     visual_repeat: int = 7
+    # Tokens are stretches of time, and a column reads the one that it lies in.  If they are moments, as the
+    # vectors of single pictures are, it reads between the two that its middle lies between.
+    visual_moments: bool = False
     latent_rate_hz: Fraction = Fraction(44100, 512)
     window_steps: int = 220
     window_grid_s: Fraction = Fraction(16, 25)  # windows begin where a segment of 16 pictures does
@@ -71,17 +74,19 @@ SIZES: dict[str, VAuraConfig] = {
     "published": VAuraConfig(),
     # Ours: on the shipped codec's 43 Hz codes and the shipped synchronisation features; windows of 5 s.
     "mini": VAuraConfig(
-        width=384,
-        n_heads=6,
+        width=192,
+        n_heads=4,
         n_layers=6,
-        visual_width=128,
+        visual_width=64,
         stream="sync",
         visual_dim=130,
         visual_rate_hz=Fraction(25),
         n_visual=125,
         visual_repeat=0,
+        visual_moments=True,
         latent_rate_hz=Fraction(44100, 1024),
         window_steps=215,
-        window_grid_s=Fraction(1, 25),
+        window_grid_s=Fraction(0),  # pictures are read at any time between them
+        dropout=0.0,
     ),
 }

@@ -41,9 +41,7 @@ class VAuraFamily:
         )
 
     @classmethod
-    def load(
-        cls, folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
-    ) -> VAuraFamily:
+    def load(cls, folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> VAuraFamily:
         """Read `config.json` and `model.safetensors`; every weight must be there, and no other."""
         network = open_network(lambda values: VAura(VAuraConfig.from_dict(values)), folder)
         return cls(network.to(device=device, dtype=dtype))
@@ -89,29 +87,34 @@ class VAuraFamily:
 
         A window without a picture is unconditional; if all are, there is nothing to guide.
         """
-        network, n_columns = self.network, n_steps + self.network.config.n_codebooks
-        nothing = network.visual_columns(None, n_columns)
-        parts = [self._tokens(window) for window in features]
-        columns = [nothing if part is None else network.visual_columns(part, n_columns) for part in parts]
+        n_columns = n_steps + self.network.config.n_codebooks
+        nothing = self.network.visual_columns(None, n_columns)
+        parts = [self._columns(window, n_columns) for window in features]
         is_guided = scale > 1.0 and any(part is not None for part in parts)
+        columns = [nothing if part is None else part for part in parts]
         return torch.cat(columns + [nothing] * len(parts) * is_guided), is_guided
 
-    def _tokens(self, window: Features) -> Tensor | None:
-        """A window's visual tokens [1, V, visual dim]: cut, or the last one held, to a full window's number."""
+    def _columns(self, window: Features, n_columns: int) -> Tensor | None:
+        """The visual part of a window's columns [1, C, visual width], from a full window's number of tokens:
+        cut, or the last one held."""
         config = self.network.config
         stream = window.streams.get(config.stream)
         if stream is None:
             return None
         values = stream.values
-        if values.ndim != 2 or len(values) < 1 or values.shape[1] != config.visual_dim or (
-            stream.rate_hz != config.visual_rate_hz
+        if (
+            values.ndim != 2
+            or len(values) < 1
+            or values.shape[1] != config.visual_dim
+            or (stream.rate_hz != config.visual_rate_hz)
         ):
             raise ValueError(
                 f"stream {config.stream!r} has shape {tuple(values.shape)} at {stream.rate_hz} Hz, "
                 f"{NAME} expects (1.., {config.visual_dim}) at {config.visual_rate_hz} Hz"
             )
         index = torch.arange(config.n_visual).clamp(max=len(values) - 1)
-        return values[index.to(values.device)][None].to(self.network.norm.weight.device)
+        tokens = values[index.to(values.device)][None].to(self.network.norm.weight.device)
+        return self.network.visual_columns(tokens, n_columns, late_s=stream.late_s)
 
 
 def _cached(network: VAura, visual: Tensor, scale: float) -> Predict:

@@ -46,18 +46,28 @@ class VAura(nn.Module):
         for head in self.lm_heads:
             nn.init.zeros_(head.weight)
 
-    def visual_columns(self, tokens: Tensor | None, n_columns: int, n_batch: int = 1) -> Tensor:
+    @torch.no_grad()
+    def adopt_codebooks(self, codebooks: Tensor) -> None:
+        """Begin with a codec's own vectors [K, codebook size, codebook dim]: codes that sound alike begin alike."""
+        for embedding, codebook in zip(self.tok_embeddings, codebooks, strict=True):
+            embedding.emb.weight[: len(codebook)] = codebook / codebook.std()
+
+    def visual_columns(self, tokens: Tensor | None, n_columns: int, n_batch: int = 1, late_s: float = 0.0) -> Tensor:
         """Visual tokens [B, V, visual dim] to the visual part of every column [B, C, visual width].
 
         None gives the unconditional pass: learned tokens through the same projection.  Columns that no
-        token serves get the learned empty vector.
+        token serves get the learned empty vector.  `late_s`: how much later than the window the tokens
+        begin, which matters where they are moments.
         """
         if tokens is None:
             tokens = self.cls_embeddings.uncond_embedding.expand(n_batch, -1, -1)
         projected = self.cls_embeddings.projection(tokens.to(self.empty_video_emb.dtype))  # [B, V, visual width]
         empty = self.empty_video_emb.expand(len(projected), -1, -1)
-        index = visual_index(self.config, n_columns).clamp(max=tokens.shape[1]).to(projected.device)
-        return torch.cat([projected, empty], dim=1)[:, index]
+        served = torch.cat([projected, empty], dim=1)
+        if self.config.visual_moments:
+            before, after, weight = visual_moments(self.config, n_columns, tokens.shape[1], late_s)
+            return torch.lerp(served[:, before], served[:, after], weight.to(served)[:, None])
+        return served[:, visual_index(self.config, n_columns).clamp(max=tokens.shape[1])]
 
     def embed(self, columns: Tensor, cache: Cache | None = None) -> Tensor:
         """Codes and special codes [B, S, K] to the sum of their embeddings [B, S, audio width]."""
@@ -71,6 +81,12 @@ class VAura(nn.Module):
 
     def forward(self, columns: Tensor, visual: Tensor, cache: Cache | None = None, last_only: bool = False) -> Tensor:
         """With a cache, `columns` and `visual` go on after the columns that it holds, and are added to it."""
+        x = self.states(columns, visual, cache)
+        x = x[:, -1:] if last_only else x
+        return torch.stack([head(x) for head in self.lm_heads], dim=2)
+
+    def states(self, columns: Tensor, visual: Tensor, cache: Cache | None = None) -> Tensor:
+        """What the heads read, [B, S, D]; see `forward`."""
         x = self.dropout(torch.cat([visual, self.embed(columns, cache)], dim=-1))  # [B, S, D]
         start = cache.n_columns if cache else 0
         angles = rotary_angles(start, x.shape[1], self.config.width // self.config.n_heads, x.device)
@@ -78,8 +94,7 @@ class VAura(nn.Module):
             x = layer(x, angles, cache, index)
         if cache:
             cache.n_columns += columns.shape[1]
-        x = self.norm(x[:, -1:] if last_only else x)
-        return torch.stack([head(x) for head in self.lm_heads], dim=2)
+        return self.norm(x)
 
 
 def visual_index(config: VAuraConfig, n_columns: int) -> Tensor:
@@ -93,6 +108,20 @@ def visual_index(config: VAuraConfig, n_columns: int) -> Tensor:
         return columns // config.visual_repeat
     per_column = config.visual_rate_hz / config.latent_rate_hz
     return columns * per_column.numerator // per_column.denominator
+
+
+def visual_moments(
+    config: VAuraConfig, n_columns: int, n_visual: int, late_s: float = 0.0
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The two tokens that each column lies between and the share of the second; `n_visual` is the empty vector.
+
+    Column s predicts codebook 0 of step s and reads the picture of that step's middle.
+    """
+    middles_s = (torch.arange(n_columns) + 0.5) / float(config.latent_rate_hz)
+    place = ((middles_s - late_s) * float(config.visual_rate_hz)).clamp(min=0)
+    before = place.floor().long().clamp(max=n_visual)
+    after = torch.where(before < n_visual, (before + 1).clamp(max=n_visual - 1), n_visual)
+    return before, after, place.frac()
 
 
 def rotary_angles(start: int, n_columns: int, head_dim: int, device: torch.device) -> Tensor:
@@ -127,6 +156,8 @@ class Projection(nn.Module):
         super().__init__()
         self.fc1 = nn.Linear(width_in, width, bias=False)
         self.fc2 = nn.Linear(width, width, bias=False)
+        for layer in (self.fc1, self.fc2):  # as large as the codes beside it, or a short training hardly looks
+            nn.init.normal_(layer.weight, std=layer.in_features**-0.5)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
@@ -139,6 +170,7 @@ class CodeEmbedding(nn.Module):
         super().__init__()
         self.emb = nn.Embedding(config.codebook_size + 1, config.codebook_dim)
         self.out_proj = NormedProjection(config.codebook_dim, config.audio_width)
+        nn.init.constant_(self.out_proj.weight_g, config.n_codebooks**-0.5)  # as many are summed
 
     def table(self) -> Tensor:
         """[codebook size + 1, audio width]"""
@@ -194,9 +226,18 @@ class Attention(nn.Module):
             key, value = _remember(cache, index, key, value)
             if cache.n_columns and n_new > 1:
                 mask = torch.ones(n_new, key.shape[2], dtype=torch.bool, device=x.device).tril(cache.n_columns)
-        is_causal = n_new > 1 and mask is None
-        joined = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=is_causal)
-        return self.wo(joined.transpose(1, 2).flatten(2))
+        return self.wo(_attend(query, key, value, mask).transpose(1, 2).flatten(2))
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+    """Each query looks at the keys up to its own place, or where the mask [S, all] is True: [B, H, S, head_dim]."""
+    n_new = query.shape[2]
+    if query.device.type == "cpu" and query.dtype == torch.bfloat16 and n_new > 1:
+        # torch's fused CPU kernel does not use bfloat16 instructions: see nn.transformer.attend.
+        causal = mask if mask is not None else torch.ones(n_new, n_new, dtype=torch.bool).tril()
+        scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2) + torch.zeros(()).where(causal, -torch.inf)
+        return scores.softmax(dim=-1).to(value.dtype) @ value
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=n_new > 1 and mask is None)
 
 
 def _remember(cache: Cache, index: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
