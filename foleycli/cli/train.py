@@ -1,4 +1,4 @@
-"""`foley train codec|sync|salsa-v|vaura`: from a recipe to a model folder."""
+"""`foley train codec|sync|salsa-v|maskvat|vaura|foley-flow`: from a recipe to a model folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from foleycli.cli import console, options
 
 
 def train(
-    kind: Annotated[Literal["codec", "sync", "salsa-v", "vaura"], typer.Argument(help="What is trained.")],
+    kind: Annotated[
+        Literal["codec", "sync", "salsa-v", "maskvat", "vaura", "foley-flow"], typer.Argument(help="What is trained.")
+    ],
     config: Annotated[Path, typer.Option("--config", metavar="FILE", help="The recipe; see presets/train/.")],
     out: Annotated[
         Path | None,

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 # Family name in config.json -> "module:Class", imported when it is needed.
 FAMILIES = {
+    "foley-flow": "foleycli.families.foleyflow.family:FoleyFlowFamily",
     "mmaudio": "foleycli.families.mmaudio.family:MMAudioFamily",
+    "maskvat": "foleycli.families.maskvat.family:MaskVatFamily",
     "salsa-v": "foleycli.families.salsav.family:SalsaVFamily",
     "vaura": "foleycli.families.vaura.family:VAuraFamily",
 }

@@ -15,11 +15,13 @@ from foleycli.records import Report, silent
 from foleycli.training.loop import CHECKPOINT_NAME, Trainer
 from foleycli.training.recipe import read_recipe
 
-TASKS = {  # what can be trained -> "module:Class", imported late
+TASKS = {  # what can be trained -> "module:what makes its task of a recipe", imported late
     "codec": "foleycli.training.codec:CodecTask",
     "sync": "foleycli.training.sync:SyncTask",
+    "maskvat": "foleycli.training.maskvat:MaskVatTask",
     "salsa-v": "foleycli.training.salsav:SalsaVTask",
     "vaura": "foleycli.training.vaura:VAuraTask",
+    "foley-flow": "foleycli.training.foleyflow:task_of",
 }
 
 

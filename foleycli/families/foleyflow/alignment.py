@@ -1,0 +1,197 @@
+"""Stage 1, masked audio-visual alignment (papers.md 4.1, 4.3): what is seen at a moment comes to say what is heard.
+
+    VideoAutoencoder, AudioAutoencoder    each encoder learns alone, from its own input with parts masked
+    Alignment                             masked audio is recovered from the video and the audio that is left
+
+Audio is masked in whole time columns of several latent steps, so that the picture must say what happens when.
+In the shipped size the encoders are small transformers over features and latents; they stand in for EVA-CLIP
+and AudioMAE.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from foleycli.families.foleyflow.config import FoleyFlowConfig
+from foleycli.nn.transformer import PlainBlock, rotary_at, rotary_table
+
+
+class Encoder(nn.Module):
+    """A transformer over one sequence: [B, T, in_dim] to features [B, T, D]."""
+
+    def __init__(self, in_dim: int, width: int, n_heads: int, n_layers: int, mlp_ratio: float) -> None:
+        super().__init__()
+        self.head_dim = width // n_heads
+        self.inner = nn.Linear(in_dim, width)
+        self.masked = nn.Parameter(0.02 * torch.randn(width))
+        self.blocks = nn.ModuleList(PlainBlock(width, n_heads, round(mlp_ratio * width)) for _ in range(n_layers))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor, is_masked: Tensor | None = None) -> Tensor:
+        """What `is_masked`, bool [B, T], is replaced by one learned vector before anything has seen it."""
+        hidden = self.inner(x.to(self.inner.weight.dtype))
+        if is_masked is not None:
+            hidden = torch.where(is_masked[..., None], self.masked.to(hidden.dtype), hidden)
+        table = rotary_table(x.shape[1], self.head_dim, device=x.device)
+        for block in self.blocks:
+            hidden = block(hidden, table)
+        return self.norm(hidden)
+
+
+def video_encoder(config: FoleyFlowConfig) -> Encoder:
+    """Over the synchronisation encoder's frames."""
+    size = (config.video_width, config.video_heads, config.video_layers)
+    return Encoder(config.sync_dim, *size, config.encoder_mlp_ratio)
+
+
+def audio_encoder(config: FoleyFlowConfig) -> Encoder:
+    """Over latents, a token a time column."""
+    size = (config.audio_width, config.audio_heads, config.audio_layers)
+    return Encoder(config.column_steps * config.latent_dim, *size, config.encoder_mlp_ratio)
+
+
+def columns_of(latents: Tensor, column_steps: int) -> Tensor:
+    """Latents [B, L, D] as whole time columns [B, C, column_steps * D]; what fills no column is left out."""
+    n_columns = latents.shape[1] // column_steps
+    return latents[:, : n_columns * column_steps].unflatten(1, (n_columns, column_steps)).flatten(2)
+
+
+def draw_mask(n_rows: int, n_columns: int, ratio: float, generator: torch.Generator) -> Tensor:
+    """Which columns are masked, bool [B, C]: the same number in every row, at least one."""
+    n_masked = min(max(1, round(ratio * n_columns)), n_columns)
+    draws = torch.rand(n_rows, n_columns, generator=generator, device=generator.device)
+    return draws.argsort(dim=1).argsort(dim=1) < n_masked
+
+
+def recovery_error(recovered: Tensor, target: Tensor, is_masked: Tensor) -> Tensor:
+    """Mean squared error [] at what is masked, bool [B, C], of [B, C, D].
+
+    Each channel of the target is brought to zero mean and unit variance over the batch: 1 is knowing nothing.
+    """
+    target = target.float()
+    mean, deviation = target.mean(dim=(0, 1)), target.std(dim=(0, 1)).clamp(min=1e-4)
+    errors = (recovered.float() - (target - mean) / deviation).square().mean(dim=-1)  # [B, C]
+    return (errors * is_masked).sum() / is_masked.sum()
+
+
+# -- each encoder alone
+
+
+class MaskedAutoencoder(nn.Module):
+    """An encoder and one layer that tells its input again where it was masked."""
+
+    def __init__(self, config: FoleyFlowConfig, encoder: Encoder) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = encoder
+        self.out = nn.Linear(encoder.inner.out_features, encoder.inner.in_features)
+
+    def forward(self, x: Tensor, is_masked: Tensor) -> Tensor:
+        """[B, T, in_dim], bool [B, T] -> the input's standardised values [B, T, in_dim]."""
+        return self.out(self.encoder(x, is_masked))
+
+
+class VideoAutoencoder(MaskedAutoencoder):
+    def __init__(self, config: FoleyFlowConfig) -> None:
+        super().__init__(config, video_encoder(config))
+
+    def loss(self, frames: Tensor, ratio: float, span_frames: int, generator: torch.Generator) -> Tensor:
+        """Frames [B, T, sync_dim] are masked in spans, since a single one can be told from its neighbours."""
+        n_rows, n_frames, _ = frames.shape
+        spans = draw_mask(n_rows, -(-n_frames // span_frames), ratio, generator).to(frames.device)
+        is_masked = spans.repeat_interleave(span_frames, dim=1)[:, :n_frames]
+        return recovery_error(self(frames, is_masked), frames, is_masked)
+
+
+class AudioAutoencoder(MaskedAutoencoder):
+    def __init__(self, config: FoleyFlowConfig) -> None:
+        super().__init__(config, audio_encoder(config))
+
+    def loss(self, latents: Tensor, ratio: float, generator: torch.Generator) -> Tensor:
+        """Latents [B, L, D] are masked in whole columns."""
+        columns = columns_of(latents, self.config.column_steps)
+        is_masked = draw_mask(len(columns), columns.shape[1], ratio, generator).to(latents.device)
+        return recovery_error(self(columns, is_masked), columns, is_masked)
+
+
+# -- one to the other
+
+
+class Alignment(nn.Module):
+    """L = |F^a_mask - g(F^v, F^a_unmask)|^2: the video encoder and the decoder g learn, the audio encoder stands."""
+
+    def __init__(self, config: FoleyFlowConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, n_heads = config.audio_width, config.audio_heads
+        self.head_dim = width // n_heads
+        self.video = video_encoder(config)
+        self.audio = audio_encoder(config).requires_grad_(False)
+        self.video_in = nn.Linear(config.video_width, width)
+        self.masked = nn.Parameter(0.02 * torch.randn(width))
+        hidden = round(config.encoder_mlp_ratio * width)
+        self.decoder = nn.ModuleList(
+            PlainBlock(width, n_heads, hidden, is_cross=True) for _ in range(config.decoder_layers)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, columns: Tensor, frames: Tensor, is_masked: Tensor) -> Tensor:
+        """Standardised audio features [B, C, D] from frames [B, T, sync_dim] and the columns that are not masked.
+
+        The features of the columns that are left come from an encoder that has not seen the others either.
+        """
+        video = self.video_in(self.video(frames))  # [B, T, D]
+        heard = self.audio(columns, is_masked)  # [B, C, D]
+        heard = torch.where(is_masked[..., None], self.masked.to(heard.dtype), heard)
+        # Positions are video frames: a column lies at its middle.
+        frames_per_column = self.config.frames_per_step * self.config.column_steps
+        middles = torch.arange(columns.shape[1], device=columns.device, dtype=torch.float32) + 0.5
+        table = rotary_at(frames_per_column * middles, self.head_dim)
+        video_table = rotary_table(frames.shape[1], self.head_dim, device=frames.device)
+        for block in self.decoder:
+            heard = block(heard, table, video, video_table)
+        return self.out(self.norm(heard))
+
+    def error(self, latents: Tensor, frames: Tensor, is_masked: Tensor) -> Tensor:
+        """How badly the masked columns, bool [B, C], of latents [B, L, D] are recovered: see `recovery_error`.
+
+        What is the same all clip long (the timbre, the room) is left out of the target: a few audible columns tell
+        it without the picture, and it outweighs the events by far.
+        """
+        columns = columns_of(latents, self.config.column_steps)
+        with torch.no_grad():
+            target = self.audio(columns).float()  # [B, C, D]
+            target = target - target.mean(dim=1, keepdim=True)
+        return recovery_error(self(columns, frames, is_masked), target, is_masked)
+
+    def loss(
+        self, latents: Tensor, frames: Tensor, ratio: float, p_no_audio: float, generator: torch.Generator
+    ) -> Tensor:
+        """Latents [B, L, D] with frames [B, T, sync_dim]; some rows, at random, keep no audio at all."""
+        n_rows, n_columns = len(latents), latents.shape[1] // self.config.column_steps
+        is_masked = draw_mask(n_rows, n_columns, ratio, generator)
+        is_silent = torch.rand(n_rows, 1, generator=generator, device=generator.device) < p_no_audio
+        return self.error(latents, frames, (is_masked | is_silent).to(latents.device))
+
+    def controls(self, latents: Tensor, frames: Tensor, ratio: float, generator: torch.Generator) -> dict[str, float]:
+        """The error with each row's own video and with another's, with some audio left and with none.
+
+        Another row's video is worth nothing unless the picture is read; without audio only it tells the time.
+        """
+        n_columns = latents.shape[1] // self.config.column_steps
+        some = draw_mask(len(latents), n_columns, ratio, generator).to(latents.device)
+        none, others = torch.ones_like(some), shuffled(frames)
+        asked = {
+            "align": (frames, some),
+            "align_shuffled": (others, some),
+            "align_no_audio": (frames, none),
+            "align_no_audio_shuffled": (others, none),
+        }
+        return {name: self.error(latents, *how).item() for name, how in asked.items()}
+
+
+def shuffled(rows: Tensor) -> Tensor:
+    """Every row gets another's: [B, ...], B at least 2."""
+    return rows.roll(1, dims=0)

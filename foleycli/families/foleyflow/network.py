@@ -1,0 +1,93 @@
+"""Foley-Flow's second stage: noisy latents and conditions in, velocity out.
+
+Features -> encode_conditions (once a window) -> Conditions -> forward (once a step) -> velocity.
+The aligned video encoder says at each latent step's own time what is seen there, and that modulates the step
+in every block: the dynamic condition (papers.md 4.1, 4.3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from foleycli.families.foleyflow.alignment import video_encoder
+from foleycli.families.foleyflow.config import FoleyFlowConfig
+from foleycli.families.inputs import Inputs
+from foleycli.nn.embedding import TimeEmbedding, vector_in
+from foleycli.nn.frames import FrameUpsampler
+from foleycli.nn.transformer import FinalLayer, TransformerBlock, rotary_table
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """All that does not depend on the flow time: made once a window, read at every step."""
+
+    pooled: Tensor  # [B, D]: text and mean semantics
+    video: Tensor  # [B, L, D]; static: [B, 1, D]
+    table: Tensor  # rotary angles of the latent steps
+
+
+class FoleyFlow(nn.Module):
+    """Velocity of latents along the straight line from noise."""
+
+    def __init__(self, config: FoleyFlowConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.video = video_encoder(config)
+        self.empty_video = nn.Parameter(0.02 * torch.randn(config.video_width))
+        self.empty_semantic = nn.Parameter(torch.randn(config.semantic_dim))
+        self.empty_text = nn.Parameter(torch.randn(config.text_dim))
+        self.video_in = FrameUpsampler(config.video_width, config.condition_width, config.frames_per_step)
+        self.video_out = nn.Linear(config.condition_width, width)
+        self.text_in = vector_in(config.text_dim, width)
+        self.pool_in = vector_in(config.semantic_dim, width)
+        self.time_in = TimeEmbedding(width)
+        self.audio_in = nn.Linear(config.latent_dim, width)
+        self.known_tokens = nn.Parameter(0.02 * torch.randn(2, width))  # row 0: to be made, row 1: known
+        self.blocks = nn.ModuleList(
+            TransformerBlock(width, config.n_heads, "gelu", config.mlp_hidden, config.modulation_rank)
+            for _ in range(config.n_blocks)
+        )
+        self.final = FinalLayer(width, config.latent_dim, config.modulation_rank)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.audio_in.weight.dtype
+
+    def encode_conditions(self, inputs: Inputs, n_steps: int) -> Conditions:
+        """Everything of a window of `n_steps` latent steps that is the same at every flow time."""
+        config, dtype = self.config, self.dtype
+        seen = torch.where(inputs.has_sync[:, None, None], self.video(inputs.sync), self.empty_video).to(dtype)
+        semantic = torch.where(inputs.has_semantic[:, None], inputs.semantic.mean(dim=1), self.empty_semantic)
+        text = torch.where(inputs.has_text[:, None], inputs.text, self.empty_text)
+        video = self.video_out(self.video_in(seen, n_steps, inputs.late_frames))  # [B, L, D]
+        if config.condition == "static":
+            video = video.mean(dim=1, keepdim=True)
+        return Conditions(
+            pooled=self.text_in(text.to(dtype)) + self.pool_in(semantic.to(dtype)),
+            video=video,
+            table=rotary_table(n_steps, config.width // config.n_heads, device=video.device),
+        )
+
+    def forward(self, x: Tensor, t: Tensor, conditions: Conditions, is_known: Tensor) -> Tensor:
+        """Velocity float32 [B, L, latent_dim] of `x` [B, L, latent_dim].
+
+        t         flow time [B]; 0 is noise
+        is_known  bool [B, L]: steps that hold clean latents; what is returned there means nothing
+        """
+        global_ = conditions.pooled + self.time_in(t)  # [B, D]
+        condition = F.silu(global_[:, None] + conditions.video)  # [B, L, D]; static: [B, 1, D]
+        tokens = self.audio_in(x.to(self.dtype)) + F.embedding(is_known.long(), self.known_tokens)  # [B, L, D]
+        for block in self.blocks:
+            tokens = block(tokens, condition, conditions.table)
+        return self.final(tokens, condition).float()  # [B, L, latent_dim]
+
+
+def count_parameters(config: FoleyFlowConfig) -> int:
+    """How many numbers a saved model of this shape holds; allocates none of them."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in FoleyFlow(config).parameters())
