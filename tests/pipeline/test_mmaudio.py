@@ -79,6 +79,15 @@ def test_seams_are_no_rougher_than_the_rest(kept, long_clip, tmp_path):
     assert jumps[seams].max() <= jumps.quantile(0.99)
 
 
+def test_seams_cannot_be_told_from_the_rest_in_the_finished_sound(kept, long_clip):
+    from foleycli.evaluation.seams import measure
+    from foleycli.records import Settings
+
+    joins, others = measure(kept, long_clip, Settings(steps=4, guidance=2.0, context_s=1.6, cuts=False))
+    assert len(joins) >= 2 and others.max() > 0
+    assert (joins.max(axis=0) <= np.quantile(others, 0.99, axis=0)).all()  # level, mel bands
+
+
 def test_words_and_seed_change_the_sound(render, clips, tmp_path):
     clip, heard = clips("short.mp4"), []
     choices = [(), (), ("--seed", "1"), ("--prompt", "rain"), ("--negative-prompt", "music"), ("--guidance", "1")]
