@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 import yaml
 from clips import run_ffmpeg
+from safetensors.torch import load_file
 
 from foleycli.training import run
 from foleycli.weights import read_config
@@ -23,6 +25,9 @@ SYNC = {"size_px": 32, "width": 14, "video_channels": [8, 8, 8], "audio_channels
 SALSAV = {"size": "mini", "width": 32, "n_heads": 2, "n_joint": 1, "n_single": 1, "sync_dim": 16, "window_steps": 43}
 VAURA = {"size": "mini", "width": 32, "n_heads": 2, "n_layers": 1, "visual_width": 8, "visual_dim": 16,
          "n_visual": 25, "window_steps": 43, "n_codebooks": 2, "codebook_size": 32}  # fmt: skip
+FOLEYFLOW = {"size": "mini", "width": 32, "n_heads": 2, "n_blocks": 1, "sync_dim": 16, "window_steps": 43,
+             "video_width": 16, "video_heads": 2, "video_layers": 1, "audio_width": 16, "audio_heads": 2,
+             "audio_layers": 1, "decoder_layers": 1}  # fmt: skip
 CLIPS = {"duration_s": 1.2, "size_px": 40, "pool": 8}
 
 
@@ -167,6 +172,32 @@ def test_vaura_on_the_trained_parts_renders(foley, train, runs, clips, tmp_path)
     assert foley("render", clips("short.mp4"), "-o", tmp_path / "out.wav", *args).code == 0
     told = train("vaura", tmp_path / "wrong", "x", network={**VAURA, "n_codebooks": 3}, data=data)
     assert told.code == 1 and "n_codebooks" in told.err
+
+
+def test_foley_flow_stage_by_stage_renders(foley, train, runs, clips, tmp_path):
+    """Each stage reads the folders of those before; the last one sounds, in the steps that it brings with it."""
+    data = {"codec": str(runs / "codec" / "model"), "sync": str(runs / "sync" / "model"), "clips": CLIPS}
+    data |= {"fresh_per_step": 0, "first": 3, "validation_clips": 2, "sounds_per_clip": 1}
+    data["kept"] = str(tmp_path / "kept")
+    earlier = {"align": {"video": "video", "audio": "audio"}, "flow": {"aligned": "align"}}
+    for stage in ("video", "audio", "align", "flow"):
+        reads = {key: str(tmp_path / name / "model") for key, name in earlier.get(stage, {}).items()}
+        objective = {"stage": stage, **reads}
+        told = train("foley-flow", tmp_path / stage, f"ff-{stage}", network=FOLEYFLOW, data=data, objective=objective)
+        assert told.code == 0, told.err
+    figures = log_of(tmp_path / "align")[-1]["validation"]
+    assert {"align", "align_shuffled", "align_no_audio", "align_no_audio_shuffled"} == figures.keys()
+    aligned, final = (load_file(tmp_path / stage / "model" / "model.safetensors") for stage in ("align", "flow"))
+    frozen = [name for name in final if name.startswith("video.")]
+    assert frozen and all(torch.equal(final[name], aligned[name]) for name in frozen)
+    args = ("--model", tmp_path / "flow" / "model", "--device", "cpu", "--json")
+    told = foley("render", clips("short.mp4"), "-o", tmp_path / "out.wav", *args)
+    assert told.code == 0 and told.lines[0]["settings"]["steps"] == 25
+    wrong = {"stage": "flow", "aligned": str(tmp_path / "video" / "model")}
+    told = train("foley-flow", tmp_path / "wrong", "x", network=FOLEYFLOW, data=data, objective=wrong)
+    assert told.code == 1 and "'video', not 'align'" in told.error
+    told = train("foley-flow", tmp_path / "none", "x", network=FOLEYFLOW, data=data)
+    assert told.code == 1 and "video, audio, align, flow" in told.err
 
 
 def test_training_goes_on_only_when_asked(train, runs, sounds):
