@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
-from foleycli.errors import FoleyError
-
-RATES = ("latent_rate_hz", "visual_rate_hz", "window_grid_s")
+from foleycli.families.base import NetworkConfig
 
 
 @dataclass(frozen=True)
-class VAuraConfig:
+class VAuraConfig(NetworkConfig):
     """The defaults are the published network (papers.md 3.3, peers.md B.2)."""
 
     width: int = 1536
@@ -52,22 +49,6 @@ class VAuraConfig:
     def special(self) -> int:
         """The code that stands where no code can."""
         return self.codebook_size
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; rates as "11025/128"."""
-        values = asdict(self)
-        return values | {name: str(values[name]) for name in RATES}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> VAuraConfig:
-        """The inverse of `to_dict`; a key that this version does not know is an error."""
-        unknown = sorted(set(values) - {field.name for field in fields(cls)})
-        if unknown:
-            raise FoleyError(
-                f"the network configuration has unknown keys: {', '.join(unknown)}",
-                "these weights were made by another version of foley; update it",
-            )
-        return cls(**values | {name: Fraction(values[name]) for name in RATES if name in values})
 
 
 SIZES: dict[str, VAuraConfig] = {
