@@ -1,0 +1,88 @@
+"""The shape of a MaskVAT network and how it is sampled, as saved in a weights folder; the sizes that have names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal, get_args
+
+from foleycli.errors import FoleyError
+from foleycli.families.base import NetworkConfig
+
+# How the picture reaches the tokens (papers.md 2.1).  adaln: brought to the sound's length, it modulates every
+# block; seq2seq: an encoder of its own, that every block attends to; hybrid: both.
+Conditioning = Literal["adaln", "seq2seq", "hybrid"]
+
+
+@dataclass(frozen=True)
+class MaskVatConfig(NetworkConfig):
+    """Widths, depths, rates: the paper publishes none, the defaults are a re-implementation's (papers.md 2.2)."""
+
+    conditioning: Conditioning = "adaln"
+    width: int = 1024
+    n_heads: int = 16
+    n_blocks: int = 24
+    n_encoder: int = 6  # blocks of the encoder, where there is one
+    sync_dim: int = 768
+    semantic_dim: int = 1152
+    text_dim: int = 1152
+    semantic_rate_hz: Fraction = Fraction(8)
+    sync_rate_hz: Fraction = Fraction(25)
+    # Of the audio features that the encoder learns to foretell: BEATs at full size.
+    heard_dim: int = 768
+    latent_rate_hz: Fraction = Fraction(44100, 512)
+    window_steps: int = 862  # 10 s
+    n_codebooks: int = 9
+    codebook_size: int = 1024
+    codebook_dim: int = 8  # of a code's vector before it is brought to the width
+    mlp_ratio: float = 2.0
+    modulation_rank: int = 0  # 0: the full projection of DiT; see nn.transformer.Modulation
+    head_rank: int = 0  # of the way from a state to a level's logits; 0: one full layer
+    # Whether a level's logits know the coarser codes of their own frame; if not, the levels of a frame are
+    # drawn as if they had nothing to do with one another (papers.md 2.2).
+    hears_coarser: bool = False
+    temperature: float = 1.0
+    mask_temperature: float = 10.5  # of the noise on how sure a frame is (VampNet; papers.md 2.4)
+
+    def __post_init__(self) -> None:
+        if self.conditioning not in get_args(Conditioning):
+            known = ", ".join(get_args(Conditioning))
+            raise FoleyError(f"the network's conditioning is {self.conditioning!r}", f"one of: {known}")
+
+    @property
+    def mlp_hidden(self) -> int:
+        return round(self.width * self.mlp_ratio)
+
+    @property
+    def head_dim(self) -> int:
+        return self.width // self.n_heads
+
+    @property
+    def is_modulated(self) -> bool:
+        return self.conditioning != "seq2seq"
+
+    @property
+    def has_encoder(self) -> bool:
+        return self.conditioning != "adaln"
+
+
+SIZES: dict[str, MaskVatConfig] = {
+    "large": MaskVatConfig(),
+    # Ours: on the shipped codec's 43 Hz codes and the shipped synchronisation features; windows of 5 s.
+    "mini": MaskVatConfig(
+        width=224,
+        n_heads=4,
+        n_blocks=6,
+        n_encoder=2,
+        sync_dim=130,
+        semantic_dim=256,
+        text_dim=256,
+        semantic_rate_hz=Fraction(2),
+        heard_dim=128,  # what the shipped encoder's audio tower hears, in the place of BEATs
+        latent_rate_hz=Fraction(44100, 1024),
+        window_steps=215,
+        modulation_rank=64,
+        head_rank=48,
+        hears_coarser=True,
+    ),
+}
