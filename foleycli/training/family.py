@@ -203,6 +203,22 @@ def inputs_of(rows: Rows) -> Inputs:
     )
 
 
+def codebooks_for(config: Any, codec: str) -> Tensor:
+    """The vectors of a codec's codes, float32 [K, codebook_size, codebook_dim].
+
+    Errors: FoleyError where a network's config is for other codes.
+    """
+    levels = dacvae.load(resolve(codec), torch.device("cpu")).quantizer.quantizers
+    codebooks = torch.stack([level.codebook.weight for level in levels])
+    wanted = (config.n_codebooks, config.codebook_size, config.codebook_dim)
+    if codebooks.shape != wanted:
+        raise FoleyError(
+            f"the network is for codes of shape {wanted}, {codec} has {tuple(codebooks.shape)}",
+            "set network.n_codebooks, network.codebook_size and network.codebook_dim to the codec's",
+        )
+    return codebooks
+
+
 def sized_config(kind: type, sizes: dict[str, Any], network: dict) -> Any:
     """The `network` part of a recipe as a family's config: a size by name, and what differs from it."""
     size = network.get("size", "mini")

@@ -7,14 +7,11 @@ from dataclasses import asdict
 import torch
 from torch import Tensor
 
-from foleycli.codecs import dacvae
-from foleycli.errors import FoleyError
 from foleycli.families.vaura.config import SIZES, VAuraConfig
 from foleycli.families.vaura.family import NAME, VAuraFamily
 from foleycli.families.vaura.network import VAura
 from foleycli.families.vaura.objective import Batch, ObjectiveConfig, training_loss
-from foleycli.hub.resolve import resolve
-from foleycli.training.family import FamilyTask, Rows, sized_config
+from foleycli.training.family import FamilyTask, Rows, codebooks_for, sized_config
 from foleycli.training.recipe import Recipe, from_dict
 
 
@@ -27,16 +24,7 @@ class VAuraTask(FamilyTask):
     def build(self, recipe: Recipe) -> VAura:
         self.objective = from_dict(ObjectiveConfig, recipe.objective, "recipe, objective")
         network = VAura(sized_config(VAuraConfig, SIZES, recipe.network))
-        codec = dacvae.load(resolve(self.data.codec), torch.device("cpu"))
-        codebooks = torch.stack([level.codebook.weight for level in codec.quantizer.quantizers])
-        config = network.config
-        wanted = (config.n_codebooks, config.codebook_size, config.codebook_dim)
-        if codebooks.shape != wanted:
-            raise FoleyError(
-                f"the network is for codes of shape {wanted}, {self.data.codec} has {tuple(codebooks.shape)}",
-                "set network.n_codebooks, network.codebook_size and network.codebook_dim to the codec's",
-            )
-        network.adopt_codebooks(codebooks)
+        network.adopt_codebooks(codebooks_for(network.config, self.data.codec))
         return network
 
     def family(self, network: VAura) -> VAuraFamily:

@@ -25,6 +25,8 @@ SYNC = {"size_px": 32, "width": 14, "video_channels": [8, 8, 8], "audio_channels
 SALSAV = {"size": "mini", "width": 32, "n_heads": 2, "n_joint": 1, "n_single": 1, "sync_dim": 16, "window_steps": 43}
 VAURA = {"size": "mini", "width": 32, "n_heads": 2, "n_layers": 1, "visual_width": 8, "visual_dim": 16,
          "n_visual": 25, "window_steps": 43, "n_codebooks": 2, "codebook_size": 32}  # fmt: skip
+MASKVAT = {"size": "mini", "conditioning": "hybrid", "width": 32, "n_heads": 2, "n_blocks": 1, "n_encoder": 1,
+           "sync_dim": 16, "heard_dim": 14, "window_steps": 43, "n_codebooks": 2, "codebook_size": 32}  # fmt: skip
 FOLEYFLOW = {"size": "mini", "width": 32, "n_heads": 2, "n_blocks": 1, "sync_dim": 16, "window_steps": 43,
              "video_width": 16, "video_heads": 2, "video_layers": 1, "audio_width": 16, "audio_heads": 2,
              "audio_layers": 1, "decoder_layers": 1}  # fmt: skip
@@ -172,6 +174,23 @@ def test_vaura_on_the_trained_parts_renders(foley, train, runs, clips, tmp_path)
     assert foley("render", clips("short.mp4"), "-o", tmp_path / "out.wav", *args).code == 0
     told = train("vaura", tmp_path / "wrong", "x", network={**VAURA, "n_codebooks": 3}, data=data)
     assert told.code == 1 and "n_codebooks" in told.err
+
+
+def test_maskvat_on_the_trained_parts_renders(foley, train, runs, clips, tmp_path):
+    data = {"codec": str(runs / "codec" / "model"), "sync": str(runs / "sync" / "model"), "clips": CLIPS}
+    data |= {"fresh_per_step": 1, "validation_clips": 2, "sounds_per_clip": 2, "p_reference": 0.5}
+    told = train("maskvat", tmp_path / "run", "maskvat-test", network=MASKVAT, data=data)
+    assert told.code == 0, told.err
+    config = read_config(tmp_path / "run" / "model")
+    assert (config["family"], config["codec"], config["network"]["conditioning"]) == ("maskvat", "dac-test", "hybrid")
+    figures = log_of(tmp_path / "run")[-1]["validation"]
+    assert {"codes", "coarsest", "regression", "contrast"} <= set(figures)
+    args = ("--model", tmp_path / "run" / "model", "--device", "cpu", "--json")
+    told = foley("render", clips("short.mp4"), "-o", tmp_path / "out.wav", *args)
+    assert told.code == 0 and told.lines[0]["settings"]["steps"] == config["settings"]["steps"] == 16
+    for wrong, word in (({"codebook_size": 64}, "codebook_size"), ({"heard_dim": 20}, "heard_dim")):
+        told = train("maskvat", tmp_path / word, "x", network={**MASKVAT, **wrong}, data=data)
+        assert told.code == 1 and word in told.err
 
 
 def test_foley_flow_stage_by_stage_renders(foley, train, runs, clips, tmp_path):
