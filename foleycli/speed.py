@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Speed:
-    """What the shipped model costs on one kind of device: seconds per second of video, unless said."""
+    """What a model costs on one kind of device: seconds per second of video, unless said."""
 
     load_s: float  # once per call: imports and weights
     picture: float  # decoding the picture and watching it, and writing the result
@@ -19,18 +19,20 @@ class Speed:
     memory_mb: float  # peak, whole process; does not grow with the video
 
 
-# Keys are torch's device types.  An unlisted device is taken for a CPU.
+# By family and width of the network, then by torch's device type.  What is not here was never measured: no estimate.
 SPEEDS = {
-    "cpu": Speed(load_s=3.0, picture=0.225, per_step=0.0114, codec=0.047, memory_mb=960.0),
-    "cuda": Speed(load_s=6.0, picture=0.06, per_step=0.001, codec=0.005, memory_mb=2500.0),
+    ("salsa-v", 256): {"cpu": Speed(load_s=3.0, picture=0.225, per_step=0.0114, codec=0.047, memory_mb=960.0)},
 }
 
 
-def estimate(device: str, duration_s: float, steps: int, takes: int = 1) -> tuple[float, float]:
-    """Expected seconds of work and megabytes of memory for one video; its pictures are watched once for all takes."""
-    speed = SPEEDS.get(device, SPEEDS["cpu"])
-    per_second = speed.picture + takes * (steps * speed.per_step + speed.codec)
-    return speed.load_s + duration_s * per_second, speed.memory_mb
+def measured(family: str, width: int | None, device: str) -> Speed | None:
+    """The table's line, if there is one."""
+    return SPEEDS.get((family, width), {}).get(device)
+
+
+def estimate(speed: Speed, duration_s: float, steps: int, takes: int = 1) -> float:
+    """Expected seconds of work for one video; its pictures are watched once for all takes."""
+    return speed.load_s + duration_s * (speed.picture + takes * (steps * speed.per_step + speed.codec))
 
 
 def fit(load_s: float, rows: list[tuple[int, dict[str, float], float]], memory_mb: float) -> Speed:

@@ -15,3 +15,9 @@ def test_a_fitted_line_gives_back_what_was_measured():
     line = speed.fit(3.0, rows, 900.0)
     expected = speed.Speed(load_s=3.0, picture=0.32, per_step=0.025, codec=0.1, memory_mb=900.0)
     assert astuple(line) == pytest.approx(astuple(expected))
+
+
+def test_what_was_never_measured_has_no_estimate():
+    assert speed.measured("salsa-v", 256, "cpu") is not None
+    unknown = [("salsa-v", 256, "cuda"), ("salsa-v", 1344, "cpu"), ("mmaudio", None, "cpu"), ("vaura", 1536, "cpu")]
+    assert [speed.measured(*each) for each in unknown] == [None] * 4

@@ -22,7 +22,7 @@ EXTRA_S = 10.0  # `extend` without --duration
 
 @dataclass(frozen=True)
 class Plan:
-    """One line per fact of `--dry-run`; the expected figures are estimates from foleycli/speed.py."""
+    """One line per fact of `--dry-run`; the expected figures are estimates from foleycli/speed.py, or None."""
 
     out: str
     takes: int
@@ -35,8 +35,8 @@ class Plan:
     windows: int  # where no scene cut falls; each cut can add one
     window_s: float
     context_s: float
-    expected_s: float
-    expected_memory_mb: float
+    expected_s: float | None  # None: this model was never measured on this device
+    expected_memory_mb: float | None
     settings: dict[str, Any]
 
 
@@ -48,10 +48,13 @@ def make(job: Job, folder: Path, device: str, dtype: str) -> Plan:
     config = read_config(folder)
     chosen = choose_device(device)
     length_s = made_s(job)
-    rate_hz, window_steps = _grid(config)
-    context_steps = round(job.settings.context_s * rate_hz)
+    rate_hz, window_steps, grid_s, whole = _grid(config)
+    context_steps = min(round(job.settings.context_s * rate_hz), window_steps // 2)
+    windows = plan_windows(
+        steps_to_cover(length_s, rate_hz), window_steps, context_steps, grid_steps=grid_s * rate_hz, whole=whole
+    )
     takes, outs = takes_of(job)
-    expected_s, memory_mb = speed.estimate(chosen.type, length_s, job.settings.steps, takes)
+    costs = speed.measured(config.get("family", ""), _width(config), chosen.type)
     return Plan(
         out=str(job.out),
         takes=takes,
@@ -61,11 +64,11 @@ def make(job: Job, folder: Path, device: str, dtype: str) -> Plan:
         device=str(chosen),
         dtype=str(choose_dtype(dtype, chosen)).removeprefix("torch."),
         steps=job.settings.steps,
-        windows=len(plan_windows(steps_to_cover(length_s, rate_hz), window_steps, context_steps)),
+        windows=len(windows),
         window_s=round(float(window_steps / rate_hz), 2),
         context_s=job.settings.context_s,
-        expected_s=round(expected_s, 1),
-        expected_memory_mb=memory_mb,
+        expected_s=round(speed.estimate(costs, length_s, job.settings.steps, takes), 1) if costs else None,
+        expected_memory_mb=costs.memory_mb if costs else None,
         settings=asdict(job.settings),
     )
 
@@ -90,15 +93,22 @@ def made_s(job: Job) -> float:
     return job.duration_s or probe_audio(job.take)[0] + EXTRA_S
 
 
-def _grid(config: dict[str, Any]) -> tuple[Fraction, int]:
-    """Latent steps per second and steps per window of a family's configuration."""
+def _grid(config: dict[str, Any]) -> tuple[Fraction, int, Fraction, bool]:
+    """Of a family's configuration: latent steps per second, steps per window, where windows may begin (every so
+    many seconds; 0: anywhere), and whether all are of one length."""
     network = config.get("network", {})
-    if isinstance(network, str):  # a published network's name stands for its numbers
-        from foleycli.families.mmaudio.config import config_of
+    if config.get("family") == "mmaudio":  # a published network's name stands for its numbers
+        from foleycli.families.mmaudio.config import SEGMENT_RATE_HZ, config_of
 
         shape = config_of(network)
-        return shape.latent_rate_hz, shape.window_steps
-    return Fraction(network.get("latent_rate_hz", "11025/256")), int(network.get("window_steps", 431))
+        return shape.latent_rate_hz, shape.window_steps, 1 / SEGMENT_RATE_HZ, True
+    rate_hz = Fraction(network.get("latent_rate_hz", "11025/256"))
+    return rate_hz, int(network.get("window_steps", 431)), Fraction(network.get("window_grid_s", 0)), False
+
+
+def _width(config: dict[str, Any]) -> int | None:
+    network = config.get("network", {})
+    return network.get("width") if isinstance(network, dict) else None
 
 
 def text(plan: Plan, source: Path) -> str:
@@ -110,9 +120,15 @@ def text(plan: Plan, source: Path) -> str:
             f"  sound     {plan.duration_s:g} s in {plan.windows} windows of up to {plan.window_s:g} s, "
             f"each going on from {plan.context_s:g} s of the last (a scene cut can add one)",
             f"  model     {plan.model}, {plan.steps} steps, on {plan.device} in {plan.dtype}",
-            f"  expected  about {plan.expected_s:.0f} s and {plan.expected_memory_mb:.0f} MB (an estimate)",
+            f"  expected  {_expected(plan)}",
         )
     )
+
+
+def _expected(plan: Plan) -> str:
+    if plan.expected_s is None:
+        return f"unknown: {plan.model} was never measured on {plan.device} (foley bench --model {plan.model})"
+    return f"about {plan.expected_s:.0f} s and {plan.expected_memory_mb:.0f} MB (an estimate)"
 
 
 def _files(plan: Plan) -> str:

@@ -122,6 +122,15 @@ def test_a_dry_run_knows_the_windows_of_published_networks(foley, long_clip, tmp
     told = foley("render", long_clip, "--model", tmp_path, "--dry-run", "--json")
     assert told.code == 0, told.err
     assert told.lines[0]["window_s"] == 8.01 and told.lines[0]["windows"] == 3
+    assert told.lines[0]["expected_s"] is None and told.lines[0]["expected_memory_mb"] is None
+    assert "unknown: m was never measured" in foley("render", long_clip, "--model", tmp_path, "--dry-run").out
+
+
+def test_a_dry_run_tells_as_many_windows_as_are_made(foley, folder, render, long_clip, tmp_path):
+    (tmp_path / "far.yaml").write_text("context_s: 1.7\ncuts: false\n")
+    options = (long_clip, "-o", tmp_path / "a.wav", "--preset", tmp_path / "far.yaml")
+    (plan,) = foley("render", *options, "--model", folder, "--device", "cpu", "--dry-run", "--json").lines
+    assert plan["windows"] == len(render(*options)["windows"]) == 3
 
 
 def test_video_in_video_out(render, clips, tmp_path):
