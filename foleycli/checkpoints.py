@@ -26,7 +26,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             from safetensors.torch import load_file
 
             return load_file(path)
-        found = _unpickled(path)
+        found = unpickled(path)
     except Exception as error:  # safetensors, zip and pickle each raise their own kinds for a broken file
         why = " ".join(str(error).split())[:200]
         raise FoleyError(f"{path} cannot be read: {why}", AGAIN) from error
@@ -36,7 +36,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return {name: value for name, value in found.items() if isinstance(value, Tensor)}
 
 
-def _unpickled(path: Path) -> dict:
+def unpickled(path: Path) -> dict:
+    """What a torch pickle holds, by torch's restricted unpickler, on the CPU and mapped where the file allows it."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except RuntimeError:  # files older than torch 1.6 are no zip and cannot be mapped

@@ -24,12 +24,13 @@ from foleycli.evaluation.spectrum import spectral_distance_db
 from foleycli.features.watch import watch
 from foleycli.hub.resolve import resolve
 from foleycli.model import Model, load_model
-from foleycli.pipeline import encode, features_of, windows_of
+from foleycli.pipeline import encode, features_of, unknown_track, windows_of
 from foleycli.records import Settings, Stream
 from foleycli.timebase import steps_to_cover
 from foleycli.training.worlds import Clip, SoundBank, WorldConfig
+from foleycli.training.worlds.sound import sound_of
 from foleycli.training.worlds.variants import make_clip_and_track, sounds_for
-from foleycli.windows.compose import compose, decode_chunks
+from foleycli.windows.compose import compose_takes, decode_chunks
 
 FIRST_SEED = 2_000_000_011  # held-out clips that no training has watched
 TOLERANCE_S = 0.06
@@ -74,6 +75,7 @@ class Shown:
     clip: Clip
     streams: dict[str, Stream]
     other: np.ndarray  # another sound of the same motion: a reference that nothing else says
+    alike: np.ndarray  # another sound of the same kind for the same picture
 
 
 def shown_clips(model: Model, n: int, sounds: Path | None) -> list[Shown]:
@@ -85,28 +87,40 @@ def shown_clips(model: Model, n: int, sounds: Path | None) -> list[Shown]:
         clip, track = make_clip_and_track(seed, config, bank)
         streams = watch([clip.frames], [model.sync, model.seen.shaped(1.0)])
         [(other, _)] = sounds_for(track, bank, np.random.default_rng(seed), 1)
-        shown.append(Shown(clip, streams, other))
+        alike = sound_of(track, bank, np.random.default_rng((seed, 1)))
+        shown.append(Shown(clip, streams, other, alike))
     return shown
 
 
-@torch.inference_mode()
 def make(model: Model, shown: Shown, settings: Settings, reference: np.ndarray | None = None) -> np.ndarray:
     """The sound of a clip, mono [N] at the codec's rate."""
+    return make_takes(model, shown, settings, [settings.seed], reference)[0]
+
+
+@torch.inference_mode()
+def make_takes(
+    model: Model, shown: Shown, settings: Settings, seeds: list[int], reference: np.ndarray | None = None
+) -> list[np.ndarray]:
+    """Several sounds of a clip, one for each seed."""
     duration_s = len(shown.clip.samples) / model.codec.rate_hz
     n_steps = steps_to_cover(duration_s, model.codec.latent_rate_hz)
     given = encode(reference, model) if reference is not None else None
     windows = windows_of(n_steps, model, settings, [], given)
-    nothing = torch.zeros(n_steps, model.codec.latent_dim), torch.zeros(n_steps, dtype=torch.bool)
-    latents = compose(model.family, features_of(shown.streams, model, settings), windows, settings, *nothing, given)
-    pieces = [piece.cpu().numpy() for piece in decode_chunks(model.codec, latents.to(model.device))]
-    return np.concatenate(pieces)[: len(shown.clip.samples)]
+    features, nothing = features_of(shown.streams, model, settings), unknown_track(n_steps, model)
+    tracks = compose_takes(model.family, features, windows, settings, seeds, *nothing, given)  # [B, L, D]
+    sounds = (torch.cat(list(decode_chunks(model.codec, track))) for track in tracks.to(model.device))
+    return [sound.float().cpu().numpy()[: len(shown.clip.samples)] for sound in sounds]
 
 
 def score(model: Model, shown: Shown, settings: Settings) -> Scored:
-    """A clip made with its label as the prompt, against its events."""
+    """A clip made as the settings say, against its events."""
+    return score_sound(make(model, shown, settings), model, shown)
+
+
+def score_sound(made: np.ndarray, model: Model, shown: Shown) -> Scored:
+    """A sound mono [N] that was made for a clip, against the clip's events and its own sound."""
     clip, rate_hz = shown.clip, model.codec.rate_hz
     duration_s = len(clip.samples) / rate_hz
-    made = make(model, shown, settings)
     found = detect_onsets(made, rate_hz)
     true = np.array(sorted(event.time_s for event in clip.events))
     envelope = envelope_correlation(made, clip.samples, rate_hz)

@@ -233,6 +233,9 @@ def hub_client() -> Iterator[None]:
     import logging
 
     from huggingface_hub import constants
+
+    # Its logging module sets the level anew when it is first imported: now, not in the middle of a request.
+    from huggingface_hub.utils import logging as _  # noqa: F401
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     logger = logging.getLogger("huggingface_hub")

@@ -18,7 +18,8 @@ from typing import IO
 
 from foleycli.errors import FoleyError
 from foleycli.hub import failures, fetch, places
-from foleycli.hub.catalog import Entry, find, with_parts
+from foleycli.hub.catalog import Entry, entries, find, with_parts
+from foleycli.hub.resolve import LIST_HINT, did_you_mean
 from foleycli.records import Report, silent
 from foleycli.weights import CONFIG_NAME, read_config
 
@@ -48,7 +49,8 @@ def published(name: str) -> Entry:
     """The catalogue's entry of a model that is fetched; errors: FoleyError."""
     entry = find(name)
     if entry is None:
-        raise FoleyError(f"no published model is called {name!r}", "see what there is: foley models list")
+        names = [known.name for known in entries() if not known.is_shipped]
+        raise FoleyError(f"no published model is called {name!r}", did_you_mean(name, names) + LIST_HINT)
     if entry.is_shipped:
         raise FoleyError(f"{name} ships with foley: there is nothing to fetch", "if it is missing, install foley again")
     return entry

@@ -31,9 +31,13 @@ def resolve(name_or_folder: str) -> Path:
             f"pass the folder that holds it, or foley models import {name_or_folder}; {LIST_HINT}",
         )
     names = [entry.name for entry in entries()] + [folder.name for folder in places.installed()]
-    close = difflib.get_close_matches(name_or_folder, names, n=1)
-    meant = f"did you mean {close[0]!r}? " if close else ""
-    raise FoleyError(f"unknown model {name_or_folder!r}", meant + LIST_HINT)
+    raise FoleyError(f"unknown model {name_or_folder!r}", did_you_mean(name_or_folder, names) + LIST_HINT)
+
+
+def did_you_mean(name: str, names: list[str]) -> str:
+    """A question about the nearest of the names, where one is near."""
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {close[0]!r}? " if close else ""
 
 
 def _known(entry: Entry) -> Path:

@@ -87,8 +87,9 @@ def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path):
 def test_damaged_files_are_refused(tmp_path, content):
     path = tmp_path / "half.ckpt"
     path.write_bytes(content)
-    with pytest.raises(FoleyError, match=r"half\.ckpt"):
+    with pytest.raises(FoleyError, match=r"half\.ckpt") as raised:
         convert(path, tmp_path / "out")
+    assert "mmap" not in str(raised.value)  # torch's way of reading is not what is wrong
     with pytest.raises(FoleyError, match=r"none\.ckpt"):
         convert(tmp_path / "none.ckpt", tmp_path / "out")
 

@@ -1,8 +1,11 @@
 """Pulling, removing and checking published models with the Hub's real client against a Hub on this machine."""
 
 import json
+import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -244,6 +247,12 @@ def test_pull_refuses(here, name, message):
         pull.pull(name)
 
 
+def test_a_misspelt_name_is_put_right(here):
+    with pytest.raises(FoleyError) as raised:
+        pull.pull("mmaudio-large-44k-v3")
+    assert "did you mean 'mmaudio-large-44k-v2'?" in raised.value.hint
+
+
 def test_as_a_process_with_hf_home_and_endpoint(run_foley, tmp_path, hub):
     refused = run_foley("models", "pull", "net-a")
     assert refused.code == 1 and "--accept-license" in refused.err and "CC-BY-NC-4.0" in refused.err
@@ -273,6 +282,22 @@ def test_offline_with_the_files_in_the_hub_s_cache(run_foley, tmp_path, hub):
 def test_no_network(run_foley):
     told = run_foley("models", "pull", "eyes", HF_ENDPOINT="http://127.0.0.1:9")
     assert told.code == 1 and "no connection" in told.err and len(told.err.splitlines()) == 2
+
+
+def test_no_network_to_a_plain_address(tmp_path):
+    """In a process that has asked the Hub's client for nothing yet, whose first import would tell its retries."""
+    script = """
+from foleycli.errors import FoleyError
+from foleycli.hub.catalog import RemoteFile
+from foleycli.hub.fetch import fetch
+try:
+    fetch(RemoteFile("http://127.0.0.1:9/", "vae.pth", 1))
+except FoleyError as error:
+    print(error)
+"""
+    environment = {**os.environ, "FOLEY_HOME": str(tmp_path), "HF_HUB_OFFLINE": ""}
+    told = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+    assert told.stdout.startswith("vae.pth: no connection to") and told.stderr == ""
 
 
 def test_two_processes_at_once(start_foley, tmp_path, hub):

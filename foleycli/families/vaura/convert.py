@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from foleycli.checkpoints import unpickled
 from foleycli.codecs.dac import Dac, DacConfig
 from foleycli.errors import FoleyError
 from foleycli.families.vaura.config import VAuraConfig
@@ -107,7 +108,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """The checkpoint's tensors by name, on the CPU, mapped and not copied."""
     try:
         with torch.serialization.safe_globals(ALLOWED):
-            found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            found = unpickled(path)
     except OSError as error:
         raise FoleyError(f"{path} cannot be read: {error.strerror or error}", AGAIN) from error
     except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError) as error:
