@@ -230,18 +230,13 @@ def locked(lock: Path) -> Iterator[None]:
 @contextmanager
 def hub_client() -> Iterator[None]:
     """The client writes in small pieces, draws no bars and logs nothing meanwhile: we tell progress and errors."""
-    import logging
-
     from huggingface_hub import constants
-
-    # Its logging module sets the level anew when it is first imported: now, not in the middle of a request.
-    from huggingface_hub.utils import logging as _  # noqa: F401
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+    from huggingface_hub.utils import logging as hub_logging  # sets its level anew when it is first imported
 
-    logger = logging.getLogger("huggingface_hub")
-    level, had_bars = logger.level, not are_progress_bars_disabled()
+    level, had_bars = hub_logging.get_verbosity(), not are_progress_bars_disabled()
     piece_bytes = constants.DOWNLOAD_CHUNK_SIZE
-    logger.setLevel(logging.CRITICAL)
+    hub_logging.set_verbosity(hub_logging.CRITICAL)
     constants.DOWNLOAD_CHUNK_SIZE = TRANSFER_BYTES
     if had_bars:
         disable_progress_bars()
@@ -249,6 +244,6 @@ def hub_client() -> Iterator[None]:
         yield
     finally:
         constants.DOWNLOAD_CHUNK_SIZE = piece_bytes
-        logger.setLevel(level)
+        hub_logging.set_verbosity(level)
         if had_bars:
             enable_progress_bars()
