@@ -62,7 +62,9 @@ def training_loss(
     states = network(codes, is_masked, conditions)
     loss, figures = code_loss(network, states[is_masked], codes[is_masked], config)
     if network.encoder is not None:
-        is_heard = inputs.has_sync & ~is_known[:, 0]  # a reference does not sound when the picture says
+        is_heard = inputs.has_sync
+        if batch.n_reference is not None:
+            is_heard = is_heard & (batch.n_reference == 0)  # a reference does not sound when the picture says
         regression, contrast = heard_losses(network.encoder, conditions.memory, batch.heard, is_heard)
         loss = loss + config.regression * regression + config.contrast * contrast
         figures |= {"regression": regression.detach(), "contrast": contrast.detach()}
