@@ -68,11 +68,21 @@ def long_clip(tmp_path_factory):
     return path
 
 
-def test_windows_of_the_shipped_model_join_like_any_other_moments(kept_model, long_clip):
-    """In the finished sound.  Windows without context miss both bounds: `--context 0` in the README's command."""
-    settings = [resolve(options={"cuts": False, "steps": 4, "seed": seed}) for seed in range(2)]
-    sounds = [measure(kept_model, long_clip, each) for each in settings]
-    assert sum(len(joins) for joins, _ in sounds) == 8
-    found = summarise(sounds)
+def joined(model, clip, **options):
+    """Two sounds of a clip, measured."""
+    settings = [resolve(options={"cuts": False, "steps": 4, "seed": seed, **options}) for seed in range(2)]
+    return summarise([measure(model, clip, each) for each in settings])
+
+
+def test_windows_of_the_shipped_model_join_like_other_moments(kept_model, long_clip):
+    found = joined(kept_model, long_clip)
     for kind in ("energy", "spectrum"):
         assert found[kind].rank < 0.8 and found[kind].joins_mean < found[kind].others_95th
+
+
+@pytest.mark.slow
+def test_windows_that_do_not_hear_one_another_join_worse(kept_model, long_clip):
+    with_context, without = joined(kept_model, long_clip), joined(kept_model, long_clip, context_s=0.0)
+    for kind in ("energy", "spectrum"):
+        assert with_context[kind].rank < without[kind].rank
+        assert with_context[kind].joins_mean < without[kind].joins_mean
