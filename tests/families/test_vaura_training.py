@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from foleycli.families.vaura import family as vaura_family
+from foleycli.families.vaura import network as vaura_network
 from foleycli.families.vaura.config import SIZES
 from foleycli.families.vaura.family import VAuraFamily
 from foleycli.families.vaura.network import VAura
@@ -58,6 +59,16 @@ def test_one_parallel_pass_gives_what_sampling_sees_column_by_column(monkeypatch
     part = visual_part(made, visual, torch.tensor([has_picture]), columns.shape[1])
     at_once = made(columns, part)[0]
     assert torch.allclose(at_once, torch.stack(drawn_from, dim=1)[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("n_before", [0, 7])
+def test_attention_written_out_for_bfloat16_is_attention(n_before):
+    n_new, generator = 20, torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(2, 4, n, 16, generator=generator) for n in (n_new, *[n_new + n_before] * 2))
+    mask = torch.ones(n_new, n_new + n_before, dtype=torch.bool).tril(n_before) if n_before else None
+    exact = vaura_network.attend(query, key, value, mask)
+    short = vaura_network.attend(*(x.bfloat16() for x in (query, key, value)), mask)
+    assert short.dtype == torch.bfloat16 and torch.allclose(short.float(), exact, atol=0.05)
 
 
 def test_every_code_is_learned_once_and_nothing_else():

@@ -226,17 +226,17 @@ class Attention(nn.Module):
             key, value = _remember(cache, index, key, value)
             if cache.n_columns and n_new > 1:
                 mask = torch.ones(n_new, key.shape[2], dtype=torch.bool, device=x.device).tril(cache.n_columns)
-        return self.wo(_attend(query, key, value, mask).transpose(1, 2).flatten(2))
+        return self.wo(attend(query, key, value, mask).transpose(1, 2).flatten(2))
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
     """Each query looks at the keys up to its own place, or where the mask [S, all] is True: [B, H, S, head_dim]."""
     n_new = query.shape[2]
     if query.device.type == "cpu" and query.dtype == torch.bfloat16 and n_new > 1:
         # torch's fused CPU kernel does not use bfloat16 instructions: see nn.transformer.attend.
-        causal = mask if mask is not None else torch.ones(n_new, n_new, dtype=torch.bool).tril()
-        scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2) + torch.zeros(()).where(causal, -torch.inf)
-        return scores.softmax(dim=-1).to(value.dtype) @ value
+        sees = mask if mask is not None else torch.ones(n_new, n_new, dtype=torch.bool).tril()
+        scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)  # [B, H, S, all]
+        return scores.masked_fill(~sees, -torch.inf).softmax(dim=-1).to(value.dtype) @ value
     return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=n_new > 1 and mask is None)
 
 
