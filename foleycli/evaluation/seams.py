@@ -34,8 +34,7 @@ from foleycli.records import Settings, Window
 
 KINDS = ("energy", "spectrum")
 N_BANDS = 40
-FLOOR_DB = -60.0  # under the loudest moment: what is quieter does not jump
-QUIET_DBFS = -70.0  # nor does what nobody hears
+QUIET_DBFS = -70.0  # nobody hears what is quieter: it does not jump
 EVERY_S = 0.01
 APART_S = 0.1  # from a join, for a moment to count as another one, and from both ends
 BLOCK = 512  # moments at once: memory does not grow with the sound
@@ -69,20 +68,16 @@ def jumps_db(samples: np.ndarray, rate_hz: int, times_s: Sequence[float] | np.nd
     padded = np.pad(samples.astype(np.float64), FFT)
     at = np.round(np.asarray(times_s) * rate_hz).astype(np.int64) + FFT
     bank, window, sides = filterbank(rate_hz, N_BANDS), np.hanning(FFT), np.arange(-FFT, FFT)
-    power, bands = [], []
+    power, bands = [np.zeros((0, 2))], [np.zeros((0, 2, N_BANDS))]
     for first in range(0, len(at), BLOCK):
         both = padded[at[first : first + BLOCK, None] + sides].reshape(-1, 2, FFT)  # [n, before and after, FFT]
         power.append((both**2).mean(axis=2))
         bands.append(np.abs(np.fft.rfft(both * window, axis=2)) ** 2 @ bank.T)
     # What noise at QUIET_DBFS has in a band follows from the window's own energy (Parseval).
     quiet = 10 ** (QUIET_DBFS / 10)
-    level_db = _level_db(np.concatenate(power), quiet)  # [n, 2]
-    bands_db = _level_db(np.concatenate(bands), quiet * (window**2).sum())  # [n, 2, N_BANDS]
+    level_db = 10 * np.log10(np.maximum(np.concatenate(power), quiet))  # [n, 2]
+    bands_db = 10 * np.log10(np.maximum(np.concatenate(bands), quiet * (window**2).sum()))  # [n, 2, N_BANDS]
     return np.stack([np.abs(level_db[:, 1] - level_db[:, 0]), np.abs(bands_db[:, 1] - bands_db[:, 0]).mean(axis=1)], 1)
-
-
-def _level_db(power: np.ndarray, quiet: float) -> np.ndarray:
-    return 10 * np.log10(np.maximum(power, max(quiet, power.max(initial=0.0) * 10 ** (FLOOR_DB / 10))))
 
 
 def summarise(sounds: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, Seams]:

@@ -57,6 +57,7 @@ def test_a_change_of_colour_is_heard_where_the_level_stays():
 def test_what_nobody_hears_does_not_jump():
     assert jumps_db(spliced(np.zeros(8 * RATE_HZ)) * 1e-3, RATE_HZ, JOINS_S).max() == 0
     assert jumps_db(np.zeros(RATE_HZ), RATE_HZ, [0.5]).max() == 0
+    assert jumps_db(np.zeros(RATE_HZ), RATE_HZ, []).shape == (0, 2)  # one window: no joins
 
 
 @pytest.fixture(scope="module")
