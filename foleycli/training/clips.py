@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -34,6 +34,7 @@ class ClipData:
     duration_s: float = 5.0
     size_px: int = 112
     difficulty: float = 1.0
+    scene_weights: dict = field(default_factory=dict)  # how often a scene kind is drawn, where not as usual
     pool: int = 1200  # clips kept
     fresh_per_step: int = 2  # clips made anew for every step
 
@@ -61,12 +62,18 @@ def grey_of(frames: np.ndarray) -> np.ndarray:
     return (frames.astype(np.uint32) @ weights >> 16).astype(np.uint8)
 
 
+def world_config(data: ClipData, split: str) -> WorldConfig:
+    return WorldConfig(
+        data.duration_s, FPS, data.size_px, data.difficulty, split, scene_weights=data.scene_weights
+    )
+
+
 def world_clips(data: ClipData, first_seed: int, stride: int = 1, split: str = "train") -> Iterator[TrainingClip]:
     """Endless synthetic clips from rising seeds, `stride` apart (one residue per process)."""
     bank = SoundBank(Path(data.sounds) if data.sounds else None)
     seed = first_seed
     while True:
-        config = WorldConfig(data.duration_s, FPS, data.size_px, data.difficulty, split)
+        config = world_config(data, split)
         yield from_world(make_clip(seed, config, bank))
         seed += stride
 

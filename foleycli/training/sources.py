@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
-from foleycli.training.clips import FPS, ClipData, TrainingClip, filmed_clips, from_world, world_clips
+from foleycli.training.clips import ClipData, TrainingClip, filmed_clips, from_world, world_clips, world_config
 from foleycli.training.recipe import Recipe
-from foleycli.training.worlds import SoundBank, Track, WorldConfig
+from foleycli.training.worlds import SoundBank, Track
 from foleycli.training.worlds.bank import shared_bank
 from foleycli.training.worlds.variants import make_clip_and_track
 
@@ -57,7 +57,7 @@ def world_seeds(
 ) -> Iterator[tuple[TrainingClip, Track, SoundBank]]:
     """Synthetic clips with the track from which more sounds for the same picture can be drawn."""
     bank = shared_bank(Path(data.sounds) if data.sounds else None)
-    config = WorldConfig(data.duration_s, FPS, data.size_px, data.difficulty, split)
+    config = world_config(data, split)
     for seed in itertools.count(first, stride):
         clip, track = make_clip_and_track(seed, config, bank)
         yield from_world(clip), track, bank

@@ -58,7 +58,10 @@ def make_clip(
 
 def _scene_name(rng: np.random.Generator, config: WorldConfig) -> str:
     names = scene_names(config)
-    weights = np.array([SCENES[name][1] for name in names], float)
+    unknown = sorted(set(config.scene_weights) - set(SCENES))
+    if unknown:
+        raise FoleyError(f"scene_weights: there is no scene {unknown[0]!r}", f"Known: {', '.join(SCENES)}.")
+    weights = np.array([config.scene_weights.get(name, SCENES[name][1]) for name in names], float)
     drawn = names[int(rng.choice(len(names), p=weights / weights.sum()))]
     if config.scene is None:
         return drawn

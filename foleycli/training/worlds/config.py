@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -27,6 +28,7 @@ class WorldConfig:
     sounds_dir: Path | None = None
     height_px: int | None = None
     scene: str | None = None  # only this scene kind; None draws one
+    scene_weights: Mapping[str, float] = field(default_factory=dict, hash=False)  # in place of the usual ones
 
     @property
     def n_frames(self) -> int:
