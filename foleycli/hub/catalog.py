@@ -119,6 +119,9 @@ def _part(name: str, kind: str, what: str, licence: Licence, network_class: str,
 
 ENTRIES = (
     Entry("salsav-mini", "family", "SALSA-V, small enough for a laptop without a GPU; the default", MIT),
+    Entry("maskvat-mini", "family", "MaskVAT on a laptop: masked codes, the surest first", MIT),
+    Entry("vaura-mini", "family", "V-AURA on a laptop: code by code, goes by the picture alone, takes no words", MIT),
+    Entry("foleyflow-mini", "family", "Foley-Flow on a laptop: a flow along masked-aligned video features", MIT),
     Entry("dac-mini", "codec", "44.1 kHz codec: sound to 64 latent channels at 43 steps per second and back", MIT),
     Entry("sync-mini", "sync", "audio-visual synchronisation encoder: when the picture sounds", MIT),
     _mmaudio("small_16k", 629, "af93cde404179f58e3919ac085b8033b", "MMAudio, 157 M, 16 kHz: the fastest of them"),
