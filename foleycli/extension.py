@@ -82,7 +82,8 @@ def extend_take(job: ExtendJob, model: Model, report: Report = silent) -> Made:
 def look(job: ExtendJob, take: Audio, model: Model, clock: Clock, report: Report) -> tuple[Watched, float]:
     """What the video shows and how long it is; without one, the prompt alone and the asked length."""
     if job.video is None:
-        features = features_of({}, model, job.settings)
+        with clock.stage("features"):
+            features = features_of({}, model, job.settings)
         return Watched(features, [], [], []), job.duration_s or take.duration_s + EXTRA_S
     part = Part(0.0, job.video.duration_s)
     return watch_video(job.video, part, model, job.settings, clock, report), job.video.duration_s

@@ -224,8 +224,10 @@ def watch_video(
     waited_s = clock.spent_s["decode"] - began_decode_s
     clock.spent_s["features"] += time.perf_counter() - began - waited_s
     cuts = streams.pop("cuts", None)
+    with clock.stage("features"):
+        features = features_of(streams, model, settings)
     return Watched(
-        features_of(streams, model, settings),
+        features,
         cut_times(cuts) if cuts is not None else [],
         seen_in(streams[model.seen.name]),
         events_s(model.sync, streams[model.sync.name]),
