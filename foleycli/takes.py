@@ -14,9 +14,8 @@ from pathlib import Path
 from torch import Tensor
 
 from foleycli.features.sync import SyncExtractor, load_extractor
-from foleycli.features.sync_score import sync_score
+from foleycli.features.sync_score import sync_score_of_file
 from foleycli.hub.resolve import resolve
-from foleycli.media.audio import read_audio
 from foleycli.media.output import temporary_beside
 from foleycli.model import Model
 from foleycli.pipeline import (
@@ -59,8 +58,7 @@ def make_takes(job: RenderJob, model: Model, report: Report = silent) -> list[Ma
             with clock.stage("codec"):
                 write_sound(latents, model, wav, share(report, len(takes), 1, job.takes))
             with clock.stage("features"):
-                sound = read_audio(wav)
-                takes.append(Take(seed, sync_score(judge, seen, sound.samples[0], sound.rate_hz), wav))
+                takes.append(Take(seed, sync_score_of_file(judge, seen, wav), wav))
         best_first = sorted(takes, key=lambda take: -take.score)
         return kept(job, best_first, planned, model, clock, report)
 

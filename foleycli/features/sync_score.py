@@ -7,9 +7,12 @@ weighted mean.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import soundfile
 import soxr
 import torch
 import torch.nn.functional as F
@@ -20,7 +23,8 @@ from foleycli.nn.spectra import log_mel
 from foleycli.records import Stream
 from foleycli.timebase import FEATURE_FPS
 
-BLOCK_FRAMES = 32 * SNIPPET_FRAMES  # 20 s: spectra of an hour at once would be gigabytes
+BLOCK_FRAMES = 32 * SNIPPET_FRAMES  # 20 s of a sound are in memory at once
+N_BANDS = 32
 FLOOR = -3.0  # log10 under the loudest moment: what is softer than -60 dB is silence
 
 
@@ -49,39 +53,72 @@ def sync_score(extractor: SyncExtractor, stream: Stream, samples: np.ndarray, ra
     return agreement(extractor, stream, samples, rate_hz).score
 
 
-@torch.inference_mode()
+def sync_score_of_file(extractor: SyncExtractor, stream: Stream, path: Path) -> float:
+    """`sync_score` of a mono sound file that libsndfile reads, in memory that does not grow with its length."""
+    with soundfile.SoundFile(path) as file:
+        pieces = file.blocks(blocksize=file.samplerate, dtype="float32")
+        return agreement_of(extractor, stream, pieces, file.samplerate).score
+
+
 def agreement(extractor: SyncExtractor, stream: Stream, samples: np.ndarray, rate_hz: int) -> Agreement:
     """The parts of `sync_score`."""
+    return agreement_of(extractor, stream, [samples], rate_hz)
+
+
+@torch.inference_mode()
+def agreement_of(extractor: SyncExtractor, stream: Stream, pieces: Iterable[np.ndarray], rate_hz: int) -> Agreement:
+    """`agreement` with a sound that comes in mono float32 pieces [n]."""
     encoder = extractor.encoder
-    own_rate_hz = encoder.config.audio_rate_hz
-    heard = torch.from_numpy(soxr.resample(samples, rate_hz, own_rate_hz).astype(np.float32)).to(encoder.bias.device)
+    own_rate_hz, device = encoder.config.audio_rate_hz, encoder.bias.device
     hop = int(own_rate_hz / FEATURE_FPS)
-    n_frames = min(len(stream.values), len(heard) // hop)
-    seen = stream.values[:n_frames].float().to(heard.device)
-    heard = heard[: n_frames * hop]
-    event, loudness = seen[:, -N_EXTRAS], seen[:, -N_EXTRAS + 1]
+    energies, powers, cosines = [torch.zeros(N_BANDS, 0)], [torch.zeros(0)], [torch.zeros(0)]
+    sound = blocks_at(pieces, rate_hz, own_rate_hz, BLOCK_FRAMES * hop)
+    for block, seen in zip(sound, stream.values.split(BLOCK_FRAMES), strict=False):
+        n_frames = min(len(seen), len(block) // hop)
+        heard = torch.from_numpy(block[: n_frames * hop]).to(device)
+        energies.append(band_energy(heard, own_rate_hz).cpu())
+        powers.append(heard.unflatten(0, (n_frames, hop)).square().mean(dim=1).cpu())
+        cosines.append(_likeness(encoder, seen[:n_frames, :-N_EXTRAS].float().to(device), heard).cpu())
+    event, loudness = stream.values[:, -N_EXTRAS:].float().cpu().unbind(dim=1)
+    likeness = torch.cat(cosines)
     return Agreement(
-        correlation(strikes(heard, own_rate_hz), event),
-        correlation(levels(heard, hop), loudness),
-        _likeness(encoder, seen[:, :-N_EXTRAS], heard, hop),
+        correlation(strikes(torch.cat(energies, dim=1)), event),
+        correlation(levels(torch.cat(powers)), loudness),
+        likeness.mean().item() if len(likeness) else 0.0,
     )
 
 
-def strikes(samples: Tensor, rate_hz: int) -> Tensor:
-    """How much sound [N] rises about each picture: [T] at 25 Hz, from log-mel energy in 10 ms steps."""
-    block = int(BLOCK_FRAMES * rate_hz / FEATURE_FPS)
+def blocks_at(pieces: Iterable[np.ndarray], from_hz: int, to_hz: int, n: int) -> Iterator[np.ndarray]:
+    """A sound in pieces as blocks of `n` samples at another rate, float32; the last one is shorter."""
+    resampler = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32")
+    held = np.zeros(0, np.float32)
+    for piece in pieces:
+        held = np.concatenate([held, resampler.resample_chunk(piece)])
+        while len(held) >= n:
+            yield held[:n]
+            held = held[n:]
+    held = np.concatenate([held, resampler.resample_chunk(np.zeros(0, np.float32), last=True)])
+    yield from (held[first : first + n] for first in range(0, len(held), n))
+
+
+def band_energy(samples: Tensor, rate_hz: int) -> Tensor:
+    """Log-mel energy of sound [N] in 10 ms steps, [N_BANDS, F]."""
     hop = rate_hz // 100
-    mels = [log_mel(piece[None], rate_hz, 1024, hop, 32)[0, :, : len(piece) // hop] for piece in samples.split(block)]
-    energy = torch.cat(mels, dim=1) if mels else samples.new_zeros(32, 0)  # [bands, F]
+    if len(samples) < hop:
+        return samples.new_zeros(N_BANDS, 0)
+    return log_mel(samples[None], rate_hz, 1024, hop, N_BANDS)[0, :, : len(samples) // hop]
+
+
+def strikes(energy: Tensor) -> Tensor:
+    """How much a sound rises about each picture: log-mel energy [N_BANDS, F] in 10 ms steps to [T] at 25 Hz."""
     energy = energy.clamp_min(energy.amax() + FLOOR) if energy.numel() else energy
     rise = F.pad((energy[:, 2:] - energy[:, :-2]).clamp_min(0).mean(dim=0), (1, 1))  # [F]
     # A picture's event lies anywhere between it and its neighbours.
     return F.avg_pool1d(F.pad(rise, (2, 5))[None], 8, 4)[0][: len(rise) // 4]
 
 
-def levels(samples: Tensor, hop: int) -> Tensor:
-    """Level of sound [N] over each picture, log10 of its power, [T]; never under -60 dB of the loudest."""
-    power = samples[: len(samples) // hop * hop].unflatten(0, (-1, hop)).square().mean(dim=1)
+def levels(power: Tensor) -> Tensor:
+    """Level over each picture, log10 of the mean power there [T]; never under -60 dB of the loudest."""
     level = (power + 1e-12).log10()
     return level.clamp_min(level.amax() + 2 * FLOOR) if len(level) else level
 
@@ -96,14 +133,10 @@ def correlation(a: Tensor, b: Tensor) -> float:
     return (a @ b / norm).item() if norm > 1e-6 else 0.0
 
 
-def _likeness(encoder: SyncEncoder, vectors: Tensor, samples: Tensor, hop: int) -> float:
-    """Mean cosine of video snippets and the sound's at the same times; 0 for less than one snippet."""
-    found = []
-    for first in range(0, len(vectors), BLOCK_FRAMES):
-        seen = vectors[first : first + BLOCK_FRAMES]
-        starts = torch.arange(0, max(0, len(seen) - SNIPPET_FRAMES + 1), SNIPPET_FRAMES // 2)
-        if len(starts):
-            heard = samples[first * hop : (first + len(seen)) * hop]
-            video = encoder.video_snippets(seen[None], starts)[0]
-            found.append((video * encoder.audio_snippets(heard[None], starts)[0]).sum(dim=1))  # [S]
-    return torch.cat(found).mean().item() if found else 0.0
+def _likeness(encoder: SyncEncoder, vectors: Tensor, samples: Tensor) -> Tensor:
+    """Cosines of video snippets, from their pictures' vectors [T, D], and the sound's at the same times: [S]."""
+    starts = torch.arange(0, max(0, len(vectors) - SNIPPET_FRAMES + 1), SNIPPET_FRAMES // 2)
+    if not len(starts):
+        return vectors.new_zeros(0)
+    video = encoder.video_snippets(vectors[None], starts)[0]
+    return (video * encoder.audio_snippets(samples[None], starts)[0]).sum(dim=1)

@@ -7,11 +7,23 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import soundfile
+import soxr
 import torch
 
 from foleycli.features import sync
 from foleycli.features.sync import SyncExtractor
-from foleycli.features.sync_score import correlation, levels, strikes, sync_score
+from foleycli.features.sync_score import (
+    agreement,
+    agreement_of,
+    band_energy,
+    blocks_at,
+    correlation,
+    levels,
+    strikes,
+    sync_score,
+    sync_score_of_file,
+)
 from foleycli.hub.resolve import resolve
 from foleycli.records import Stream
 from foleycli.timebase import FEATURE_FPS
@@ -77,7 +89,8 @@ def test_strikes_and_levels_stand_at_their_pictures():
     for frame in (10, 33):
         first = round(frame / 25 * RATE_HZ)
         samples[first : first + 2000] = torch.randn(2000, generator=torch.Generator().manual_seed(frame))
-    rises, level = strikes(samples, RATE_HZ), levels(samples, RATE_HZ // 25)
+    rises = strikes(band_energy(samples, RATE_HZ))
+    level = levels(samples.unflatten(0, (-1, RATE_HZ // 25)).square().mean(dim=1))
     assert len(rises) == len(level) == 50
     assert set(rises.topk(2).indices.tolist()) == {10, 33}
     assert set(level.topk(2).indices.tolist()) == {10, 33}
@@ -86,3 +99,40 @@ def test_strikes_and_levels_stand_at_their_pictures():
 def test_a_flat_curve_correlates_with_nothing():
     assert correlation(torch.ones(9), torch.arange(9.0)) == 0.0
     assert correlation(torch.arange(9.0), torch.arange(9.0)) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("rate_hz", [RATE_HZ, 48000])
+def test_a_sound_in_pieces_comes_in_even_blocks_at_the_asked_rate(rate_hz):
+    sound = np.random.default_rng(0).standard_normal(3 * rate_hz + 17).astype(np.float32)
+    cut = [sound[:5], sound[5 : 2 * rate_hz], sound[2 * rate_hz :]]
+    blocks = list(blocks_at(cut, rate_hz, RATE_HZ, RATE_HZ))
+    assert [len(block) for block in blocks[:3]] == [RATE_HZ] * 3 and 0 < len(blocks[3]) < RATE_HZ
+    whole = soxr.resample(sound, rate_hz, RATE_HZ)
+    joined = np.concatenate(blocks)
+    assert abs(len(joined) - len(whole)) <= 1
+    n = min(len(joined), len(whole))
+    assert np.abs(joined[:n] - whole[:n]).max() < 1e-4
+
+
+def test_a_long_file_is_scored_as_its_samples_are_in_the_memory_of_one_block(extractor, seen, tmp_path, monkeypatch):
+    values = torch.cat([one.stream.values for one in seen] * 2)
+    stream = Stream(values, FEATURE_FPS)
+    samples = np.concatenate([one.clip.samples for one in seen] * 2)
+    soundfile.write(tmp_path / "long.wav", samples, RATE_HZ, subtype="FLOAT")
+    assert len(samples) > 40 * RATE_HZ
+    lengths = []
+    monkeypatch.setattr(
+        "foleycli.features.sync_score.band_energy", lambda x, rate: lengths.append(len(x)) or band_energy(x, rate)
+    )
+    score = sync_score_of_file(extractor, stream, tmp_path / "long.wav")
+    assert len(lengths) == 3 and max(lengths) <= 21 * RATE_HZ
+    assert score == pytest.approx(sync_score(extractor, stream, samples, RATE_HZ), abs=1e-5)
+
+
+def test_what_one_has_beyond_the_others_end_is_not_compared(extractor, seen):
+    one = seen[0]
+    longer = np.concatenate([one.clip.samples, one.clip.samples[::-1]])
+    parts = agreement_of(extractor, one.stream, np.array_split(longer, 7), RATE_HZ)
+    n = len(one.stream.values) * RATE_HZ // 25
+    assert parts.vectors == pytest.approx(agreement(extractor, one.stream, longer[:n], RATE_HZ).vectors, abs=1e-5)
+    assert parts.loudness == pytest.approx(agreement(extractor, one.stream, longer[:n], RATE_HZ).loudness, abs=1e-4)

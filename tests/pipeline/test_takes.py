@@ -11,7 +11,7 @@ import soundfile
 from mmaudio_parts import write_miniature
 
 from foleycli import takes
-from foleycli.features.sync_score import sync_score
+from foleycli.features.sync_score import sync_score_of_file
 from foleycli.media.audio import read_audio
 from foleycli.media.probe import probe
 from foleycli.model import load_model
@@ -75,6 +75,25 @@ def test_a_failure_leaves_no_take(render, clips, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["silent.wav"]
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+@pytest.mark.parametrize("step", ["write_sound", "sync_score_of_file", "write_result"])
+def test_what_stops_the_second_take_leaves_no_file_behind(kept_model, clips, tmp_path, monkeypatch, step, error):
+    does, calls = getattr(takes, step), []
+
+    def stopped_when_asked_again(*given):
+        calls.append(given)
+        if len(calls) == 2:
+            raise error
+        return does(*given)
+
+    monkeypatch.setattr(takes, step, stopped_when_asked_again)
+    job = RenderJob(probe(clips("short.mp4")), tmp_path / "out.wav", Settings(steps=1), takes=2)
+    with pytest.raises(error):
+        render_takes(job, kept_model)
+    # A take that was written to its end is one.
+    assert [path.name for path in tmp_path.iterdir()] == ["out.take1.wav"] * (step == "write_result")
+
+
 def test_progress_of_every_stage_rises_to_its_end(kept_model, clips, tmp_path, monkeypatch):
     monkeypatch.setattr(takes, "BATCH", 2)
     told: dict[str, list[float]] = {}
@@ -95,7 +114,7 @@ def test_the_last_seed_is_followed_by_the_first(clips, tmp_path):
 
 def test_models_whose_encoder_knows_no_sound_are_judged_by_the_shipped_one(kept_model, clips, tmp_path, monkeypatch):
     heard = []
-    monkeypatch.setattr(takes, "sync_score", lambda *given: heard.append(given) or sync_score(*given))
+    monkeypatch.setattr(takes, "sync_score_of_file", lambda *given: heard.append(given) or sync_score_of_file(*given))
     model = load_model(write_miniature(tmp_path / "models"), "cpu")
     work = partial(RenderJob, probe(clips("plain.mp4")), settings=Settings(steps=1), takes=2)
     made = render_takes(work(out=tmp_path / "foreign.wav"), model)
