@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
+TAKES_AT_ONCE = 8  # `foley render --takes` samples them in batches: memory
+
+
 @dataclass(frozen=True)
 class Speed:
     """What a model costs on one kind of device: seconds per second of video, unless said."""
@@ -17,11 +20,15 @@ class Speed:
     per_step: float  # one sampler step
     codec: float  # latents to sound
     memory_mb: float  # peak, whole process; does not grow with the video
+    take_mb: float | None = None  # what each further take of one batch adds to it; None: not measured
 
 
 # By family and width of the network, then by torch's device type.  What is not here was never measured: no estimate.
 SPEEDS = {
-    ("salsa-v", 256): {"cpu": Speed(load_s=3.0, picture=0.225, per_step=0.0114, codec=0.047, memory_mb=960.0)},
+    ("salsa-v", 256): {
+        # take_mb: peak of 8 takes of the 7 s demo at 4 steps against that of one, 809 to 706 MB, a seventh of it.
+        "cpu": Speed(load_s=3.0, picture=0.225, per_step=0.0114, codec=0.047, memory_mb=960.0, take_mb=15.0)
+    },
 }
 
 
@@ -33,6 +40,14 @@ def measured(family: str, width: int | None, device: str) -> Speed | None:
 def estimate(speed: Speed, duration_s: float, steps: int, takes: int = 1) -> float:
     """Expected seconds of work for one video; its pictures are watched once for all takes."""
     return speed.load_s + duration_s * (speed.picture + takes * (steps * speed.per_step + speed.codec))
+
+
+def peak_mb(speed: Speed, takes: int = 1) -> float | None:
+    """Expected peak memory of so many takes, TAKES_AT_ONCE of which are made together; None: not measured."""
+    further = min(takes, TAKES_AT_ONCE) - 1
+    if further and speed.take_mb is None:
+        return None
+    return speed.memory_mb + further * (speed.take_mb or 0.0)
 
 
 def fit(load_s: float, rows: list[tuple[int, dict[str, float], float]], memory_mb: float) -> Speed:

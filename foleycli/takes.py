@@ -31,9 +31,10 @@ from foleycli.pipeline import (
 )
 from foleycli.preset import setting_fields
 from foleycli.records import Report, silent
+from foleycli.speed import TAKES_AT_ONCE
 from foleycli.windows.compose import compose_takes
 
-BATCH = 8  # takes that are sampled at once: memory
+BATCH = TAKES_AT_ONCE
 JUDGE = "sync-mini"  # where a model's own encoder knows pictures alone
 
 

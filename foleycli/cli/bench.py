@@ -109,5 +109,5 @@ def _show(measured: Bench, clip: Path, quiet: bool) -> None:
     shown = len(columns) - (not measured.random_weights)
     console.table(columns[:shown], [row[:shown] for row in rows], right=range(len(columns) - 1))
     if not measured.random_weights:
-        fitted = ", ".join(f"{key}={value:.4g}" for key, value in asdict(measured.speed).items())
+        fitted = ", ".join(f"{key}={value:.4g}" for key, value in asdict(measured.speed).items() if value is not None)
         console.note(f"for foleycli/speed.py: Speed({fitted})", quiet)

@@ -68,7 +68,7 @@ def make(job: Job, folder: Path, device: str, dtype: str) -> Plan:
         window_s=round(float(window_steps / rate_hz), 2),
         context_s=job.settings.context_s,
         expected_s=round(speed.estimate(costs, length_s, job.settings.steps, takes), 1) if costs else None,
-        expected_memory_mb=costs.memory_mb if costs else None,
+        expected_memory_mb=speed.peak_mb(costs, takes) if costs else None,
         settings=asdict(job.settings),
     )
 
@@ -128,7 +128,8 @@ def text(plan: Plan, source: Path) -> str:
 def _expected(plan: Plan) -> str:
     if plan.expected_s is None:
         return f"unknown: {plan.model} was never measured on {plan.device} (foley bench --model {plan.model})"
-    return f"about {plan.expected_s:.0f} s and {plan.expected_memory_mb:.0f} MB (an estimate)"
+    memory = f" and {plan.expected_memory_mb:.0f} MB" if plan.expected_memory_mb else ""
+    return f"about {plan.expected_s:.0f} s{memory} (an estimate)"
 
 
 def _files(plan: Plan) -> str:

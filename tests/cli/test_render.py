@@ -119,6 +119,14 @@ def test_dry_run_says_the_takes(foley, made, model, tmp_path):
     assert one["expected_s"] < three["expected_s"] < 3 * one["expected_s"]
 
 
+def test_several_takes_are_expected_to_take_more_memory(foley, made, model):
+    def expected_mb(takes: int) -> float:
+        args = ("--model", model, "--device", "cpu", "--dry-run", "--json", "--takes", takes)
+        return foley("render", made / "clip.mp4", *args).lines[0]["expected_memory_mb"]
+
+    assert expected_mb(1) < expected_mb(2) < expected_mb(8) == expected_mb(32)
+
+
 def test_input_is_never_the_output(foley, made, model):
     told = foley("render", made / "clip.mp4", "-o", made / "clip.mp4", "--model", model, "--force")
     assert told.code == 1
