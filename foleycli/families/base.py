@@ -105,6 +105,16 @@ def check_window(
         )
 
 
+def check_stream(stream: Stream, name: str, rate_hz: Fraction, width: int) -> None:
+    """Errors: ValueError when a stream is not of the width and rate that a network reads, or empty."""
+    shape = tuple(stream.values.shape)
+    if len(shape) != 2 or shape[0] < 1 or shape[1] != width or stream.rate_hz != rate_hz:
+        raise ValueError(
+            f"stream {name!r} has shape {shape} at {stream.rate_hz} Hz, "
+            f"this family expects (1.., {width}) at {rate_hz} Hz"
+        )
+
+
 def fit_stream(window: Features, name: str, rate_hz: Fraction, width: int, duration_s: Fraction) -> Tensor:
     """A window's stream at exactly the steps that cover it, [1, T, D]: cut, or its last step held; zeros if absent.
 
@@ -114,12 +124,8 @@ def fit_stream(window: Features, name: str, rate_hz: Fraction, width: int, durat
     stream: Stream | None = window.streams.get(name)
     if stream is None:
         return torch.zeros(1, n_steps, width)
+    check_stream(stream, name, rate_hz, width)
     values = stream.values.float().cpu()
-    if values.ndim != 2 or values.shape[0] < 1 or values.shape[1] != width or stream.rate_hz != rate_hz:
-        raise ValueError(
-            f"stream {name!r} has shape {tuple(values.shape)} at {stream.rate_hz} Hz, "
-            f"this family expects (1.., {width}) at {rate_hz} Hz"
-        )
     index = torch.arange(n_steps).clamp(max=values.shape[0] - 1)
     return values[index][None]
 

@@ -49,11 +49,6 @@ class MaskVatFamily:
         """Write a weights folder that `load` reads."""
         write_network(self.network, NAME, folder, dtype)
 
-    def to(self, device: torch.device | str, dtype: torch.dtype) -> MaskVatFamily:
-        """The same network on another device or in another type."""
-        self.network.to(device=device, dtype=dtype)
-        return self
-
     @torch.inference_mode()
     def sample(
         self,

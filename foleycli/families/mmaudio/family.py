@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from foleycli import checkpoints
-from foleycli.families.base import FamilySpec, check_window
+from foleycli.families.base import FamilySpec, check_stream, check_window
 from foleycli.families.mmaudio.config import (
     CLIP_RATE_HZ,
     SEGMENT_RATE_HZ,
@@ -133,13 +133,8 @@ class MMAudioFamily:
         stream = window.streams.get(name)
         if stream is None:
             return empty.expand(n_steps, -1), 0.0
-        width = self.spec.stream_dims[name]
+        check_stream(stream, name, rate_hz, self.spec.stream_dims[name])
         values = stream.values
-        if values.ndim != 2 or len(values) < 1 or values.shape[1] != width or stream.rate_hz != rate_hz:
-            raise ValueError(
-                f"stream {name!r} has shape {tuple(values.shape)} at {stream.rate_hz} Hz, "
-                f"{NAME} expects (1.., {width}) at {rate_hz} Hz"
-            )
         return values[torch.arange(n_steps).clamp(max=len(values) - 1)], stream.late_s
 
     def _join(self, inputs: list[Inputs]) -> Inputs:

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from foleycli.families.base import FamilySpec, check_window, open_network, write_network
+from foleycli.families.base import FamilySpec, check_stream, check_window, open_network, write_network
 from foleycli.families.vaura.config import VAuraConfig
 from foleycli.families.vaura.network import Cache, VAura
 from foleycli.records import Features, Report, Settings, silent
@@ -49,11 +49,6 @@ class VAuraFamily:
     def save(self, folder: Path, dtype: torch.dtype = torch.float16) -> None:
         """Write a weights folder that `load` reads."""
         write_network(self.network, NAME, folder, dtype)
-
-    def to(self, device: torch.device | str, dtype: torch.dtype) -> VAuraFamily:
-        """The same network on another device or in another type."""
-        self.network.to(device=device, dtype=dtype)
-        return self
 
     @torch.inference_mode()
     def sample(
@@ -101,17 +96,8 @@ class VAuraFamily:
         stream = window.streams.get(config.stream)
         if stream is None:
             return None
+        check_stream(stream, config.stream, config.visual_rate_hz, config.visual_dim)
         values = stream.values
-        if (
-            values.ndim != 2
-            or len(values) < 1
-            or values.shape[1] != config.visual_dim
-            or (stream.rate_hz != config.visual_rate_hz)
-        ):
-            raise ValueError(
-                f"stream {config.stream!r} has shape {tuple(values.shape)} at {stream.rate_hz} Hz, "
-                f"{NAME} expects (1.., {config.visual_dim}) at {config.visual_rate_hz} Hz"
-            )
         index = torch.arange(config.n_visual).clamp(max=len(values) - 1)
         tokens = values[index.to(values.device)][None].to(self.network.norm.weight.device)
         return self.network.visual_columns(tokens, n_columns, late_s=stream.late_s)
