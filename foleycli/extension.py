@@ -7,8 +7,10 @@ samples are written as they were.  What is made lies in a file meanwhile: memory
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +29,7 @@ from foleycli.model import Model
 from foleycli.pipeline import Clock, ExtendJob, Made, Watched, encode, features_of, watch_video, windows_of
 from foleycli.records import Audio, Report, silent
 from foleycli.reference import characteristic_start_s, joined_after, joined_before, matching_gain
-from foleycli.timebase import seconds_to_samples, steps_to_cover
+from foleycli.timebase import seconds_to_samples
 from foleycli.windows.compose import compose, decode_chunks
 
 EXTRA_S = 10.0  # without --duration
@@ -58,7 +60,7 @@ def extend_take(job: ExtendJob, model: Model, report: Report = silent) -> Made:
         raise FoleyError(f"{job.take} is silent: there is nothing to carry on", "give another take")
     watched, total_s = look(job, take, model, clock, report)
     place = placed(job, take, total_s, model)
-    n_steps = steps_to_cover(place.total / take.rate_hz, codec.latent_rate_hz)
+    n_steps = math.ceil(Fraction(place.total, take.rate_hz) * codec.latent_rate_hz)
     if place.loop_step is not None:
         n_steps = place.loop_step + round(LOOP_S * codec.latent_rate_hz)
     with clock.stage("codec"):

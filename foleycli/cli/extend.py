@@ -50,6 +50,8 @@ Loop = Annotated[
     ),
 ]
 
+LEAST_S = 0.001  # of the take that a video must hold: less can round to no sample at all
+
 
 def extend(
     ref: Take,
@@ -140,7 +142,7 @@ def _check_lengths(take: Path, take_s: float, video: Video | None, at_s: float, 
                 "ask for more than the take",
             )
         return
-    if not 0 <= at_s < video.duration_s:
+    if not 0 <= at_s <= video.duration_s - LEAST_S:
         raise UsageError(
             f"--at is {at_s:g}, but {video.path} lasts {video.duration_s:.2f} s", "choose a place within it"
         )

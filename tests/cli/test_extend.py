@@ -25,6 +25,7 @@ def test_plan_beside_a_video(foley, made, model):
         (("CLIP", "--loop"), 2, "--loop"),
         (("CLIP", "--duration", "9"), 2, "--duration"),
         (("CLIP", "--at", "7"), 2, "--at is 7"),
+        (("CLIP", "--at", "5.99999"), 2, "--at is 5.99999"),
         (("-o", "OUT.mp4"), 2, "OUT.mp4"),
         (("-o", "OUT.doc"), 2, "OUT.doc"),
         (("SECOND",), 1, "nothing left"),

@@ -43,6 +43,12 @@ def test_take_alone_goes_on_at_its_own_rate(extend, write_take, tmp_path, rate_h
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "out.wav"])
 
 
+def test_a_length_just_over_a_whole_step_is_reached_to_the_last_sample(extend, write_take, tmp_path):
+    take, n_samples = write_take(tmp_path / "take.wav", 44100, 1), 100 * 1024 + 1
+    assert extend("--ref", take, "-o", tmp_path / "out.wav", "--duration", f"{n_samples / 44100:.9f}").code == 0
+    assert soundfile.info(tmp_path / "out.wav").frames == n_samples
+
+
 def test_without_any_option_ten_seconds_more(extend, write_take, tmp_path):
     take = write_take(tmp_path / "take.wav", 16000, 1)
     told = extend("--ref", take)
