@@ -199,6 +199,8 @@ def main(
     """Make the first examples of a recipe ahead of its training."""
     recipe = read_recipe(config)
     data = from_dict(FamilyData, recipe.data, "recipe, data")
+    if not data.kept:
+        raise typer.BadParameter(f"{config} keeps no examples: set data.kept to a folder")
     clips = from_dict(ClipData, data.clips, "recipe, data.clips")
     stream = ExampleStream(data, clips, recipe.seed * FIRST_OF_SEED)
     loader = DataLoader(stream, batch_size=None, num_workers=workers) if workers else stream
