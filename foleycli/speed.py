@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-
 TAKES_AT_ONCE = 8  # `foley render --takes` samples them in batches: memory
 
 
