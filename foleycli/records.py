@@ -114,7 +114,7 @@ class Settings:
     negative_prompt: str = _setting("", "What must not be heard.")
     steps: int = _setting(8, "Sampler steps; 4 is a draft, 32 is fine.", 1, 64)
     guidance: float = _setting(5.0, "How strongly picture and words steer; 1 is none.", 0.0, 20.0)
-    words_guidance: float = _setting(10.0, "How strongly words, or what is seen, choose the sound.", 0.0, 40.0)
+    words_guidance: float = _setting(7.0, "How strongly words, or what is seen, choose the sound.", 0.0, 40.0)
     seed: int = _setting(0, "Same seed, same sound.", 0, 2**63 - 1)
     context_s: float = _setting(0.5, "Seconds of the finished sound that each window continues.", 0.0, 2.0)
     cuts: bool = _setting(True, "Start afresh at scene cuts.")
