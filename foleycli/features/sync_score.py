@@ -25,6 +25,7 @@ from foleycli.timebase import FEATURE_FPS
 
 BLOCK_FRAMES = 32 * SNIPPET_FRAMES  # 20 s of a sound are in memory at once
 N_BANDS = 32
+STRIDES = 4  # of 10 ms, in a picture's time
 FLOOR = -3.0  # log10 under the loudest moment: what is softer than -60 dB is silence
 
 
@@ -54,7 +55,7 @@ def sync_score(extractor: SyncExtractor, stream: Stream, samples: np.ndarray, ra
 
 
 def sync_score_of_file(extractor: SyncExtractor, stream: Stream, path: Path) -> float:
-    """`sync_score` of a mono sound file that libsndfile reads, in memory that does not grow with its length."""
+    """`sync_score` of a mono sound file that libsndfile reads; a block of it is in memory at a time."""
     with soundfile.SoundFile(path) as file:
         pieces = file.blocks(blocksize=file.samplerate, dtype="float32")
         return agreement_of(extractor, stream, pieces, file.samplerate).score
@@ -71,19 +72,22 @@ def agreement_of(extractor: SyncExtractor, stream: Stream, pieces: Iterable[np.n
     encoder = extractor.encoder
     own_rate_hz, device = encoder.config.audio_rate_hz, encoder.bias.device
     hop = int(own_rate_hz / FEATURE_FPS)
-    energies, powers, cosines = [torch.zeros(N_BANDS, 0)], [torch.zeros(0)], [torch.zeros(0)]
+    # Laid out beforehand: pieces that stay, made between large ones that go, would scatter the heap by gigabytes.
+    energy, power = torch.empty(N_BANDS, STRIDES * len(stream.values)), torch.empty(len(stream.values))
+    cosines, done = [torch.zeros(0)], 0
     sound = blocks_at(pieces, rate_hz, own_rate_hz, BLOCK_FRAMES * hop)
     for block, seen in zip(sound, stream.values.split(BLOCK_FRAMES), strict=False):
         n_frames = min(len(seen), len(block) // hop)
         heard = torch.from_numpy(block[: n_frames * hop]).to(device)
-        energies.append(band_energy(heard, own_rate_hz).cpu())
-        powers.append(heard.unflatten(0, (n_frames, hop)).square().mean(dim=1).cpu())
+        energy[:, STRIDES * done : STRIDES * (done + n_frames)] = band_energy(heard, own_rate_hz)
+        power[done : done + n_frames] = heard.unflatten(0, (n_frames, hop)).square().mean(dim=1)
+        done += n_frames
         cosines.append(_likeness(encoder, seen[:n_frames, :-N_EXTRAS].float().to(device), heard).cpu())
     event, loudness = stream.values[:, -N_EXTRAS:].float().cpu().unbind(dim=1)
     likeness = torch.cat(cosines)
     return Agreement(
-        correlation(strikes(torch.cat(energies, dim=1)), event),
-        correlation(levels(torch.cat(powers)), loudness),
+        correlation(strikes(energy[:, : STRIDES * done]), event),
+        correlation(levels(power[:done]), loudness),
         likeness.mean().item() if len(likeness) else 0.0,
     )
 
