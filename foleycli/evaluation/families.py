@@ -170,6 +170,11 @@ def markdown(rows: Sequence[Row]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def json_line(row: Row) -> str:
+    """A row as JSON, which knows no nan: null is what no clip says anything of."""
+    return json.dumps({key: None if value != value else value for key, value in asdict(row).items()})
+
+
 def main(
     model: Annotated[list[str] | None, typer.Option(help="Name or folder; several; without: all that ship.")] = None,
     clips: Annotated[int, typer.Option(help="How many held-out clips.", min=1)] = 24,
@@ -184,7 +189,7 @@ def main(
     given = {} if steps is None else {"steps": steps}
     settings_of = {name: settings_for(options=given, model_wants=wanted_settings(name)) for name in names}
     rows = compare(names, settings_of, clips, sounds, takes, device)
-    typer.echo("\n".join(json.dumps(asdict(row)) for row in rows) if as_json else markdown(rows))
+    typer.echo("\n".join(map(json_line, rows)) if as_json else markdown(rows))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -77,3 +78,8 @@ def test_table_has_a_line_for_each_model(row):
 def test_models_that_watch_other_pictures_are_refused(tmp_path):
     with pytest.raises(FoleyError, match="mmaudio-miniature"):
         families.check_comparable(load_model(write_miniature(tmp_path), "cpu"))
+
+
+def test_what_no_clip_says_anything_of_is_null(row):
+    told = json.loads(families.json_line(replace(row, distance_db=float("nan"))), parse_constant=pytest.fail)
+    assert told["distance_db"] is None and told["steps"] == 1
