@@ -25,12 +25,15 @@ def log_mel(samples: Tensor, rate_hz: int, n_fft: int, hop: int, n_mels: int, fl
     return mel_spectrogram(samples, rate_hz, n_fft, hop, n_mels).clamp_min(floor).log10()
 
 
+# Kept tables are made outside inference mode, whoever asks first: a training in the same process needs them too.
 @cache
+@torch.inference_mode(False)
 def _window(n_fft: int, device: torch.device) -> Tensor:
     return torch.hann_window(n_fft, device=device)
 
 
 @cache
+@torch.inference_mode(False)
 def mel_filters(rate_hz: int, n_fft: int, n_mels: int, device: torch.device) -> Tensor:
     """Triangles on the Slaney mel scale, each a mean over its bins, [n_mels, 1 + n_fft / 2]."""
     edges = _mel_to_hz(torch.linspace(0, _hz_to_mel(rate_hz / 2), n_mels + 2))
