@@ -9,6 +9,7 @@ small heads, event and loudness, are trained beside them; what they say rides al
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from foleycli.errors import FoleyError
 from foleycli.features.peaks import pick_peaks
 from foleycli.nn.spectra import log_mel
 from foleycli.records import Stream
@@ -32,6 +34,7 @@ class SyncConfig:
     """The shape of both towers."""
 
     size_px: int = 96  # pictures are brought to a square of this size
+    inputs: str = "differences+picture"  # what of them the tower is shown: see INPUT_FORMS
     width: int = 128  # of the vectors
     video_channels: tuple[int, int, int] = (32, 64, 96)
     kernel_frames: int = 5  # of the convolutions over time in each cell
@@ -51,21 +54,68 @@ class SyncConfig:
     @property
     def context_frames(self) -> int:
         """Pictures on either side that a vector can see: the overlap of chunked extraction."""
-        return 1 + 2 * (self.kernel_frames // 2) + sum(self.dilations)
+        return self.shown_frames + 2 * (self.kernel_frames // 2) + sum(self.dilations)
+
+    @property
+    def shown_frames(self) -> int:
+        """How many pictures away the input of one picture reaches."""
+        return {"picture": 0, "wide": 2}.get(self.inputs, 1)
+
+    def __post_init__(self) -> None:
+        if self.inputs not in INPUT_FORMS:
+            raise FoleyError(f"inputs is {self.inputs!r}", f"one of: {', '.join(INPUT_FORMS)}")
+
+
+def differences(grey: Tensor, apart: int = 1) -> list[Tensor]:
+    """[B, T, H, W] to what changed since `apart` pictures before and what will have changed so long after.
+
+    At the ends, where there is no before or no after, the difference is zero.
+    """
+    change = (grey[:, apart:] - grey[:, :-apart]) * 4  # differences are small: bring them to the picture's size
+    blank = torch.zeros_like(grey[:, :apart])
+    return [torch.cat([blank, change], dim=1)[:, : grey.shape[1]], torch.cat([change, blank], dim=1)[:, : grey.shape[1]]]
+
+
+def normal_flow(grey: Tensor) -> list[Tensor]:
+    """[B, T, H, W] to the motion along the brightness gradient, across and down, in pixels per picture (clipped).
+
+    The part of optical flow that a single pixel tells (Horn and Schunck 1981, equation 2).
+    """
+    across, down = torch.gradient(grey, dim=(3, 2))
+    before, _ = differences(grey)
+    speed = -(before / 4) / (across.square() + down.square() + 1e-3)
+    return [(speed * across).clamp(-2, 2), (speed * down).clamp(-2, 2)]
+
+
+def _picture(grey: Tensor) -> list[Tensor]:
+    return [grey - 0.5]
+
+
+def _stacked(*forms: Callable[[Tensor], list[Tensor]]) -> Callable[[Tensor], Tensor]:
+    """[B, T, H, W] to [B, T, C, H, W]: the channels of all forms."""
+    return lambda grey: torch.stack([channel for form in forms for channel in form(grey)], dim=2)
+
+
+# What the video tower can be shown, and its channels.  Change carried over from drawn to filmed video better than
+# flow did; two pictures apart still see change where a slow camera's frames are repeated.
+INPUT_FORMS: dict[str, tuple[Callable[[Tensor], Tensor], int]] = {
+    "differences+picture": (_stacked(differences, _picture), 3),
+    "differences": (_stacked(differences), 2),
+    "picture": (_stacked(_picture), 1),
+    "wide": (_stacked(differences, _picture, lambda grey: differences(grey, apart=2)), 5),
+    "flow+picture": (_stacked(normal_flow, _picture), 3),
+}
 
 
 class VideoTower(nn.Module):
-    """Grey pictures [B, T, H, W] in 0..1 to one vector per picture [B, T, D].
-
-    What it sees is change: the differences to the picture before and to the one after, which carried
-    over from drawn to filmed video better than optical flow did, and the picture itself.
-    """
+    """Grey pictures [B, T, H, W] in 0..1 to one vector per picture [B, T, D]."""
 
     def __init__(self, config: SyncConfig) -> None:
         super().__init__()
         a, b, c = config.video_channels
         k = config.kernel_frames
-        self.stem = nn.Conv2d(3, a, kernel_size=4, stride=4)
+        self.show, n_channels = INPUT_FORMS[config.inputs]
+        self.stem = nn.Conv2d(n_channels, a, kernel_size=4, stride=4)
         self.down1 = nn.Conv2d(a, b, kernel_size=3, stride=2, padding=1)
         self.time1 = CellConvolution(b, k)
         self.down2 = nn.Conv2d(b, c, kernel_size=3, stride=2, padding=1)
@@ -76,7 +126,7 @@ class VideoTower(nn.Module):
 
     def forward(self, grey: Tensor) -> Tensor:
         n_batch, n_frames = grey.shape[:2]
-        x = self.stem(motion_channels(grey).flatten(0, 1))  # [B*T, a, H/4, W/4]
+        x = self.stem(self.show(grey).flatten(0, 1))  # [B*T, a, H/4, W/4]
         x = self.time1(self.down1(F.relu(x)), n_frames)  # [B*T, b, H/8, W/8]
         x = self.time2(self.down2(F.relu(x)), n_frames)  # [B*T, c, H/16, W/16]
         x = self.project(self.pool(x)).unflatten(0, (n_batch, n_frames))  # [B, T, D]
@@ -84,17 +134,6 @@ class VideoTower(nn.Module):
         for block in self.blocks:
             x = block(x)
         return x.transpose(1, 2)
-
-
-def motion_channels(grey: Tensor) -> Tensor:
-    """[B, T, H, W] to [B, T, 3, H, W]: difference to before, difference to after, the picture.
-
-    The first picture has no before and the last no after: there the difference is zero.
-    """
-    change = (grey[:, 1:] - grey[:, :-1]) * 4  # differences are small: bring them to the picture's size
-    blank = torch.zeros_like(grey[:, :1])
-    before, after = torch.cat([blank, change], dim=1), torch.cat([change, blank], dim=1)
-    return torch.stack([before, after, grey - 0.5], dim=2)
 
 
 class CellConvolution(nn.Module):
