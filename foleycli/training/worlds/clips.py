@@ -18,6 +18,7 @@ from foleycli.training.worlds.sound import loudness_db, mix_of
 
 _TRIES = 5  # cameras tried until all events are visible
 _MIN_MOVE_PX = 3.0  # at 112 px; less motion around an event is no evidence
+_MOST_LATE_S = 0.04  # recorded sound lags the picture: up to 7 m of air, and the recorder's own skew
 _SILENT_WORDS = ("silence", "no sound", "quiet")
 
 
@@ -118,7 +119,7 @@ def _shoot(rng: np.random.Generator, stage: Stage, camera: Camera, config: World
     index = np.floor((grid_s - phase_s) * source_fps + 1e-6).astype(int)
     shown, copies = np.unique(index, return_inverse=True)
     open_s = np.linspace(0, shutter_s, blur) if blur > 1 else np.zeros(1)
-    times = (shown / source_fps + phase_s)[:, None] + open_s - shutter_s  # the shutter closes at the frame's time
+    times = (shown / source_fps + phase_s)[:, None] + open_s  # a camera stamps a frame when its shutter opens
     frames = render(stage.parts, camera, times.ravel(), blur, config)
     return degrade(frames, rng, d)[copies]
 
@@ -127,10 +128,11 @@ def _track(
     rng: np.random.Generator, stage: Stage, seen: np.ndarray, name: str, seed: int, config: WorldConfig
 ) -> Track:
     label = FAMILIES[stage.families[0]].labels[0]
+    heard_s = stage.times + rng.uniform(0, _MOST_LATE_S) * config.difficulty
     events = tuple(
         Event(float(time_s), float(force), label)
-        for time_s, force, ok in zip(stage.times, stage.force, seen, strict=True)
-        if ok
+        for time_s, force, ok in zip(heard_s, stage.force, seen, strict=True)
+        if ok and time_s < config.duration_s
     )
     drive = stage.drive.astype(np.float32) if stage.drive is not None else None
     bed = str(rng.choice(["nature", "place", "wind", "rain"])) if rng.random() < 0.3 else None

@@ -56,6 +56,7 @@ def strike_height(
     hover = rng.choice([0.06, 0.15, 0.3]) * smooth_noise(rng, t, rng.uniform(0.8, 4))
     height = np.maximum(rng.uniform(0.5, 1.0) + hover, 0.2)
     rests = rng.random() < 0.35  # an axe sticks, a stick springs back
+    placed = rng.uniform(0.2, 0.8) if rng.random() < 0.4 else 0.0  # slows down before it touches, as a knife does
     previous_s, low = -0.5, -1.0
     for time_s, f, touches in sorted(knots):
         raised = (0.35 + 0.65 * f) * rng.uniform(0.8, 1.1)
@@ -69,7 +70,8 @@ def strike_height(
         go = (t >= time_s - strike_s) & (t <= time_s)
         top = height[max(0, np.searchsorted(t, time_s - strike_s) - 1)]
         u = (t[go] - (time_s - strike_s)) / strike_s
-        curve = 1 - u ** rng.uniform(1.8, 3.0) if touches else (1 + np.cos(np.pi * u)) / 2
+        turning = (1 + np.cos(np.pi * u)) / 2  # arrives without speed
+        curve = placed * turning + (1 - placed) * (1 - u ** rng.uniform(1.8, 3.0)) if touches else turning
         height[go] = low + (top - low) * curve
         previous_s = time_s
     if low >= 0:

@@ -8,7 +8,7 @@ from foleycli.training.worlds.scenes.objects import bounce, door, drop, hit_and_
 from foleycli.training.worlds.scenes.quiet import near_misses, passing, still_view, waving
 from foleycli.training.worlds.scenes.stage import Builder, Props, Stage, occluders
 from foleycli.training.worlds.scenes.strikes import chop, drumming, strike, tapping
-from foleycli.training.worlds.scenes.voices import mouth, recoil
+from foleycli.training.worlds.scenes.voices import firework, mouth, recoil
 
 # name: (builder, weight)
 SCENES: dict[str, tuple[Builder, float]] = {
@@ -25,6 +25,7 @@ SCENES: dict[str, tuple[Builder, float]] = {
     "roll": (roll, 3),
     "mouth": (mouth, 9),
     "recoil": (recoil, 5),
+    "firework": (firework, 2),
     "splash": (splash, 3),
     "pour": (pour, 3),
     "engine": (engine, 3),

@@ -46,6 +46,11 @@ class Props:
         rng = self._rng
         return SKIN[rng.integers(len(SKIN))] * rng.uniform(0.8, 1.05) if rng.random() < 0.6 else self.color()
 
+    def night(self, t: np.ndarray) -> Sprite:
+        """A dark sky in front of the background, over the whole picture, [n]."""
+        dark = np.dstack([np.full((8, 8, 3), self._rng.uniform(0, 30)), np.full((8, 8), 255)]).astype(np.uint8)
+        return Sprite(dark, still((0, 0, 0.6), t), np.full((len(t), 2), 12.0), np.zeros(len(t)))
+
     def image(self, shape: str) -> np.ndarray:
         return sprite(shape, self._first + int(self._rng.integers(24)))
 

@@ -1,4 +1,4 @@
-"""Heads that call with mouth and body, and guns that kick and flash."""
+"""Heads that call with mouth and body, guns that kick and flash, and fireworks."""
 
 from __future__ import annotations
 
@@ -66,3 +66,30 @@ def recoil(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
         Sprite(glow, muzzle, np.stack([size, size], -1), 20 * t),
     ]
     return Stage(parts, "hits", ("gun", "explosion"), times, force, (muzzle,))
+
+
+def firework(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
+    """Sparks burst, spread, sink and die at night; rockets rise in between without a sound."""
+    times = event_times(rng, t[-1], (0.3, 1.3))
+    force = np.clip(strengths(rng, len(times)) * 1.2, 0.4, 1)
+    glow = props.image("soft").copy()
+    parts: list[Part] = [props.night(t)]
+    bursts = []
+    for time_s, size in zip(times, force, strict=True):
+        x, y = rng.uniform(-0.7, 0.7), rng.uniform(-0.6, 0.2)
+        tint = glow.copy()
+        tint[..., :3] = np.clip(rng.uniform(120, 255, 3) + 60, 0, 255)
+        age = np.clip(t - time_s, 0, None)
+        bright = np.where(t >= time_s, np.exp(-age / rng.uniform(0.25, 0.7)), 0.0)
+        spread = size * rng.uniform(0.3, 1.5) * (1 - np.exp(-age / 0.25))
+        for angle in rng.uniform(0, 2 * np.pi, int(rng.integers(8, 24))):
+            reach = spread * rng.uniform(0.3, 1)
+            spark = path(t, x + reach * np.cos(angle), y + reach * np.sin(angle) + 0.12 * age**2)
+            parts.append(Sprite(tint, spark, np.tile(0.09 * bright[:, None], 2), 0 * t))
+        flash = np.where((t >= time_s) & (t < time_s + 0.08), 0.5 * size, 0.0)
+        rising = (t > time_s - rng.uniform(0.4, 0.9)) & (t < time_s)
+        rocket = path(t, x, y + 1.2 * np.clip(time_s - t, 0, None))
+        parts.append(Sprite(tint, path(t, x, y), np.tile(flash[:, None], 2), 0 * t))
+        parts.append(Sprite(tint, rocket, np.tile(0.05 * rising[:, None], 2), 0 * t))
+        bursts.append(path(t, x + 0.3 * np.clip(age * 8, 0, 1), y))  # what is seen to move at the burst
+    return Stage(parts, "hits", ("explosion", "gun"), times, force, tuple(bursts), np.arange(len(times)))
