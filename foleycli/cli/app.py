@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from foleycli import __version__
-from foleycli.cli import bench, console, doctor, extend, models, presets, render, train
+from foleycli.cli import bench, console, doctor, evaluate, extend, models, presets, render, train
 from foleycli.errors import EXIT_INTERRUPTED, EXIT_USAGE, FoleyError, UsageError
 
 # Typer's own usage errors (unknown option, not a number): what all of them derive from.  Typer
@@ -30,6 +30,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(presets.app, name="presets")
 app.command("doctor")(doctor.doctor)
 app.command("bench")(bench.bench)
+app.command("evaluate")(evaluate.evaluate)
 app.command("train")(train.train)
 
 

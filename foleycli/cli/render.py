@@ -147,7 +147,7 @@ def _outputs(videos: list[Path], out: Path | None, out_dir: Path | None, run: wo
     if twice:
         raise UsageError(f"two inputs would both be written to {twice[0]}", "give them different names, or two calls")
     if out_dir is not None and not run.dry_run:
-        _make_folder(out_dir)
+        work.make_folder(out_dir)
     return outs
 
 
@@ -156,16 +156,6 @@ def _name(video: Path) -> str:
     from foleycli.media.output import VIDEO_ENDINGS
 
     return f"{video.stem}.foley{video.suffix if video.suffix.lower() in VIDEO_ENDINGS else '.mkv'}"
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"--out-dir {folder} cannot be made: {error.strerror}",
-            "name a folder in a place that can be written",
-        ) from error
 
 
 def _prepare(

@@ -71,6 +71,17 @@ def check_duration(duration_s: float | None) -> None:
         raise UsageError(f"--duration is {duration_s:g}", "--duration takes a number of seconds above 0")
 
 
+def make_folder(folder: Path) -> None:
+    """Make the folder of --out-dir; errors: UsageError when it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"--out-dir {folder} cannot be made: {error.strerror}",
+            "name a folder in a place that can be written",
+        ) from error
+
+
 def perform(tasks: Sequence[Task], run: Run) -> None:
     """Do all tasks; raises typer.Exit with 3 when some failed, 1 when all of several failed."""
     from foleycli.media.ffmpeg import find_ffmpeg
@@ -78,7 +89,7 @@ def perform(tasks: Sequence[Task], run: Run) -> None:
     find_ffmpeg()
     fetched.check_name(run.model)
     alone = len(tasks) == 1
-    ready = [(task, job) for task in tasks if (job := _guarded(task.source, task.prepare, alone, run))]
+    ready = [(task, job) for task in tasks if (job := guarded(task.source, task.prepare, alone, run))]
     if not ready:
         raise typer.Exit(EXIT_FAILED)
     # Only now: gigabytes are not fetched for an input that will be refused.
@@ -91,7 +102,7 @@ def perform(tasks: Sequence[Task], run: Run) -> None:
         raise typer.Exit(EXIT_SOME_FAILED if done else EXIT_FAILED)
 
 
-def _guarded(source: Path, work: Callable[[], Any], alone: bool, run: Run) -> Any:
+def guarded(source: Path, work: Callable[[], Any], alone: bool, run: Run) -> Any:
     """The work's result, or None after its failure was told; a single input's failure is the command's."""
     try:
         return work()
@@ -141,7 +152,7 @@ def _make_all(ready: Sequence[tuple[Task, Job]], folder: Path, alone: bool, run:
     for index, (task, job) in enumerate(ready, start=1):
         if not alone:
             console.note(f"{task.source} ({index} of {len(ready)})", run.quiet)
-        made = _guarded(task.source, lambda job=job: _make(job, model, run), alone, run)
+        made = guarded(task.source, lambda job=job: _make(job, model, run), alone, run)
         n_done += made is not None
         for one in made or ():
             _show_made(task, one, run)

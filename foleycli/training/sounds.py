@@ -35,20 +35,39 @@ class Sound:
         return self.samples.astype(np.float32) / 32768
 
 
+@dataclass(frozen=True)
+class Listed:
+    """A recording that has not been read yet."""
+
+    file: str  # relative to the folder
+    category: str
+    words: str  # what the file and folder names say
+
+
 def read_sounds(folder: Path, held_out: bool | None = None) -> list[Sound]:
     """All sounds of the folder, or only the held-out (or the other) ones."""
-    sounds = list(_entries(folder))
-    kept_back = held_out_of(sound.file for sound in sounds)
+    return [read_sound(folder, listed) for listed in list_sounds(folder, held_out)]
+
+
+def list_sounds(folder: Path, held_out: bool | None = None) -> list[Listed]:
+    """What `read_sounds` would read."""
+    listed = list(_entries(folder))
+    kept_back = held_out_of(one.file for one in listed)
     if held_out is not None:
-        sounds = [sound for sound in sounds if (sound.file in kept_back) == held_out]
-    if not sounds:
+        listed = [one for one in listed if (one.file in kept_back) == held_out]
+    if not listed:
         raise FoleyError(
             f"{folder} holds too few sounds", "give a folder with sub-folders of .wav, .flac or .ogg files, two or more"
         )
-    return sounds
+    return listed
 
 
-def _entries(folder: Path) -> Iterator[Sound]:
+def read_sound(folder: Path, listed: Listed) -> Sound:
+    """One of the folder's sounds; errors: FoleyError when its file cannot be read."""
+    return Sound(listed.file, listed.category, listed.words, _read(folder / listed.file))
+
+
+def _entries(folder: Path) -> Iterator[Listed]:
     if not folder.is_dir():
         raise FoleyError(f"there is no folder {folder}", "set data.sounds in the recipe to a folder of sounds")
     index = folder / "index.jsonl"
@@ -59,21 +78,20 @@ def _entries(folder: Path) -> Iterator[Sound]:
         return
     for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS):
         file = path.relative_to(folder)
-        yield Sound(file.as_posix(), file.parts[0] if len(file.parts) > 1 else "other", path.stem, _read(path))
+        yield Listed(file.as_posix(), file.parts[0] if len(file.parts) > 1 else "other", path.stem)
 
 
-def _listed(folder: Path, line: str, number: int) -> Sound:
+def _listed(folder: Path, line: str, number: int) -> Listed:
     """The sound that a line of index.jsonl names."""
     try:
         entry = json.loads(line)
         words = f"{entry.get('folder', '')} {entry.get('name', '')}".strip()
-        file, category = entry["file"], entry["category"]
+        return Listed(entry["file"], entry["category"], words)
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise FoleyError(
             f"{folder / 'index.jsonl'}, line {number} cannot be read: {error!r}",
             "each line is a JSON object with file and category",
         ) from error
-    return Sound(file, category, words, _read(folder / file))
 
 
 def _read(path: Path) -> np.ndarray:

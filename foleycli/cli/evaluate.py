@@ -1,0 +1,292 @@
+"""`foley evaluate`: made sounds against real ones, file by file and as a set."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from foleycli import preset as presets
+from foleycli.cli import console, fetched, options, work
+from foleycli.errors import EXIT_FAILED, EXIT_SOME_FAILED, FoleyError, UsageError
+from foleycli.hub.resolve import wanted_settings
+from foleycli.records import Settings, Video
+
+if TYPE_CHECKING:
+    from foleycli.evaluation.compare import Compared
+    from foleycli.evaluation.evaluate import Evaluation, Sources, Summary
+    from foleycli.evaluation.pairs import Pair
+    from foleycli.model import Model
+
+METRICS = "What it is measured by"
+DIGITS = 4  # of figures in JSON
+
+Paths = Annotated[
+    list[Path],
+    typer.Argument(metavar="REAL_DIR MADE_DIR | VIDEO...", help="Two folders; with --model, videos with sound."),
+]
+ModelToJudge = Annotated[
+    str | None,
+    typer.Option("--model", metavar="NAME|FOLDER", help="Render these videos with it.", rich_help_panel=options.SOUND),
+]
+Prompts = Annotated[
+    Path | None,
+    typer.Option("--prompts", metavar="FILE", help="YAML or JSON, clip: prompt a line.", rich_help_panel=options.SOUND),
+]
+OutDir = Annotated[
+    Path | None,
+    typer.Option("--out-dir", metavar="DIR", help="Keep the rendered sounds here.", rich_help_panel=options.OUTPUT),
+]
+Aisfx = Annotated[
+    Path | None,
+    typer.Option("--aisfx", metavar="FILE", help="aisfx's wheel or weights.", rich_help_panel=METRICS),
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option(
+        "--labels",
+        metavar="DIR",
+        help="Labelled sounds (sub-folders are labels): which of them is a made sound nearest to?",
+        rich_help_panel=METRICS,
+    ),
+]
+
+
+COLUMNS = {
+    "file": "name",
+    "onsets/s real": "real_onsets_per_s",
+    "made": "made_onsets_per_s",
+    "F1 ±60 ms": "f1_60ms",
+    "above chance": "above_60ms",
+    "F1 ±100 ms": "f1_100ms",
+    "above chance ": "above_100ms",
+    "loudness corr.": "envelope",
+    "spectrum dB": "spectral_distance_db",
+    "sync": "sync",
+    "sync real": "real_sync",
+    "offset s": "offset_s",
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A made sound to measure, or a clip to render first."""
+
+    source: Path
+    settings: Settings  # of the rendering; its prompt also says what should be heard
+    prepare: Callable[[], Pair | Video]  # checks the input, without a model
+
+
+def evaluate(
+    paths: Paths,
+    model: ModelToJudge = None,
+    prompt: options.Prompt = None,
+    prompts: Prompts = None,
+    preset: options.Preset = "default",
+    steps: options.Steps = None,
+    guidance: options.Guidance = None,
+    words_guidance: options.WordsGuidance = None,
+    seed: options.Seed = None,
+    aisfx: Aisfx = None,
+    labels: Labels = None,
+    out_dir: OutDir = None,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "auto",
+    quiet: options.Quiet = False,
+    json: options.Json = False,
+    accept_license: options.AcceptLicense = False,
+) -> None:
+    """Measure made sounds against real ones: timing, loudness, spectrum, fit to the picture, and what they sound like.
+
+    Two folders are paired by file names; with --model, each video is rendered as `foley render` does it and
+    compared with its own sound.
+    """
+    run = work.Run(model or "", device, dtype, True, quiet, json, False, False, accept_license)
+    given = options.given(locals())
+    if model is None:
+        others = {"prompts": prompts, "preset": preset != "default", "out_dir": out_dir}
+        _refuse_rendering([*given, *(name for name, value in others.items() if value)])
+        tasks, unpaired = _pair_tasks(paths, run)
+    else:
+        settings = presets.resolve(preset, given, wanted_settings(model))
+        fetched.check_name(model)
+        tasks, unpaired = _clip_tasks(paths, settings, prompts, out_dir), []
+    _run(tasks, unpaired, _sources(aisfx, labels), out_dir, run)
+
+
+def _refuse_rendering(names: Sequence[str]) -> None:
+    """Options that say how to render are refused where nothing is rendered."""
+    if names:
+        raise UsageError(f"{presets.flag(names[0])} is for rendering, and no --model is given", "add --model NAME")
+
+
+def _sources(aisfx: Path | None, labels: Path | None) -> Sources:
+    from foleycli.evaluation.evaluate import check_sources
+
+    return check_sources(aisfx, labels)
+
+
+def _pair_tasks(paths: Sequence[Path], run: work.Run) -> tuple[list[Task], list[Path]]:
+    """The files of two folders, and those without a partner, which are named."""
+    if len(paths) != 2:
+        raise UsageError(
+            f"{len(paths)} paths are given", "give a folder of real sounds and one of made ones, or --model"
+        )
+    from foleycli.evaluation.pairs import pair_up
+
+    found = pair_up(*paths)
+    for what, alone in (("real", found.only_real), ("made", found.only_made)):
+        if alone:
+            console.note(f"{what} sounds without a partner: {', '.join(map(str, alone))}", run.quiet)
+    tasks = [Task(pair.made, Settings(), lambda pair=pair: _checked_pair(pair)) for pair in found.pairs]
+    return tasks, [*found.only_real, *found.only_made]
+
+
+def _checked_pair(pair: Pair) -> Pair:
+    from foleycli.media.probe import probe_audio
+
+    probe_audio(pair.real)
+    probe_audio(pair.made)
+    return pair
+
+
+def _clip_tasks(clips: Sequence[Path], settings: Settings, prompts: Path | None, out_dir: Path | None) -> list[Task]:
+    """Clips to render; a file of prompts has one for some of them."""
+    words = _read_prompts(prompts) if prompts else {}
+    twice = [stem for stem, n in Counter(clip.stem for clip in clips).items() if n > 1]
+    if twice:
+        raise UsageError(f"two clips are called {twice[0]}", "give them different names, or two calls")
+    known = {name for clip in clips for name in (clip.stem, clip.name)}
+    if unknown := sorted(words.keys() - known):
+        raise UsageError(
+            f"{prompts} has a prompt for {unknown[0]}, which is none of the clips", "name clips as their files are"
+        )
+
+    def task(clip: Path) -> Task:
+        own = words.get(clip.name, words.get(clip.stem, settings.prompt))
+        return Task(clip, replace(settings, prompt=own), lambda: _checked_clip(clip, out_dir))
+
+    return [task(clip) for clip in clips]
+
+
+def _checked_clip(clip: Path, out_dir: Path | None) -> Video:
+    from foleycli.evaluation.compare import sound_file
+    from foleycli.media.probe import probe, probe_audio
+
+    video = probe(clip)
+    probe_audio(clip)
+    if out_dir is not None and (kept := sound_file(clip, out_dir)).exists():
+        raise FoleyError(f"{kept} already exists", "give another --out-dir")
+    return video
+
+
+def _read_prompts(path: Path) -> dict[str, str]:
+    """Prompts by clip; errors: FoleyError for a file that is something else."""
+    import yaml
+
+    hint = "each line is `clip: prompt`"
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise FoleyError(f"the prompts {path} cannot be read: {error}", hint) from error
+    if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
+        raise FoleyError(f"{path} holds no prompts by clip", hint)
+    return {str(name): text for name, text in found.items()}
+
+
+def _run(tasks: Sequence[Task], unpaired: list[Path], sources: Sources, out_dir: Path | None, run: work.Run) -> None:
+    """Measure all; raises typer.Exit with 3 when some failed, 1 when all of several failed."""
+    alone = len(tasks) == 1
+    ready = [(task, item) for task in tasks if (item := work.guarded(task.source, task.prepare, alone, run))]
+    if not ready:
+        raise typer.Exit(EXIT_FAILED)
+    evaluation, model = _load(sources, run)
+    with ExitStack() as stack:
+        folder = out_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="foley-evaluate-")))
+        work.make_folder(folder)
+        for index, (task, item) in enumerate(ready, start=1):
+            console.note(f"{task.source} ({index} of {len(ready)})", run.quiet)
+            row = work.guarded(
+                task.source, lambda t=task, i=item: _measure(t, i, evaluation, model, folder, run), alone, run
+            )
+            if row is not None and run.json:
+                console.result_json(
+                    {"input": str(task.source), "prompt": task.settings.prompt, **_rounded(asdict(row))}
+                )
+    if not evaluation.rows:
+        raise typer.Exit(EXIT_FAILED)
+    _show(evaluation, unpaired, run)
+    if len(evaluation.rows) < len(tasks):
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _load(sources: Sources, run: work.Run) -> tuple[Evaluation, Model | None]:
+    """What measures, and the model that is measured."""
+    folder = fetched.model_folder(run.model, run.accept_license, run.quiet) if run.model else None
+    from foleycli.device import choose_device, telling_of_memory
+    from foleycli.evaluation.evaluate import begin
+    from foleycli.pipeline import load_model
+
+    with console.progress(run.quiet) as report, telling_of_memory():
+        report("load", 0, 1)
+        evaluation = begin(sources, choose_device(run.device), report)
+        model = load_model(folder, run.device, run.dtype) if folder else None
+        report("load", 1, 1)
+    return evaluation, model
+
+
+def _measure(
+    task: Task, item: Pair | Video, evaluation: Evaluation, model: Model | None, folder: Path, run: work.Run
+) -> Compared:
+    from foleycli.evaluation.compare import rendered
+
+    if isinstance(item, Video):
+        assert model is not None
+        with console.progress(run.quiet) as report:
+            item = rendered(item, model, task.settings, folder, report)
+    return evaluation.add(item, task.settings.prompt)
+
+
+def _show(evaluation: Evaluation, unpaired: list[Path], run: work.Run) -> None:
+    """The table, or in JSON the last line."""
+    summary = evaluation.summary()
+    if run.json:
+        unpaired_names = [str(path) for path in unpaired]
+        console.result_json({"model": run.model or None, "unpaired": unpaired_names, **_rounded(asdict(summary))})
+        return
+    rows = [[_cell(asdict(row)[key]) for key in COLUMNS.values()] for row in evaluation.rows]
+    rows += _mean_rows(summary)
+    console.table(tuple(COLUMNS), rows, right=range(1, len(COLUMNS)))
+    if summary.metrics:
+        console.result("")
+        console.table(("metric", "value"), [[key, _cell(value)] for key, value in summary.metrics.items()], right=(1,))
+    for key, why in summary.not_measured.items():
+        console.note(f"{key} is not measured: {why}", run.quiet)
+
+
+def _mean_rows(summary: Summary) -> list[list[str]]:
+    """The means over all pairs, and over those whose real sound strikes."""
+    both = (f"mean of {summary.files}", summary.means), (
+        f"mean of {summary.files_with_onsets} with onsets", summary.means_with_onsets,
+    )  # fmt: skip
+    keys = list(COLUMNS.values())[1:]
+    return [[told, *(_cell(means[key]) for key in keys)] for told, means in both]
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _rounded(value: Any) -> Any:
+    """Floats in JSON with as many digits as say something."""
+    if isinstance(value, dict):
+        return {key: _rounded(one) for key, one in value.items()}
+    return round(value, DIGITS) if isinstance(value, float) else value

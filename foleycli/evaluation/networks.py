@@ -1,0 +1,85 @@
+"""The metrics that ask a published network: what each is called, which file it needs, where that lies, how to get it.
+
+A network whose file is not there is not an error: its metrics are told as not measured, with what they need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from foleycli.errors import FoleyError
+from foleycli.evaluation.distances import frechet_distance
+from foleycli.evaluation.listeners.base import Heard, Listener
+from foleycli.hub.places import home
+
+Metric = Callable[[Sequence[Heard], Sequence[Heard]], float]  # of what was heard in the real and the made sounds
+
+
+def frechet(real: Sequence[Heard], made: Sequence[Heard]) -> float:
+    """Between all embeddings of both sides."""
+    return frechet_distance(*(np.concatenate([heard.embeddings for heard in side]) for side in (real, made)))
+
+
+@dataclass(frozen=True)
+class Network:
+    """A published network and the metrics that ask it."""
+
+    name: str
+    metrics: Mapping[str, Metric]  # by their keys in the result
+    files: tuple[str, ...]  # names in the metrics' folder, as patterns
+    loader: str  # "module:function", given the file and the device
+    get: str  # how a user gets the file
+
+
+NETWORKS = (
+    Network(
+        "aisfx",
+        {"fad_aisfx": frechet},
+        ("aisfx-*.whl", "aisfx.pth"),
+        "foleycli.evaluation.listeners.aisfx:load",
+        "pip download aisfx --no-deps, then --aisfx aisfx-0.1.2-py2.py3-none-any.whl",
+    ),
+)
+
+
+def folder() -> Path:
+    """Where the networks' files are looked for; it need not exist."""
+    return home() / "metrics"
+
+
+def find(given: Mapping[str, Path]) -> dict[str, Path]:
+    """The files that are there, by network; `given` ones go first.  Errors: FoleyError where a given one is not."""
+    found = {}
+    for network in NETWORKS:
+        if network.name in given:
+            path = given[network.name].expanduser()
+            if not path.is_file():
+                raise FoleyError(f"there is no file {path}", network.get)
+            found[network.name] = path
+        elif there := sorted(path for pattern in network.files for path in folder().glob(pattern)):
+            found[network.name] = there[-1]
+    return found
+
+
+def load(found: Mapping[str, Path], device: torch.device) -> dict[str, Listener]:
+    """The networks of these files; errors: FoleyError for a file that is another's, or damaged."""
+    listeners = {}
+    for network in NETWORKS:
+        if network.name in found:
+            module, function = network.loader.split(":")
+            listeners[network.name] = getattr(import_module(module), function)(found[network.name], device)
+    return listeners
+
+
+def needs(found: Mapping[str, Path]) -> dict[str, str]:
+    """What is not measured, by metric, and what it needs."""
+    missing = [network for network in NETWORKS if network.name not in found]
+    return {
+        metric: f"needs {network.name}'s weights: {network.get}" for network in missing for metric in network.metrics
+    }
