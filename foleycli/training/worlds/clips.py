@@ -14,29 +14,34 @@ from foleycli.training.worlds.families import FAMILIES
 from foleycli.training.worlds.physics import decays, grid
 from foleycli.training.worlds.render import Camera, make_camera, project, render
 from foleycli.training.worlds.scenes import HELD_OUT, SCENES, Props, Stage, occluders
+from foleycli.training.worlds.scenes.stage import Builder
+from foleycli.training.worlds.solid import SOLID_HELD_OUT, SOLID_SCENES
+from foleycli.training.worlds.solid.world import Film, stage_solid
 from foleycli.training.worlds.sound import loudness_db, mix_of
 
 _TRIES = 5  # cameras tried until all events are visible
 _MIN_MOVE_PX = 3.0  # at 112 px; less motion around an event is no evidence
-_MOST_LATE_S = 0.04  # recorded sound lags the picture: up to 7 m of air, and the recorder's own skew
+_MOST_LATE_S = 0.012  # recorded sound comes through up to 4 m of air
 _SILENT_WORDS = ("silence", "no sound", "quiet")
+
+# How often each scene kind is drawn, drawn ones first.
+WEIGHTS: dict[str, float] = {name: weight for name, (_, weight) in (*SCENES.items(), *SOLID_SCENES.items())}
 
 
 def scene_names(config: WorldConfig) -> list[str]:
     """Scene kinds that a split may show; the held-out kinds are for "test" only."""
-    return [name for name in SCENES if config.split == "test" or name not in HELD_OUT]
+    return [name for name in WEIGHTS if config.split == "test" or name not in HELD_OUT | SOLID_HELD_OUT]
 
 
 def make_scene(seed: int, config: WorldConfig) -> tuple[np.ndarray, Track]:
     """The picture uint8 [T, H, W, 3] of a seed, and the track from which any number of sounds can be drawn."""
     rng = np.random.default_rng([seed, 0 if config.split == "train" else 1])
-    t = grid(config.duration_s)
     name = _scene_name(rng, config)
-    props = Props(rng, config.split, config.difficulty)
-    stage = SCENES[name][0](rng, t, props)
-    stage = replace(stage, parts=[*stage.parts, *occluders(props, rng, t)])
-    camera, seen = _film(rng, t, stage, config)
-    frames = _shoot(rng, stage, camera, config)
+    if name in SOLID_SCENES:
+        stage, seen, film = stage_solid(SOLID_SCENES[name][0], rng, config)
+    else:
+        stage, seen, film = _stage_drawn(SCENES[name][0], rng, config)
+    frames = _shoot(rng, film, config)
     return frames, _track(rng, stage, seen, name, seed, config)
 
 
@@ -59,16 +64,26 @@ def make_clip(
 
 def _scene_name(rng: np.random.Generator, config: WorldConfig) -> str:
     names = scene_names(config)
-    unknown = sorted(set(config.scene_weights) - set(SCENES))
+    unknown = sorted(set(config.scene_weights) - set(WEIGHTS))
     if unknown:
-        raise FoleyError(f"scene_weights: there is no scene {unknown[0]!r}", f"Known: {', '.join(SCENES)}.")
-    weights = np.array([config.scene_weights.get(name, SCENES[name][1]) for name in names], float)
+        raise FoleyError(f"scene_weights: there is no scene {unknown[0]!r}", f"Known: {', '.join(WEIGHTS)}.")
+    weights = np.array([config.scene_weights.get(name, WEIGHTS[name]) for name in names], float)
     drawn = names[int(rng.choice(len(names), p=weights / weights.sum()))]
     if config.scene is None:
         return drawn
     if config.scene not in names:
         raise FoleyError(f"there is no scene {config.scene!r} in split {config.split!r}", f"Known: {', '.join(names)}.")
     return config.scene
+
+
+def _stage_drawn(build: Builder, rng: np.random.Generator, config: WorldConfig) -> tuple[Stage, np.ndarray, Film]:
+    """A scene drawn with sprites, which events are seen bool [e], and how to film it."""
+    t = grid(config.duration_s)
+    props = Props(rng, config.split, config.difficulty)
+    stage = build(rng, t, props)
+    stage = replace(stage, parts=[*stage.parts, *occluders(props, rng, t)])
+    camera, seen = _film(rng, t, stage, config)
+    return stage, seen, lambda times, blur: render(stage.parts, camera, times, blur, config)
 
 
 def _film(rng: np.random.Generator, t: np.ndarray, stage: Stage, config: WorldConfig) -> tuple[Camera, np.ndarray]:
@@ -107,7 +122,7 @@ def visible_events(stage: Stage, camera: Camera, t: np.ndarray, config: WorldCon
     return np.array(seen)
 
 
-def _shoot(rng: np.random.Generator, stage: Stage, camera: Camera, config: WorldConfig) -> np.ndarray:
+def _shoot(rng: np.random.Generator, film: Film, config: WorldConfig) -> np.ndarray:
     """Frames as a source of 12.5-50 fps would show them on the clip's grid (the latest frame not after t)."""
     d = config.difficulty
     other = rng.random() < 0.5 * d
@@ -120,7 +135,7 @@ def _shoot(rng: np.random.Generator, stage: Stage, camera: Camera, config: World
     shown, copies = np.unique(index, return_inverse=True)
     open_s = np.linspace(0, shutter_s, blur) if blur > 1 else np.zeros(1)
     times = (shown / source_fps + phase_s)[:, None] + open_s  # a camera stamps a frame when its shutter opens
-    frames = render(stage.parts, camera, times.ravel(), blur, config)
+    frames = film(times.ravel(), blur)
     return degrade(frames, rng, d)[copies]
 
 
