@@ -23,9 +23,11 @@ def made_up_weight(key: str, shape: Sequence[int], gain: float = 1.0) -> Tensor:
     """float32 `shape`; tensors of two dimensions and more are multiplied with `gain`."""
     x = _draw("W:" + key, shape)
     leaf = key.rpartition(".")[2]
+    if leaf == "num_batches_tracked":
+        return torch.zeros(shape, dtype=torch.int64)
     if leaf == "latent_mean" or leaf in ("alpha", "beta", "learnable_gain") or key.endswith(SMALL):
         x = 0.1 * x
-    elif leaf == "latent_std":
+    elif leaf in ("latent_std", "running_var"):
         x = 1 + 0.1 * abs(x)
     elif leaf in EMPTY:
         x = 0.5 * x

@@ -112,7 +112,7 @@ def evaluate(
     if model is None:
         others = {"prompts": prompts, "preset": preset != "default", "out_dir": out_dir}
         _refuse_rendering([*given, *(name for name, value in others.items() if value)])
-        tasks, unpaired = _pair_tasks(paths, run)
+        tasks, unpaired = _pair_tasks(paths)
     else:
         settings = presets.resolve(preset, given, wanted_settings(model))
         fetched.check_name(model)
@@ -132,8 +132,8 @@ def _sources(aisfx: Path | None, labels: Path | None) -> Sources:
     return check_sources(aisfx, labels)
 
 
-def _pair_tasks(paths: Sequence[Path], run: work.Run) -> tuple[list[Task], list[Path]]:
-    """The files of two folders, and those without a partner, which are named."""
+def _pair_tasks(paths: Sequence[Path]) -> tuple[list[Task], list[Path]]:
+    """The files of two folders, and those without a partner."""
     if len(paths) != 2:
         raise UsageError(
             f"{len(paths)} paths are given", "give a folder of real sounds and one of made ones, or --model"
@@ -141,9 +141,6 @@ def _pair_tasks(paths: Sequence[Path], run: work.Run) -> tuple[list[Task], list[
     from foleycli.evaluation.pairs import pair_up
 
     found = pair_up(*paths)
-    for what, alone in (("real", found.only_real), ("made", found.only_made)):
-        if alone:
-            console.note(f"{what} sounds without a partner: {', '.join(map(str, alone))}", run.quiet)
     tasks = [Task(pair.made, Settings(), lambda pair=pair: _checked_pair(pair)) for pair in found.pairs]
     return tasks, [*found.only_real, *found.only_made]
 
@@ -202,6 +199,8 @@ def _read_prompts(path: Path) -> dict[str, str]:
 
 def _run(tasks: Sequence[Task], unpaired: list[Path], sources: Sources, out_dir: Path | None, run: work.Run) -> None:
     """Measure all; raises typer.Exit with 3 when some failed, 1 when all of several failed."""
+    if unpaired:
+        console.note(f"without a partner in the other folder: {', '.join(map(str, unpaired))}", run.quiet)
     alone = len(tasks) == 1
     ready = [(task, item) for task in tasks if (item := work.guarded(task.source, task.prepare, alone, run))]
     if not ready:

@@ -33,19 +33,11 @@ class Neighbours:
     def labels(self) -> list[str]:
         return list(self.rows)
 
-    def nearest(self, vector: np.ndarray, without: int | None = None) -> str:
-        """The label whose sounds are nearest to a vector [D], by cosine; row `without` does not count."""
+    def nearest(self, vector: np.ndarray, without: Sequence[int] = ()) -> str:
+        """The label whose sounds are nearest to a vector [D], by cosine; rows `without` do not count."""
         cosines = self.vectors @ vector
-        if without is not None:
-            cosines[without] = -np.inf
+        cosines[list(without)] = -np.inf
         return max(self.rows, key=lambda label: _mean_of_nearest(cosines[self.rows[label]]))
-
-    def leave_one_out(self) -> list[tuple[str, str]]:
-        """Each sound's own label and the one that the others give it: how far the network itself can tell."""
-        found = []
-        for label, rows in self.rows.items():
-            found += [(label, self.nearest(self.vectors[row], without=row)) for row in rows]
-        return found
 
 
 def _mean_of_nearest(cosines: np.ndarray) -> float:

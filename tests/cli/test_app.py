@@ -38,7 +38,9 @@ def test_no_arguments_show_help_and_are_wrong_usage(foley):
     assert "render" in told.out
 
 
-@pytest.mark.parametrize("command", [(), ("render",), ("extend",), ("models",), ("presets",), ("train",)])
+@pytest.mark.parametrize(
+    "command", [(), ("render",), ("extend",), ("evaluate",), ("models",), ("presets",), ("train",)]
+)
 def test_help_imports_nothing_heavy(command):
     code = (
         "import sys\nfrom foleycli.cli.app import main\n"

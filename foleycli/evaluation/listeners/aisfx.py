@@ -83,8 +83,8 @@ def load(path: Path, device: torch.device) -> AisfxListener:
 
 def _read(path: Path) -> dict[str, Tensor]:
     """The checkpoint's tensors.  Torch's restricted unpickler must be told of the numpy integers beside them."""
-    a_number = np.int64(0)
-    allowed = [(a_number.__reduce__()[0], "numpy.core.multiarray.scalar"), np.dtype, type(a_number.dtype)]
+    scalar, dtype = np.int64(0).__reduce__()[0], np.dtype(np.int64)
+    allowed = [scalar, (scalar, "numpy.core.multiarray.scalar"), np.dtype, type(dtype)]  # the name is numpy 1's
     try:
         with torch.serialization.safe_globals(allowed):
             found = torch.load(_checkpoint(path), map_location="cpu", weights_only=True)
@@ -92,9 +92,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise FoleyError(f"there is no file {path}", AGAIN) from None
     except Exception as error:  # zip, pickle and torch each raise their own kinds for a broken file
-        raise FoleyError(
-            f"{path} cannot be read as aisfx's weights: {' '.join(str(error).split())[:160]}", AGAIN
-        ) from error
+        raise FoleyError(f"{path} cannot be read as aisfx's weights ({type(error).__name__})", AGAIN) from error
 
 
 def _checkpoint(path: Path) -> io.BytesIO | Path:

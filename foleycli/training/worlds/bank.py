@@ -48,7 +48,7 @@ class SoundBank:
     def __init__(self, folder: Path | None = None, only_recorded: bool = False) -> None:
         """`only_recorded` leaves families without recordings empty instead of synthesising them."""
         self.folder = folder
-        self._entries = _read_index(folder) if folder is not None else []
+        self._entries = read_index(folder) if folder is not None else []
         self._only_recorded = only_recorded
         self._takes: dict[tuple[str, str], list[Take]] = {}
 
@@ -165,7 +165,7 @@ def _synthetic(family: Family, index: int) -> Take:
     return Take(f"synthetic/{family.name}/{index}", f"{family.name} {index % 4}", pcm, onset)
 
 
-def _read_index(folder: Path) -> list[tuple[str, str]]:
+def read_index(folder: Path) -> list[tuple[str, str]]:
     """(file, "category|folder|name") for every sound of a folder, sorted by file."""
     index = folder / "index.jsonl"
     if index.is_file():
