@@ -32,11 +32,12 @@ class RemoteFile:
     md5: str = ""
     sha256: str = ""
     revision: str = BRANCH
+    called: str = ""  # its name here, where the path does not end in it
 
     @property
     def name(self) -> str:
         """The file's own name."""
-        return self.path.rsplit("/", 1)[-1]
+        return self.called or self.path.rsplit("/", 1)[-1]
 
     @property
     def is_on_hub(self) -> bool:

@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -47,10 +47,13 @@ class Offer:
     headers: dict[str, str]
 
 
-def fetch(file: RemoteFile, report: Report = silent) -> Fetched:
-    """The file, from this disk if it is there; errors: FoleyError saying what to do."""
+def fetch(file: RemoteFile, report: Report = silent, folder: Path | None = None) -> Fetched:
+    """The file, from this disk if it is there; errors: FoleyError saying what to do.
+
+    `folder`: where a file with a plain address lies or will; None: in FOLEY_HOME.
+    """
     with failures.explained(file.name, file.source.rstrip("/")), hub_client():
-        return _from_hub(file, report) if file.is_on_hub else _from_address(file, report)
+        return _from_hub(file, report) if file.is_on_hub else _from_address(file, report, folder)
 
 
 def _from_hub(file: RemoteFile, report: Report) -> Fetched:
@@ -92,13 +95,14 @@ def _from_hub_cache(file: RemoteFile, report: Report) -> Fetched:
     return Fetched(pointer, check(pointer, file, pointer.resolve().name, report), pointer.parent.name)
 
 
-def _from_address(file: RemoteFile, report: Report) -> Fetched:
+def _from_address(file: RemoteFile, report: Report, folder: Path | None) -> Fetched:
     from huggingface_hub.utils import http_backoff
 
-    folder = places.make_folder(places.home() / "files" / hashlib.sha256(file.source.encode()).hexdigest()[:8])
-    target = folder / file.name
-    if target.is_file():  # it got this name after it was checked
-        return Fetched(target, check(target, file, "", report), "")
+    folder = folder or places.home() / "files" / hashlib.sha256(file.source.encode()).hexdigest()[:8]
+    target = places.make_folder(folder) / file.name
+    if target.is_file():
+        with suppress(FoleyError):  # damaged since it was checked: fetched again
+            return Fetched(target, check(target, file, "", report), "")
     url = file.source + file.path
     answer = http_backoff("HEAD", url, max_retries=1, timeout=10, headers={"Accept-Encoding": "identity"})
     answer.raise_for_status()

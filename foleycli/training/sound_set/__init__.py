@@ -1,0 +1,4 @@
+"""The set of recorded sounds that the shipped weights learnt from, made again from its Debian packages.
+
+`origins` knows which sounds there are, `debian` fetches a package, `archives` finds files in it, `build` makes the set.
+"""
