@@ -7,11 +7,10 @@ import sys
 from pathlib import Path
 
 from foleycli.errors import FoleyError
-from foleycli.training.worlds.clips import make_clip
+from foleycli.training.worlds.clips import WEIGHTS, make_clip
 from foleycli.training.worlds.config import WorldConfig
 from foleycli.training.worlds.demo import FPS, make_demo
 from foleycli.training.worlds.export import write_mp4
-from foleycli.training.worlds.scenes import SCENES
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,7 +43,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m foleycli.training.worlds", description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, help="the mp4 to write")
-    parser.add_argument("--scene", choices=[*SCENES, "demo"], help="demo: the shipped clip, without sound")
+    parser.add_argument("--scene", choices=[*WEIGHTS, "demo"], help="demo: the shipped clip, without sound")
     parser.add_argument("--sounds", type=Path, help="a folder of labelled sounds; without it they are synthetic")
     parser.add_argument("--split", choices=["train", "test"], default="train")
     parser.add_argument("--difficulty", type=float, default=1.0)

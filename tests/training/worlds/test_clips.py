@@ -15,6 +15,7 @@ from foleycli.training.worlds import (
     scene_names,
     sound_of,
 )
+from foleycli.training.worlds.clips import WEIGHTS
 from foleycli.training.worlds.scenes import HELD_OUT, SCENES
 
 SHORT = WorldConfig(duration_s=2.0, size_px=48)
@@ -67,13 +68,13 @@ def test_the_sound_can_be_drawn_again(bank: SoundBank) -> None:
 
 def test_held_out_scenes_are_for_tests_only() -> None:
     assert HELD_OUT.isdisjoint(scene_names(SHORT))
-    assert set(scene_names(WorldConfig(split="test"))) == set(SCENES)
+    assert set(scene_names(WorldConfig(split="test"))) == set(WEIGHTS)
     with pytest.raises(FoleyError, match="tapping"):
         make_scene(1, WorldConfig(scene="tapping"))
 
 
 def test_scenes_are_drawn_as_often_as_the_weights_say() -> None:
-    weights = {name: 0.0 for name in SCENES if name not in ("door", "roll")}
+    weights = {name: 0.0 for name in WEIGHTS if name not in ("door", "roll")}
     config = WorldConfig(duration_s=1.5, size_px=32, scene_weights=weights)
     assert {make_scene(seed, config)[1].scene for seed in range(12)} == {"door", "roll"}
     with pytest.raises(FoleyError, match="dor"):

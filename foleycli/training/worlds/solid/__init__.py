@@ -1,0 +1,18 @@
+"""Solid worlds: simulated by Bullet, drawn in three dimensions by Panda3D's software renderer.  Scene kinds by name."""
+
+from __future__ import annotations
+
+from foleycli.training.worlds.solid.impacts import solid_collide, solid_drop, solid_stack
+from foleycli.training.worlds.solid.scene import SolidBuilder
+from foleycli.training.worlds.solid.strikes import solid_strike
+
+# name: (builder, weight)
+SOLID_SCENES: dict[str, tuple[SolidBuilder, float]] = {
+    "solid_drop": (solid_drop, 12),
+    "solid_collide": (solid_collide, 8),
+    "solid_strike": (solid_strike, 24),
+    "solid_stack": (solid_stack, 5),
+}
+SOLID_HELD_OUT = frozenset({"solid_stack"})  # never in the split "train"
+
+__all__ = ["SOLID_HELD_OUT", "SOLID_SCENES", "SolidBuilder"]
