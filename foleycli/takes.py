@@ -1,7 +1,8 @@
 """Several takes of one video: made with seeds that follow each other, ranked by how well they fit the picture.
 
 The pictures are watched once.  Takes are sampled in batches, decoded and judged one by one, and written when
-their order is known.  A take can be made again: `render` with its seed gives it, to within rounding.
+their order is known; those that cannot be among the wanted ones leave the disk at once.  A take can be made again:
+`render` with its seed gives it, to within rounding.
 """
 
 from __future__ import annotations
@@ -53,14 +54,16 @@ def make_takes(job: RenderJob, model: Model, report: Report = silent) -> list[Ma
     planned = watch_and_plan(job, model, clock, report, [] if judge is model.sync else [judge])
     seen = planned.watched.streams[judge.name]
     with ExitStack() as files:
-        takes = []
-        for seed, latents in sampled(job, planned, model, clock, report):  # [L, D]
+        best_first: list[Take] = []
+        for k, (seed, latents) in enumerate(sampled(job, planned, model, clock, report)):  # [L, D]
             wav = files.enter_context(temporary_beside(job.out, ".wav"))
             with clock.stage("codec"):
-                write_sound(latents, model, wav, share(report, len(takes), 1, job.takes))
+                write_sound(latents, model, wav, share(report, k, 1, job.takes))
             with clock.stage("features"):
-                takes.append(Take(seed, sync_score_of_file(judge, seen, wav), wav))
-        best_first = sorted(takes, key=lambda take: -take.score)
+                take = Take(seed, sync_score_of_file(judge, seen, wav), wav)
+            best_first = sorted([*best_first, take], key=lambda take: -take.score)
+            if len(best_first) > len(job.outs):  # half an hour of sound is 0.3 GB
+                best_first.pop().wav.unlink()
         return kept(job, best_first, planned, model, clock, report)
 
 

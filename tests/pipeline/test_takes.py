@@ -48,6 +48,20 @@ def test_only_the_best_is_kept_when_asked(render, packets, clips, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["all.take1.mp4", "all.take2.mp4", "out.mp4"]
 
 
+def test_takes_that_are_not_wanted_leave_the_disk_at_once(kept_model, clips, tmp_path, monkeypatch):
+    scores, on_disk = iter([0.3, 0.9, 0.1, 0.9]), []
+
+    def judged(*given):
+        on_disk.append(len(list(tmp_path.iterdir())))
+        return next(scores)
+
+    monkeypatch.setattr(takes, "sync_score_of_file", judged)
+    job = RenderJob(probe(clips("short.mp4")), tmp_path / "out.wav", Settings(steps=1), takes=4, pick_best=True)
+    (made,) = render_takes(job, kept_model)
+    assert made.sync_score == 0.9 and made.settings.seed == 1  # of equals the first
+    assert on_disk == [1, 2, 2, 2]
+
+
 def test_every_take_has_its_report(render, clips, tmp_path):
     told = render(clips("short.mp4"), "-o", tmp_path / "out.wav", "--takes", 2, "--report", "--json")
     assert told.code == 0
