@@ -115,6 +115,7 @@ class _Set:
     def strike(self) -> None:
         """Take the set down."""
         self._engine.camera.detachNode()
+        self._root.clearLight()  # root and lights hold each other, and would never be freed
         self._root.removeNode()
 
     def _light(self, room: Room) -> None:
