@@ -25,6 +25,7 @@ from foleycli.weights import read_config, verify
 # "class" in its config.json.  Codecs take (folder, device), all others (folder, device, dtype).
 LOADERS = {
     ("codec", "dac-vae"): "foleycli.codecs.dacvae:load",
+    ("codec", "mel-vae"): "foleycli.codecs.melvae:load",
     ("codec", "dac"): "foleycli.codecs.dac:load",
     ("codec", "mmaudio"): "foleycli.codecs.mmaudio:load",
     ("sync", "sync-mini"): "foleycli.features.sync:load_extractor",

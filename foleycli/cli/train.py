@@ -1,4 +1,4 @@
-"""`foley train codec|sync|salsa-v|maskvat|vaura|foley-flow`: from a recipe to a model folder."""
+"""`foley train codec|mel-codec|sync|salsa-v|maskvat|vaura|foley-flow`: from a recipe to a model folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from foleycli.cli import console, options
 
 def train(
     kind: Annotated[
-        Literal["codec", "sync", "salsa-v", "maskvat", "vaura", "foley-flow"], typer.Argument(help="What is trained.")
+        Literal["codec", "mel-codec", "sync", "salsa-v", "maskvat", "vaura", "foley-flow"],
+        typer.Argument(help="What is trained."),
     ],
     config: Annotated[Path, typer.Option("--config", metavar="FILE", help="The recipe; see presets/train/.")],
     out: Annotated[

@@ -1,4 +1,4 @@
-"""The shipped codec: DAC's encoder, decoder and residual quantiser at laptop size, 44.1 kHz, hop 1024.
+"""A waveform codec: DAC's encoder, decoder and residual quantiser at laptop size, 44.1 kHz, hop 1024.
 
     sound -> 8 sub-bands -> DAC encoder -> mean, scale -> latents [L, 64] -> DAC decoder -> sub-bands -> sound
                                                              |-> residual codes        |-> filtered noise -^
@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import torch
@@ -24,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from foleycli.codecs.dac_import import building, dac_blocks
+from foleycli.codecs.vae import Posterior, VaeCodec, fuse_weight_norm
 from foleycli.nn.filterbank import PseudoQMF
 from foleycli.nn.spectra import log_mel, mel_filters
 from foleycli.timebase import exact_div
@@ -63,32 +63,15 @@ class DacVaeConfig:
         return DacVaeConfig(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
 
 
-@dataclass(frozen=True)
-class Posterior:
-    """What the encoder says of the latents: mean and standard deviation, both [B, D, L]."""
-
-    mean: Tensor
-    std: Tensor
-
-    def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        noise = torch.randn(self.mean.shape, generator=generator, dtype=self.mean.dtype)
-        return self.mean + self.std * noise.to(self.mean.device)
-
-    def kl(self) -> Tensor:
-        """Mean divergence from the standard normal, per latent number."""
-        return 0.5 * (self.mean**2 + self.std**2 - 2 * self.std.log() - 1).mean()
-
-
-class DacVae(nn.Module):
-    """Latents (and residual codes) to and from mono sound."""
+class DacVae(VaeCodec):
+    """Latents (and residual codes) to and from mono sound, over waveforms."""
 
     @building()
     def __init__(self, config: DacVaeConfig) -> None:
-        super().__init__()
+        super().__init__(config.latent_dim, config.n_codebooks, config.codebook_size, config.codebook_dim)
         blocks = dac_blocks()
         self.config = config
         self.rate_hz, self.hop = config.rate_hz, config.hop
-        self.latent_dim, self.n_codebooks = config.latent_dim, config.n_codebooks
         self.bands = PseudoQMF(config.n_bands)
         self.encoder = blocks.Encoder(config.encoder_dim, list(config.encoder_strides), 2 * config.latent_dim)
         self.encoder.block[0] = blocks.WNConv1d(2 * config.n_bands, config.encoder_dim, kernel_size=7, padding=3)
@@ -99,51 +82,11 @@ class DacVae(nn.Module):
         self.level = LevelHead(config)
         self.short_noise = ShortNoise(config)
         self.long_noise = LongNoise(config)
-        self.quantizer = blocks.ResidualVectorQuantize(
-            config.latent_dim, config.n_codebooks, config.codebook_size, config.codebook_dim
-        )
-        # Latents leave normalised per channel by the training set's mean and deviation (papers.md 1.1).
-        self.register_buffer("latent_mean", torch.zeros(config.latent_dim))
-        self.register_buffer("latent_std", torch.ones(config.latent_dim))
-
-    @property
-    def latent_rate_hz(self) -> Fraction:
-        return Fraction(self.rate_hz, self.hop)
 
     @property
     def context_steps(self) -> int:
         """Latent steps on either side that a decoded step can hear: the overlap of chunked decoding."""
         return 20
-
-    def encode(self, samples: Tensor) -> Tensor:
-        """Sound [B, N] to normalised latents [B, L, D]: the posterior's mean, L = ceil(N / hop)."""
-        return self.normalise(self.posterior(samples).mean)
-
-    def decode(self, latents: Tensor, start_step: int = 0) -> Tensor:
-        """Normalised latents [B, L, D] to sound [B, L * hop].
-
-        `start_step` is the place of the first step on the whole track: the noise is fixed to the
-        track, so that decoding in overlapping chunks gives the same sound as decoding at once.
-        """
-        return self.synthesise(self.denormalise(latents), start_step * self.hop)
-
-    def encode_codes(self, samples: Tensor) -> Tensor:
-        """Sound [B, N] to residual codes int64 [B, L, K]."""
-        return self.codes_of(self.posterior(samples).mean)
-
-    def codes_of(self, raw: Tensor) -> Tensor:
-        """Raw latents [B, D, L] to residual codes int64 [B, L, K]."""
-        return self.quantizer(raw)[1].transpose(1, 2)
-
-    def codes_to_latents(self, codes: Tensor) -> Tensor:
-        """Codes [B, L, K] (all levels or the first few) to normalised latents [B, L, D]."""
-        return self.normalise(self.quantizer.from_codes(codes.transpose(1, 2))[0])
-
-    def normalise(self, raw: Tensor) -> Tensor:
-        return ((raw - self.latent_mean[:, None]) / self.latent_std[:, None]).transpose(1, 2)  # [B, L, D]
-
-    def denormalise(self, latents: Tensor) -> Tensor:
-        return latents.transpose(1, 2) * self.latent_std[:, None] + self.latent_mean[:, None]  # [B, D, L]
 
     def posterior(self, samples: Tensor) -> Posterior:
         """Sound [B, N] to the distribution of raw latents; the end is filled with silence."""
@@ -289,7 +232,5 @@ def load(folder: Path, device: torch.device) -> DacVae:
     """A codec from its weights folder, in float32, ready to decode."""
     codec = DacVae(DacVaeConfig.from_dict(read_config(folder)["network"]))
     load_weights(codec, folder)
-    for module in codec.modules():  # weight norm is for training; fused weights are faster
-        if hasattr(module, "weight_g"):
-            nn.utils.remove_weight_norm(module)
+    fuse_weight_norm(codec)
     return codec.eval().requires_grad_(False).to(device)

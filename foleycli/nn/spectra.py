@@ -14,7 +14,7 @@ def mel_spectrogram(samples: Tensor, rate_hz: int, n_fft: int, hop: int, n_mels:
 
     A full-scale sine reads about 1 at every window length, so that one floor suits all of them.
     """
-    window = _window(n_fft, samples.device)
+    window = hann_window(n_fft, samples.device)
     spectrum = torch.stft(samples, n_fft, hop, window=window, return_complex=True, pad_mode="constant")
     magnitude = spectrum.abs() * (4 / n_fft)  # the window's mean is a half, a sine's energy is in two bins
     return mel_filters(rate_hz, n_fft, n_mels, samples.device) @ magnitude  # [B, n_mels, frames]
@@ -28,7 +28,7 @@ def log_mel(samples: Tensor, rate_hz: int, n_fft: int, hop: int, n_mels: int, fl
 # Kept tables are made outside inference mode, whoever asks first: a training in the same process needs them too.
 @cache
 @torch.inference_mode(False)
-def _window(n_fft: int, device: torch.device) -> Tensor:
+def hann_window(n_fft: int, device: torch.device) -> Tensor:
     return torch.hann_window(n_fft, device=device)
 
 

@@ -25,7 +25,7 @@ import typer
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from foleycli.codecs import dacvae
+from foleycli.codecs import vae
 from foleycli.features import sync
 from foleycli.hub.resolve import resolve
 from foleycli.training.clips import ClipData, TrainingClip, filmed_clips
@@ -98,12 +98,12 @@ class ExampleMaker:
 
     def __init__(self, data: FamilyData, clips: ClipData, split: str) -> None:
         self.data, self.clips, self.split = data, clips, split
-        self._parts: tuple[sync.SyncEncoder, dacvae.DacVae] | None = None
+        self._parts: tuple[sync.SyncEncoder, vae.VaeCodec] | None = None
 
     def stream(self, first: int, stride: int) -> Iterator[Example]:
         if self._parts is None:
             cpu = torch.device("cpu")
-            self._parts = sync.load(resolve(self.data.sync), cpu), dacvae.load(resolve(self.data.codec), cpu)
+            self._parts = sync.load(resolve(self.data.sync), cpu), vae.load(resolve(self.data.codec), cpu)
         for clip, sounds in self._clips(first, stride):
             yield make_example(clip, sounds, *self._parts)
 
@@ -119,7 +119,7 @@ class ExampleMaker:
 
 
 @torch.inference_mode()
-def make_example(clip: TrainingClip, sounds: list, encoder: sync.SyncEncoder, codec: dacvae.DacVae) -> Example:
+def make_example(clip: TrainingClip, sounds: list, encoder: sync.SyncEncoder, codec: vae.VaeCodec) -> Example:
     """Features of the picture; latents, codes and what is heard of each (samples, words)."""
     features = encoder.features(prepare_grey(clip.grey, encoder.config.size_px))[0]  # [T, D]
     samples = torch.from_numpy(np.stack([samples for samples, _ in sounds]))  # [S, N]

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from foleycli.codecs import dacvae
+from foleycli.codecs import vae
 from foleycli.codecs.tokens import TokenCodec
 from foleycli.errors import FoleyError
 from foleycli.evaluation.onsets import agreement, detect_onsets
@@ -151,7 +151,7 @@ class FamilyTask:
         chosen = [e for e in self._held_out if e.events_s is not None and len(e.events_s)]
         if not chosen:  # of filmed clips no event times are known
             return {}
-        codec = dacvae.load(resolve(self.data.codec), torch.device("cpu"))
+        codec = vae.load(resolve(self.data.codec), torch.device("cpu"))
         codec = TokenCodec(codec) if family.spec.latents == "codes" else codec
         n_steps = family.spec.window_steps
         features = [Features({"sync": Stream(e.sync.float(), FEATURE_FPS)}, self.vector(e.words[0][0])) for e in chosen]
@@ -208,7 +208,7 @@ def codebooks_for(config: Any, codec: str) -> Tensor:
 
     Errors: FoleyError where a network's config is for other codes.
     """
-    levels = dacvae.load(resolve(codec), torch.device("cpu")).quantizer.quantizers
+    levels = vae.load(resolve(codec), torch.device("cpu")).quantizer.quantizers
     codebooks = torch.stack([level.codebook.weight for level in levels])
     wanted = (config.n_codebooks, config.codebook_size, config.codebook_dim)
     if codebooks.shape != wanted:

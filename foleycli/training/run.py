@@ -17,6 +17,7 @@ from foleycli.training.recipe import read_recipe
 
 TASKS = {  # what can be trained -> "module:what makes its task of a recipe", imported late
     "codec": "foleycli.training.codec:CodecTask",
+    "mel-codec": "foleycli.training.mel_codec:MelCodecTask",
     "sync": "foleycli.training.sync:SyncTask",
     "maskvat": "foleycli.training.maskvat:MaskVatTask",
     "salsa-v": "foleycli.training.salsav:SalsaVTask",

@@ -1,0 +1,136 @@
+"""Trains the spectrogram codec (`codecs.melvae`): log-mels of recorded sounds through the bottleneck and back.
+
+No sound is made in training, only spectrograms, so that a step costs a hundredth of a waveform codec's.  The loss
+is the L1 distance of log-mels, and that of their power summed over patches: the median of many likely spectra, which
+L1 alone learns, is quieter than any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from foleycli.codecs.melvae import FLOOR, MelVae, MelVaeConfig
+from foleycli.codecs.vae import measure_latents
+from foleycli.hub.resolve import resolve
+from foleycli.training.recipe import Recipe, from_dict
+from foleycli.training.sounds import random_crop, read_sounds
+from foleycli.weights import load_weights, save_folder
+
+PATCHES = ((10, 1), (1, 4), (5, 4), (20, 8))  # (mels, frames) over which power is summed
+GAINS = (-0.6, 0.3)  # of a crop, log10, drawn anew each time it is seen
+SILENCE = float(np.log10(FLOOR))
+VALIDATION_CROPS = 32
+
+
+@dataclass(frozen=True)
+class MelCodecData:
+    sounds: str  # a folder of labelled sounds
+    crop_steps: int = 64  # latent steps per crop
+    pool: int = 6000  # the latest crops are drawn from
+    first: int = 512  # crops that the first step waits for
+    fresh_per_step: int = 4
+
+
+@dataclass(frozen=True)
+class MelCodecObjective:
+    power: float = 0.5  # weight of the patches' power
+    kl: float = 0.001
+    codebook: float = 0.05
+    commitment: float = 0.0125
+
+
+class MelCodecTask:
+    """What the training loop needs to know about the spectrogram codec."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.data = from_dict(MelCodecData, recipe.data, "recipe, data")
+        self.weights = from_dict(MelCodecObjective, recipe.objective, "recipe, objective")
+        self.network = MelVae(from_dict(MelVaeConfig, recipe.network, "recipe, network"))
+        if recipe.init_from:
+            load_weights(self.network, resolve(recipe.init_from))
+        self.sounds = read_sounds(Path(self.data.sounds), held_out=False)
+        self.held_out = read_sounds(Path(self.data.sounds), held_out=True)
+
+    def batches(self, first_step: int, rank: int, world_size: int) -> Iterator[Tensor]:
+        """Log-mels [B, mels, frames] of crops, from a pool that grows, then is refreshed."""
+        pool: list[Tensor] = []
+        rng = np.random.default_rng((self.recipe.seed, first_step, rank, 1))
+        step, n_made = first_step, 0
+        while True:
+            while n_made < self.data.first + (step - first_step) * self.data.fresh_per_step:
+                made = self.log_mels(random_crop(self.sounds, self.n_samples, rng))
+                if len(pool) < self.data.pool:
+                    pool.append(made)
+                else:
+                    pool[n_made % self.data.pool] = made
+                n_made += 1
+            drawn = torch.stack([pool[k] for k in rng.integers(len(pool), size=self.recipe.batch_size)]).float()
+            gains = torch.from_numpy(rng.uniform(*GAINS, (self.recipe.batch_size, 1, 1))).float()
+            yield torch.where(drawn > SILENCE, drawn + gains, drawn).clamp_min(SILENCE)
+            step += 1
+
+    @property
+    def n_samples(self) -> int:
+        return self.data.crop_steps * self.network.hop
+
+    @torch.no_grad()
+    def log_mels(self, samples: np.ndarray) -> Tensor:
+        """Sound [N] to log-mels [mels, frames], half precision: many are kept."""
+        return self.network.log_mels(torch.from_numpy(samples)[None])[0].half()
+
+    def loss(self, network: MelVae, average: nn.Module, batch: Tensor, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        w = self.weights
+        posterior = network.posterior_of(batch)
+        quantised, _, _, commitment, codebook = network.quantizer(posterior.mean)
+        # Every other crop is decoded from its codes, so that latents and codes share one decoder.
+        from_codes = (torch.arange(len(batch), device=batch.device) % 2 == 1)[:, None, None]
+        made = network.mels_of(torch.where(from_codes, quantised, posterior.sample()))
+        mel, power, kl = F.l1_loss(made, batch), power_loss(made, batch), posterior.kl()
+        total = mel + w.power * power + w.kl * kl + w.codebook * codebook + w.commitment * commitment
+        return total, {"mel": mel, "power": power, "kl": kl, "codebook": codebook}
+
+    @torch.no_grad()
+    def validate(self, average: MelVae) -> dict[str, float]:
+        """Distances of the round trip on held-out takes, through latents and through codes, log10."""
+        rng = np.random.default_rng(1)
+        crops = [self.log_mels(random_crop(self.held_out, self.n_samples, rng)) for _ in range(VALIDATION_CROPS)]
+        real = torch.stack(crops).float().to(average.latent_mean.device)
+        mean = average.posterior_of(real).mean
+        figures = {}
+        for name, raw in {"latents": mean, "codes": average.quantizer(mean)[0]}.items():
+            made = average.mels_of(raw)
+            figures |= {f"mel_{name}": F.l1_loss(made, real).item(), f"power_{name}": power_loss(made, real).item()}
+        return figures
+
+    def state(self) -> dict:
+        return {}
+
+    def load_state(self, state: dict) -> None:
+        """All of its state is in the networks."""
+
+    def export(self, average: MelVae, folder: Path, history: dict) -> None:
+        rng = np.random.default_rng(0)
+        measure_latents(
+            average, [torch.from_numpy(random_crop(self.sounds, self.n_samples, rng)) for _ in range(128)]
+        )
+        config = {"name": self.recipe.name, "kind": "codec", "class": "mel-vae", "version": 1}
+        figures = {**history, **self.validate(average)}
+        save_folder(average, folder, {**config, "network": average.config.to_dict(), "training": figures})
+
+
+def power_loss(made: Tensor, real: Tensor) -> Tensor:
+    """L1 of the log10 power in patches of two spectrograms of log10 magnitudes, [B, mels, frames], mean over sizes."""
+    powers = [(10 ** (2 * mels.clamp(-6.0, 1.5)))[:, None] for mels in (made, real)]
+    distances = []
+    for patch in PATCHES:
+        levels = [F.avg_pool2d(power, patch).clamp_min(FLOOR**2).log10() / 2 for power in powers]
+        distances.append(F.l1_loss(*levels))
+    return torch.stack(distances).mean()

@@ -1,0 +1,84 @@
+"""The spectrogram codec's shapes, codes, chunks, levels and its weights folder; small and with random weights."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+import torch
+
+from foleycli.codecs import melvae, vae
+from foleycli.codecs.melvae import MelVae, MelVaeConfig
+from foleycli.weights import save_folder
+from foleycli.windows.compose import decode_chunks
+
+SMALL = MelVaeConfig(width=32, n_encoder=1, n_decoder=1, n_codebooks=3, codebook_size=64, phase_rounds=4)
+
+
+@pytest.fixture(scope="module")
+def codec() -> MelVae:
+    torch.manual_seed(0)
+    return MelVae(SMALL).eval().requires_grad_(False)
+
+
+def test_geometry_is_salsa_vs(codec) -> None:
+    assert (MelVaeConfig().hop, MelVaeConfig().latent_dim, MelVaeConfig().frames_per_step) == (1024, 64, 4)
+    assert codec.latent_rate_hz == Fraction(11025, 256)
+
+
+@pytest.mark.parametrize("n_samples", [1, 1024, 5000])
+def test_shapes(codec, n_samples):
+    n_steps = -(-n_samples // 1024)
+    samples = torch.randn(2, n_samples)
+    latents, codes = codec.encode(samples), codec.encode_codes(samples)
+    assert latents.shape == (2, n_steps, 64)
+    assert codec.decode(latents).shape == (2, n_steps * 1024)
+    assert codes.shape == (2, n_steps, 3) and codes.dtype == torch.int64
+    assert codes.min() >= 0 and codes.max() < 64
+    assert codec.codes_to_latents(codes).shape == latents.shape
+
+
+def test_frames_are_folded_into_steps_and_back(codec):
+    """With an encoder and a decoder that pass everything on, mels come back as they went in."""
+    passing = MelVae(MelVaeConfig(latent_dim=400, n_codebooks=1, codebook_size=8))
+    passing.encoder = torch.nn.Sequential(torch.nn.Conv1d(400, 800, 1))
+    passing.decoder = torch.nn.Identity()
+    torch.nn.init.zeros_(passing.encoder[0].weight)
+    torch.nn.init.zeros_(passing.encoder[0].bias)
+    passing.encoder[0].weight.data[:400, :, 0] = torch.eye(400)
+    mels = torch.rand(1, 100, 24) * 4 - 5
+    assert torch.allclose(passing.mels_of(passing.posterior_of(mels).mean), mels, atol=1e-4)
+
+
+def test_sound_in_chunks_is_the_sound_at_once(codec):
+    torch.manual_seed(1)
+    track = torch.randn(150, 64)
+    at_once = codec.decode(track[None])[0]
+    in_chunks = torch.cat(list(decode_chunks(codec, track, chunk_steps=40)))
+    assert at_once.abs().max() > 1e-4
+    assert (in_chunks - at_once).abs().max() < 1e-3 * at_once.abs().max()
+
+
+def test_noise_belongs_to_the_place_on_the_track(codec):
+    latents = torch.randn(1, 30, 64)
+    here, again, there = codec.decode(latents), codec.decode(latents), codec.decode(latents, start_step=7)
+    assert torch.equal(here, again)
+    assert not torch.allclose(here, there)
+
+
+def test_folder_keeps_the_codec_and_its_kind(codec, tmp_path):
+    save_folder(codec, tmp_path, {"kind": "codec", "class": "mel-vae", "network": SMALL.to_dict()})
+    loaded = vae.load(tmp_path, torch.device("cpu"))
+    assert isinstance(loaded, MelVae) and not any(hasattr(module, "weight_g") for module in loaded.modules())
+    assert isinstance(melvae.load(tmp_path, torch.device("cpu")), MelVae)
+    raw = torch.randn(1, 64, 12)
+    assert torch.allclose(codec.mels_of(raw), loaded.mels_of(raw), atol=0.02)  # fp16 on disk
+
+
+def test_gradients_reach_every_weight():
+    torch.manual_seed(0)
+    codec = MelVae(SMALL)
+    posterior = codec.posterior_of(torch.rand(1, 100, 32) * 3 - 4)
+    quantised, _, _, commitment, codebook = codec.quantizer(posterior.mean)
+    (codec.mels_of(quantised + posterior.sample()).square().mean() + commitment + codebook + posterior.kl()).backward()
+    assert all(weight.grad is not None for weight in codec.parameters())
