@@ -183,11 +183,19 @@ class Trainer:
 
 
 def share_gradients(network: nn.Module) -> None:
-    """Under torchrun: each gradient becomes its mean over the processes."""
+    """Under torchrun: each gradient becomes its mean over the processes; one that a process lacks counts as zero.
+
+    Which parameters a loss reaches may differ from batch to batch (MaskVAT's encoder learns from rows that are heard
+    alone), so the processes first agree on what there is to share. What nobody has stays None: optimisers skip it.
+    """
     if not dist.is_initialized():
         return
-    for parameter in network.parameters():
-        if parameter.grad is not None:
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    n_with = torch.tensor([parameter.grad is not None for parameter in parameters], device=parameters[0].device).int()
+    dist.all_reduce(n_with)
+    for parameter, n in zip(parameters, n_with.tolist(), strict=True):
+        if n:
+            parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
             dist.all_reduce(parameter.grad)
             parameter.grad /= dist.get_world_size()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -147,3 +149,35 @@ def test_precision_is_checked() -> None:
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
     moved = to_device({"a": torch.ones(1), "b": ("words", 3)}, CPU)
     assert moved["b"] == ("words", 3)
+
+
+TWO_PROCESSES = """
+import datetime, sys, torch, torch.distributed as dist
+from foleycli.training.loop import share_gradients
+
+rank, meeting = int(sys.argv[1]), sys.argv[2]
+dist.init_process_group("gloo", f"file://{meeting}", datetime.timedelta(seconds=20), 2, rank)
+network = torch.nn.ModuleDict({name: torch.nn.Linear(2, size, bias=False) for name, size in
+                               {"heard": 3, "unused": 4, "made": 5}.items()})
+x = torch.tensor([[1.0, 2.0]]) * (rank + 1)
+loss = network["made"](x).sum()
+if rank == 0:  # as MaskVAT's encoder, whose heads learn only from rows that are heard
+    loss = loss + network["heard"](x).sum()
+loss.backward()
+share_gradients(network)
+told = {name: layer.weight.grad for name, layer in network.items()}
+assert told["unused"] is None, told  # what nobody used stays out of the optimiser's way
+assert told["made"].tolist() == [[1.5, 3.0]] * 5, told
+assert told["heard"].tolist() == [[0.5, 1.0]] * 3, told
+dist.destroy_process_group()
+"""
+
+
+def test_processes_whose_batches_reach_other_parts_share_their_gradients(tmp_path):
+    command = [sys.executable, "-c", TWO_PROCESSES]
+    both = [
+        subprocess.Popen([*command, str(rank), str(tmp_path / "meeting")], stderr=subprocess.PIPE, text=True)
+        for rank in (0, 1)
+    ]
+    told = [process.communicate(timeout=120)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], "\n".join(told)
