@@ -21,6 +21,7 @@ from foleycli.weights import read_config
 
 COMMON = {"steps": 2, "batch_size": 2, "lr": 1e-3, "warmup_steps": 1, "log_every": 1, "precision": "float32"}
 CODEC = {"encoder_dim": 8, "decoder_dim": 64, "n_codebooks": 2, "codebook_size": 32}
+MEL = {"width": 16, "n_encoder": 1, "n_decoder": 1, "n_codebooks": 2, "codebook_size": 32, "phase_rounds": 2}
 SYNC = {"size_px": 32, "width": 14, "video_channels": [8, 8, 8], "audio_channels": [4, 8, 8], "n_queries": 1}
 SALSAV = {"size": "mini", "width": 32, "n_heads": 2, "n_joint": 1, "n_single": 1, "sync_dim": 16, "window_steps": 43}
 VAURA = {"size": "mini", "width": 32, "n_heads": 2, "n_layers": 1, "visual_width": 8, "visual_dim": 16,
@@ -87,6 +88,17 @@ def test_codec_from_a_folder_of_sounds(train, runs, sounds):
     assert {"mel_latents", "mel_codes"} <= set(lines[-1]["validation"])
 
 
+def test_mel_codec_from_a_folder_of_sounds(train, runs, sounds):
+    data = {"sounds": str(sounds), "crop_steps": 8, "first": 3, "pool": 6, "fresh_per_step": 4}
+    told = train("mel-codec", runs / "mel", "mel-test", network=MEL, data=data)
+    assert told.code == 0, told.err
+    config = read_config(runs / "mel" / "model")
+    assert (config["class"], config["training"]["steps"], config["network"]["width"]) == ("mel-vae", 2, 16)
+    assert {"mel_latents", "mel_codes", "power_latents"} <= set(log_of(runs / "mel")[-1]["validation"])
+    spread = load_file(runs / "mel" / "model" / "model.safetensors")["latent_std"]
+    assert spread.shape == (64,) and (spread > 0).all() and not (spread == 1).any()  # measured
+
+
 def test_codec_against_a_discriminator(train, tmp_path, sounds):
     data = {"sounds": str(sounds), "crop_steps": 8}
     objective = {"adversarial": 1.0, "adversarial_from": 1}
@@ -148,6 +160,15 @@ def test_salsa_v_on_the_trained_parts(train, runs, videos, source):
         "family", "salsa-v", "dac-test", "sync-test",
     )  # fmt: skip
     assert "flow" in log_of(out)[-1]["validation"]
+
+
+def test_salsa_v_on_the_mel_codec(train, runs, tmp_path):
+    data = {"codec": str(runs / "mel" / "model"), "sync": str(runs / "sync" / "model"), "clips": CLIPS}
+    data |= {"fresh_per_step": 1, "validation_clips": 2, "sounds_per_clip": 1}
+    told = train("salsa-v", tmp_path / "run", "on-mel", network=SALSAV, data=data)
+    assert told.code == 0, told.err
+    assert read_config(tmp_path / "run" / "model")["codec"] == "mel-test"
+    assert read_config(tmp_path / "run" / "model" / "mel-test")["class"] == "mel-vae"  # it comes along
 
 
 def test_what_was_trained_renders(foley, runs, clips, tmp_path):
