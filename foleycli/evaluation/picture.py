@@ -85,6 +85,20 @@ def draw_report(
     page.save(path, optimize=True)
 
 
+def draw_pair(path: Path, real: np.ndarray, made: np.ndarray, rate_hz: int, title: str, facts: str) -> None:
+    """Write a picture of two sounds [N] of one length: the real one's waveform and spectrogram over the made one's."""
+    axis = Axis(max(real.shape[-1] / rate_hz, 1e-3))
+    panels = WAVE + GAP + MEL
+    page = Image.new("RGB", (WIDTH, HEADER + panels + 2 * GAP + panels + AXIS), PAPER)
+    _header(page, title, facts)
+    for y, samples, name in ((HEADER, real, "real"), (HEADER + panels + 2 * GAP, made, "made")):
+        _waveform(page, y, samples)
+        _spectrogram(page, y + WAVE + GAP, samples, rate_hz)
+        ImageDraw.Draw(page).text((LEFT - 12, y + WAVE - 12), name, EVENT, _font(17), anchor="rm")
+    _time_axis(page, axis, HEADER + 2 * panels + 2 * GAP)
+    page.save(path, optimize=True)
+
+
 def _font(size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.load_default(size)  # type: ignore[return-value]  # with a size: pillow's own TrueType
 
