@@ -47,9 +47,11 @@ class CodecObjective:
     commitment: float = 0.25
     adversarial: float = 0.0  # 0: no discriminator
     feature: float = 2.0
+    judges: tuple[int, ...] = (2048, 1024, 512)  # windows of the discriminator, in samples
+    judge_width: int = 16  # its channels: its cost grows with their square
     discriminator_lr: float = 1e-4
     adversarial_from: int = 0  # step at which the discriminator joins
-    frozen_encoder: bool = False  # train the decoder alone: what was learnt on the latents stays valid
+    frozen_encoder: bool = False  # train the decoder alone: what was learnt on latents and codes stays valid
 
 
 class CodecTask:
@@ -63,11 +65,12 @@ class CodecTask:
         if recipe.init_from:
             load_weights(self.network, resolve(recipe.init_from))
         if self.weights.frozen_encoder:
-            self.network.encoder.requires_grad_(False)
-            self.network.mel.requires_grad_(False)
+            for part in (self.network.encoder, self.network.mel, self.network.quantizer):
+                part.requires_grad_(False)
         self.sounds = read_sounds(Path(self.data.sounds), held_out=False)
         self.held_out = read_sounds(Path(self.data.sounds), held_out=True)
-        self.discriminator = Discriminator() if self.weights.adversarial > 0 else None
+        judged = (self.weights.judges, self.weights.judge_width)
+        self.discriminator = Discriminator(*judged) if self.weights.adversarial > 0 else None
         self.discriminator_optimizer: torch.optim.Optimizer | None = None
         self._kept: dict = {}  # of the discriminator and its optimiser, from a checkpoint
 
@@ -198,8 +201,6 @@ def periodicity_loss(made: Tensor, real: Tensor) -> Tensor:
     pieces = [samples.unfold(1, PIECE, PIECE // 2) for samples in (made, real)]  # [B, P, PIECE]
     is_loud = pieces[1].square().mean(dim=2) > 1e-6
     for lag in LAGS:
-        here, wanted = (
-            (x[..., :-lag] * x[..., lag:]).mean(dim=2) / (x.square().mean(dim=2) + 1e-8) for x in pieces
-        )
+        here, wanted = ((x[..., :-lag] * x[..., lag:]).mean(dim=2) / (x.square().mean(dim=2) + 1e-8) for x in pieces)
         excess.append((F.relu(here.abs() - wanted.abs()) * is_loud).mean())
     return torch.stack(excess).mean()
