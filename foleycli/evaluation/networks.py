@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from foleycli.errors import FoleyError
-from foleycli.evaluation.distances import frechet_distance
+from foleycli.evaluation.distances import frechet_distance, inception_score, kl_divergence
 from foleycli.evaluation.listeners.base import Heard, Listener
 from foleycli.hub.places import home
 
@@ -24,6 +24,16 @@ Metric = Callable[[Sequence[Heard], Sequence[Heard]], float]  # of what was hear
 def frechet(real: Sequence[Heard], made: Sequence[Heard]) -> float:
     """Between all embeddings of both sides."""
     return frechet_distance(*(np.concatenate([heard.embeddings for heard in side]) for side in (real, made)))
+
+
+def divergence(real: Sequence[Heard], made: Sequence[Heard]) -> float:
+    """KL of the classes of each real sound to those of the made one beside it."""
+    return kl_divergence(*(np.stack([heard.logits for heard in side]) for side in (real, made)))
+
+
+def inception(real: Sequence[Heard], made: Sequence[Heard]) -> float:
+    """The inception score of the made sounds alone."""
+    return inception_score(np.stack([heard.logits for heard in made]))
 
 
 @dataclass(frozen=True)
@@ -44,6 +54,20 @@ NETWORKS = (
         ("aisfx-*.whl", "aisfx.pth"),
         "foleycli.evaluation.listeners.aisfx:load",
         "pip download aisfx --no-deps, then --aisfx aisfx-0.1.2-py2.py3-none-any.whl",
+    ),
+    Network(
+        "VGGish",
+        {"fad_vggish": frechet},
+        ("vggish-*.pth", "vggish.pth"),
+        "foleycli.evaluation.listeners.vggish:load",
+        "https://github.com/harritaylor/torchvggish/releases/download/v0.1/vggish-10086976.pth",
+    ),
+    Network(
+        "PANNs",
+        {"fd_panns": frechet, "kl_panns": divergence, "is_panns": inception},
+        ("Cnn14_16k_mAP*.pth",),
+        "foleycli.evaluation.listeners.cnn14:load",
+        "https://zenodo.org/records/3987831/files/Cnn14_16k_mAP%3D0.438.pth",
     ),
 )
 

@@ -17,29 +17,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from foleycli.checkpoints import under
-from foleycli.errors import FoleyError
-from foleycli.evaluation.listeners.base import Heard, filled
+from foleycli.evaluation.listeners.base import (
+    Heard,
+    TwoConvolutions,
+    filled,
+    mel,
+    mel_triangles,
+    read_published,
+    unpickled,
+)
 
 RATE_HZ = 44100
 FFT, HOP, N_MELS = 2048, 1024, 96
 BLOCK, BLOCK_HOP = 100, 50  # spectrogram frames: 2.3 s, every 1.2 s
 LOUDEST = 9.457798957824707  # of all spectrograms that it was trained on: they are scaled to 0..1
 IN_WHEEL = "aisfx/models/checkpoint.pth"
-AGAIN = "pip download aisfx --no-deps, then --aisfx aisfx-0.1.2-py2.py3-none-any.whl"
 BATCH = 8
-
-
-class Twice(nn.Module):
-    """Two 3x3 convolutions, each normalised and rectified; the names are the publisher's."""
-
-    def __init__(self, n_in: int, n_out: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(n_in, n_out, 3, padding=1, bias=False)
-        self.conv2 = nn.Conv2d(n_out, n_out, 3, padding=1, bias=False)
-        self.bn1, self.bn2 = nn.BatchNorm2d(n_out), nn.BatchNorm2d(n_out)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))))
 
 
 class Aisfx(nn.Module):
@@ -47,8 +40,8 @@ class Aisfx(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv_block1, self.conv_block2 = Twice(1, 64), Twice(64, 128)
-        self.conv_block3, self.conv_block4 = Twice(128, 256), Twice(256, 512)
+        self.conv_block1, self.conv_block2 = TwoConvolutions(1, 64), TwoConvolutions(64, 128)  # the publisher's names
+        self.conv_block3, self.conv_block4 = TwoConvolutions(128, 256), TwoConvolutions(256, 512)
 
     def forward(self, spectrograms: Tensor) -> Tensor:
         x = spectrograms[:, None]  # [B, 1, T, N_MELS]
@@ -77,31 +70,18 @@ class AisfxListener:
 
 def load(path: Path, device: torch.device) -> AisfxListener:
     """From the publisher's checkpoint or the wheel that holds it; errors: FoleyError for any other file."""
-    state = under(_read(path), "embedding_net.")
-    return AisfxListener(filled(Aisfx(), state, path), device)
+    state = under(read_published(path, _tensors), "embedding_net.")  # the rest names classes of other data sets
+    return AisfxListener(filled(Aisfx, state, path), device)
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    """The checkpoint's tensors.  Torch's restricted unpickler must be told of the numpy integers beside them."""
-    scalar, dtype = np.int64(0).__reduce__()[0], np.dtype(np.int64)
-    allowed = [scalar, (scalar, "numpy.core.multiarray.scalar"), np.dtype, type(dtype)]  # the name is numpy 1's
-    try:
-        with torch.serialization.safe_globals(allowed):
-            found = torch.load(_checkpoint(path), map_location="cpu", weights_only=True)
-        return found[0] if isinstance(found, tuple) else found
-    except FileNotFoundError:
-        raise FoleyError(f"there is no file {path}", AGAIN) from None
-    except Exception as error:  # zip, pickle and torch each raise their own kinds for a broken file
-        raise FoleyError(f"{path} cannot be read as aisfx's weights ({type(error).__name__})", AGAIN) from error
-
-
-def _checkpoint(path: Path) -> io.BytesIO | Path:
-    """What torch reads: the file itself, or the part of a wheel.  (Torch's own files are zips too.)"""
+def _tensors(path: Path) -> dict[str, Tensor]:
+    """The first half of the checkpoint: the other tells of data sets.  (Torch's own files are zips like wheels.)"""
+    source: Path | io.BytesIO = path
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            if IN_WHEEL in archive.namelist():
-                return io.BytesIO(archive.read(IN_WHEEL))
-    return path
+            source = io.BytesIO(archive.read(IN_WHEEL)) if IN_WHEEL in archive.namelist() else path
+    found = unpickled(source)
+    return found[0] if isinstance(found, tuple) else found
 
 
 def log_mel(samples: np.ndarray) -> np.ndarray:
@@ -118,16 +98,10 @@ def log_mel(samples: np.ndarray) -> np.ndarray:
 
 @cache
 def mel_bank() -> np.ndarray:
-    """Triangles on O'Shaughnessy's mel scale, straight in mel, each a mean over its bins: [N_MELS, 1 + FFT / 2]."""
-    edges = np.linspace(0, _mel(RATE_HZ / 2), N_MELS + 2)
-    bins = _mel(np.arange(1 + FFT // 2) * RATE_HZ / FFT)
-    low, centre, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    bank = np.minimum((bins - low) / (centre - low), (high - bins) / (high - centre)).clip(0)
+    """Triangles on HTK's mel scale, each a mean over its bins: [N_MELS, 1 + FFT / 2]."""
+    edges = np.linspace(0, mel(RATE_HZ / 2), N_MELS + 2)
+    bank = mel_triangles(edges, mel(np.arange(1 + FFT // 2) * RATE_HZ / FFT))
     return bank / bank.sum(axis=1, keepdims=True)
-
-
-def _mel(hz: np.ndarray | float) -> np.ndarray:
-    return 1127.01048 * np.log1p(np.asarray(hz) / 700)
 
 
 def blocks(spectrogram: Tensor) -> Tensor:

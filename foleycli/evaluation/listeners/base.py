@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import io
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from foleycli.errors import FoleyError
+
+Network = TypeVar("Network", bound=nn.Module)
+AGAIN = "get the file again, or take it away: its metrics are then not measured"
 
 
 @dataclass(frozen=True)
@@ -31,14 +37,63 @@ class Listener(Protocol):
         ...
 
 
-def filled(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> nn.Module:
-    """`module` with these tensors, strictly, ready to hear; errors: FoleyError when they are of something else."""
+class TwoConvolutions(nn.Module):
+    """Two 3x3 convolutions, each normalised and rectified, [B, D, T, F] both; a block of PANNs and of aisfx."""
+
+    def __init__(self, n_in: int, n_out: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(n_in, n_out, 3, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(n_out, n_out, 3, padding=1, bias=False)
+        self.bn1, self.bn2 = nn.BatchNorm2d(n_out), nn.BatchNorm2d(n_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))))
+
+
+def mel_triangles(edges_mel: np.ndarray, bins_mel: np.ndarray) -> np.ndarray:
+    """Triangles [n - 2, bins] between neighbouring edges [n]; both are given in mel, where the sides are straight."""
+    low, centre, high = edges_mel[:-2, None], edges_mel[1:-1, None], edges_mel[2:, None]
+    return np.minimum((bins_mel - low) / (centre - low), (high - bins_mel) / (high - centre)).clip(0)
+
+
+def mel(hz: np.ndarray | float) -> np.ndarray:
+    """The mel scale of HTK."""
+    return 1127.0 * np.log1p(np.asarray(hz) / 700)
+
+
+def unpickled(source: Path | io.BytesIO) -> Any:
+    """What a torch pickle holds, by the restricted unpickler; numbers and arrays of numpy may stand beside tensors."""
+    made: list[Callable] = [np.int64(0).__reduce__()[0], np.empty(0).__reduce__()[0]]  # type: ignore[list-item]
+    by_old_names = [(function, f"numpy.core.multiarray.{function.__name__}") for function in made]  # as of numpy 1
+    dtypes = [type(np.dtype(kind)) for kind in (np.int32, np.int64, np.float32, np.float64)]
+    with torch.serialization.safe_globals([*made, *by_old_names, np.ndarray, np.dtype, *dtypes]):
+        return torch.load(source, map_location="cpu", weights_only=True)
+
+
+def read_published(path: Path, read: Callable[[Path], Any] = unpickled) -> dict[str, Tensor]:
+    """The tensors of a published file; errors: FoleyError when it is gone or holds something else."""
     try:
-        module.load_state_dict(dict(state))
+        found = read(path)
+    except Exception as error:  # zip, pickle and torch each raise their own kinds for a broken file
+        why = "it is not there" if isinstance(error, FileNotFoundError) else type(error).__name__
+        raise FoleyError(f"the weights file {path} cannot be read: {why}", AGAIN) from error
+    for wrapper in ("model", "state_dict"):
+        found = found[wrapper] if isinstance(found, dict) and isinstance(found.get(wrapper), Mapping) else found
+    if not isinstance(found, Mapping):
+        raise FoleyError(f"the weights file {path} holds a {type(found).__name__}, not weights", AGAIN)
+    return {key: value for key, value in found.items() if isinstance(value, Tensor)}
+
+
+def filled(make: Callable[[], Network], state: Mapping[str, Tensor], path: Path) -> Network:
+    """The network with these tensors, all of them, ready to hear; errors: FoleyError when they are another's."""
+    with torch.device("meta"):  # weights that are to be replaced need not be drawn
+        module = make()
+    try:
+        module.load_state_dict(dict(state), assign=True)
     except RuntimeError as error:
         first = str(error).splitlines()[1:2] or [str(error)]
         raise FoleyError(
             f"{path} is not the weights file of {type(module).__name__}: {first[0].strip()[:160]}",
-            "get the file again, or leave it out: the metric is then not measured",
+            AGAIN,
         ) from error
     return module.eval().requires_grad_(False)

@@ -1,0 +1,79 @@
+"""VGGish and Cnn14 against their publishers' code, with made-up weights in narrower layers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from madeup import FIXTURES, made_up_input, made_up_state
+
+from foleycli.errors import FoleyError
+from foleycli.evaluation.listeners import cnn14, vggish
+from foleycli.evaluation.listeners.base import filled, read_published
+
+SOUND = made_up_input("listeners", [2 * 16000 + 123], 0.1).clamp(-1, 1).numpy()
+NARROW = (1, 8, 16, 24, 32, 40, 48)
+
+
+@pytest.fixture(scope="module")
+def measured():
+    return np.load(FIXTURES / "listeners.npz")
+
+
+@pytest.fixture(scope="module")
+def small_vggish() -> vggish.VggishListener:
+    network = vggish.Vggish(hidden=16).eval()
+    network.load_state_dict(made_up_state({k: v.shape for k, v in network.state_dict().items()}, prefix="vggish."))
+    return vggish.VggishListener(network, torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def small_cnn14(measured) -> cnn14.Cnn14Listener:
+    network = cnn14.Cnn14(NARROW).eval()
+    shapes = {key: value.shape for key, value in network.state_dict().items() if key != "mel_filters"}
+    filters = torch.from_numpy(measured["cnn14_filters"])
+    network.load_state_dict(made_up_state(shapes, prefix="cnn14.") | {"mel_filters": filters})
+    return cnn14.Cnn14Listener(network, torch.device("cpu"))
+
+
+def test_vggish_hears_what_the_publishers_does(small_vggish, measured):
+    np.testing.assert_allclose(
+        vggish.log_mel(SOUND)[:192].reshape(2, 96, 64)[:, ::16], measured["vggish_examples"], atol=1e-5
+    )
+    np.testing.assert_allclose(small_vggish.hear(SOUND).embeddings, measured["vggish"], atol=1e-5)
+
+
+def test_cnn14_hears_what_the_publishers_does(small_cnn14, measured):
+    heard = small_cnn14.hear(SOUND)
+    np.testing.assert_allclose(heard.embeddings[0], measured["cnn14_embedding"], atol=1e-5)
+    np.testing.assert_allclose(heard.logits, measured["cnn14_logits"], atol=1e-5)
+
+
+@pytest.mark.parametrize("n", [0, 1, 300, 15000])
+def test_short_sounds_and_silence(small_vggish, small_cnn14, n):
+    for listener in (small_vggish, small_cnn14):
+        heard = listener.hear(np.zeros(n, np.float32))
+        assert len(heard.embeddings) == 1 and np.isfinite(heard.embeddings).all()
+
+
+def test_cnn14s_file_brings_its_filters_and_more_than_is_needed(small_cnn14, tmp_path):
+    """As PANNs' files: the tensors under "model", numpy numbers beside them, a Fourier transform as convolutions."""
+    own = small_cnn14.network.state_dict()
+    published = {"logmel_extractor.melW" if key == "mel_filters" else key: value for key, value in own.items()}
+    published["spectrogram_extractor.stft.conv_real.weight"] = torch.zeros(257, 1, 512)
+    path = tmp_path / "Cnn14_16k_mAP=0.438.pth"
+    torch.save({"iteration": np.int64(3), "sampler": {"indexes": np.arange(3)}, "model": published}, path)
+    again = filled(lambda: cnn14.Cnn14(NARROW), cnn14.renamed(read_published(path)), path)
+    listener = cnn14.Cnn14Listener(again, torch.device("cpu"))
+    np.testing.assert_array_equal(listener.hear(SOUND).logits, small_cnn14.hear(SOUND).logits)
+
+
+@pytest.mark.parametrize("module", [vggish, cnn14])
+def test_another_file_is_refused(module, tmp_path):
+    path = tmp_path / "weights.pth"
+    torch.save({"layer.weight": torch.zeros(2)}, path)
+    with pytest.raises(FoleyError, match="not the weights file of"):
+        module.load(path, torch.device("cpu"))
+    path.write_bytes(b"nothing of the kind")
+    with pytest.raises(FoleyError, match="cannot be read"):
+        module.load(path, torch.device("cpu"))
