@@ -138,7 +138,7 @@ def _show_plan(task: Task, job: Job, folder: Path, run: Run) -> bool:
 def _make_all(ready: Sequence[tuple[Task, Job]], folder: Path, alone: bool, run: Run) -> int:
     """How many of the jobs succeeded."""
     from foleycli.device import telling_of_memory
-    from foleycli.pipeline import load_model
+    from foleycli.pipeline import RenderJob, load_model
 
     with console.progress(run.quiet) as report, telling_of_memory():
         report("load", 0, 1)
@@ -156,6 +156,8 @@ def _make_all(ready: Sequence[tuple[Task, Job]], folder: Path, alone: bool, run:
         n_done += made is not None
         for one in made or ():
             _show_made(task, one, run)
+            if isinstance(job, RenderJob) and (told := off_loudness(one)):
+                console.note(f"{one.out.name}: {told}", run.quiet)
     return n_done
 
 
@@ -182,6 +184,21 @@ def _write_report(job: Job, made: Made) -> None:
     as_json, as_png = report_files(made.out)
     write_json(as_json, made, job)
     write_picture(as_png, made, job.video, made.start_s)
+
+
+def off_loudness(made: Made) -> str:
+    """Why a result has another loudness than was asked for; "" where it has that, or none was asked for."""
+    from foleycli.media.finish import MOST_RAISED_DB
+    from foleycli.media.loudness import CEILING_DBTP
+
+    wanted = made.settings.loudness_lufs
+    if wanted is None or (made.lufs is not None and abs(made.lufs - wanted) <= 0.5):
+        return ""
+    if made.lufs is None or made.peak_dbtp is None:
+        return "it is too soft to have a loudness"
+    is_full = made.peak_dbtp > CEILING_DBTP - 0.5
+    reason = f"its peaks are at {CEILING_DBTP:g} dBTP" if is_full else f"it is raised by {MOST_RAISED_DB:g} dB at most"
+    return f"{made.lufs:.1f} LUFS instead of {wanted:g}: {reason}"
 
 
 def _show_made(task: Task, made: Made, run: Run) -> None:

@@ -22,6 +22,7 @@ from foleycli.records import Report, silent
 LOSSY_KBPS = {1: 160, 2: 256}
 # Same settings, same bytes: no writer's version, date or random serial number in the file.
 EXACT = {"fflags": "+bitexact", "flags:a": "+bitexact"}
+MOST_RAISED_DB = 24.0  # to reach a loudness: what is softer by more is noise, or meant to be hardly heard
 ENCODER_TRIES = 5  # a lossy encoder moves peaks: encode, measure, turn down, again
 
 
@@ -73,8 +74,8 @@ def finish_sound(
 
     Of mono sound two channels carry the same, each at unity gain.  `original` is a video (or sound) whose
     own sound, from its first picture + original_start_s, is mixed under.  `loudness_lufs` sets the
-    integrated loudness of the whole; the -1 dBTP ceiling wins over it.  WAV and FLAC have 24 bit and
-    the exact length; the others have their encoder's frame grid, trimmed by players.
+    integrated loudness of the whole; it raises by 24 dB at most, and the -1 dBTP ceiling wins over it.  WAV and FLAC
+    have 24 bit and the exact length; the others have their encoder's frame grid, trimmed by players.
     """
     made_channels = probe_audio(made_wav)[2]
     original_channels = probe_audio(original)[2] if original is not None else 0
@@ -83,7 +84,9 @@ def finish_sound(
         rate_hz, channels, n_samples,
     )  # fmt: skip
     before = measure(_for_meter(mix), "-copyts", report=report, total_s=mix.duration_s)
-    wanted_db = 0.0 if loudness_lufs is None or before.is_silent else loudness_lufs - before.lufs
+    wanted_db = 0.0
+    if loudness_lufs is not None and not before.is_silent:
+        wanted_db = min(loudness_lufs - before.lufs, MOST_RAISED_DB)
     room_db = CEILING_DBTP - PRINTED_DB - before.peak_dbtp  # +inf for silence
     whole_db = min(wanted_db, room_db)
     _write(mix, whole_db, out, report)

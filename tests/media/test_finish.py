@@ -83,6 +83,16 @@ def test_loudness_target(tmp_path: Path, duration_s: float) -> None:
         assert measure_file(tmp_path / "out.wav").lufs == pytest.approx(-23.0, abs=0.15)
 
 
+def test_noise_is_not_raised_to_loudness(tmp_path: Path) -> None:
+    noise = np.random.default_rng(2).standard_normal(MADE_HZ).astype(np.float32) * 3e-4  # about -70 dBFS
+    made, options = _made(tmp_path, noise), {"rate_hz": MADE_HZ, "channels": 1, "n_samples": MADE_HZ}
+    own_lufs = measure_file(made).lufs
+    assert own_lufs < -60
+    done = finish_sound(made, tmp_path / "out.wav", loudness_lufs=-23.0, **options)
+    assert done.gain_db == 24.0 and done.lufs == pytest.approx(own_lufs + 24, abs=0.1)
+    assert measure_file(tmp_path / "out.wav").lufs == pytest.approx(done.lufs, abs=0.15)
+
+
 def test_silence_is_silence(tmp_path: Path) -> None:
     made = _made(tmp_path, np.zeros(MADE_HZ, np.float32))
     options = {"rate_hz": 48000, "channels": 1, "n_samples": 48000}

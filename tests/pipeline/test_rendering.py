@@ -12,9 +12,12 @@ import soundfile
 from PIL import Image
 
 from foleycli import preset
+from foleycli.cli.work import off_loudness
 from foleycli.media.audio import read_audio
 from foleycli.media.loudness import measure_file
 from foleycli.media.probe import probe
+from foleycli.pipeline import Made
+from foleycli.records import Settings
 
 INTO = [
     ("plain.mp4", ".mp4"),
@@ -140,11 +143,13 @@ def test_true_peak_stays_below_the_ceiling(render, clips, tmp_path, ending):
 
 def test_loudness_is_met_unless_peaks_forbid_it(render, clips, tmp_path):
     out = tmp_path / "out.wav"
-    assert render(clips("plain.mp4"), "-o", out, "--loudness", "-40", "--gain-db", "24").code == 0
+    told = render(clips("plain.mp4"), "-o", out, "--loudness", "-40", "--gain-db", "24")
+    assert told.code == 0
     measured = measure_file(out)  # a single short hit reaches the ceiling before it is that loud
     assert measured.lufs == pytest.approx(-40, abs=0.3) or -1.5 < measured.peak_dbtp <= -1.0
-    told = render(clips("plain.mp4"), "-o", out, "--loudness", "-5", "--force")
-    assert told.code == 0
+    assert ("instead of -40" in told.err) == (abs(measured.lufs + 40) > 0.5)
+    told = render(clips("plain.mp4"), "-o", out, "--loudness", "-5", "--gain-db", "24", "--force")
+    assert told.code == 0 and "LUFS instead of -5: " in told.err
     assert measure_file(out).peak_dbtp <= -1.0
 
 
@@ -241,3 +246,17 @@ def test_progress_of_every_stage_ends_at_its_end(kept_model, clips, tmp_path):
         assert seen[-1][0] == seen[-1][1] > 0, stage
         assert all(done <= total for done, total in seen if total), stage
     assert [told[stage][0][0] for stage in ("features", "sampler", "codec")] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("lufs", "peak_dbtp", "told"),
+    [
+        (-23.3, -9.0, ""),
+        (-45.0, -20.0, "-45.0 LUFS instead of -23: it is raised by 24 dB at most"),
+        (-27.0, -1.1, "-27.0 LUFS instead of -23: its peaks are at -1 dBTP"),
+        (None, None, "it is too soft to have a loudness"),
+    ],
+)
+def test_why_a_loudness_is_another(tmp_path, lufs, peak_dbtp, told):
+    facts = (Settings(loudness_lufs=-23.0), "bare", "", "cpu", [], [], [], [], {})
+    assert off_loudness(Made(tmp_path / "out.wav", 1.0, 0.0, *facts, peak_dbtp=peak_dbtp, lufs=lufs)) == told
