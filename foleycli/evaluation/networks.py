@@ -69,6 +69,13 @@ NETWORKS = (
         "foleycli.evaluation.listeners.cnn14:load",
         "https://zenodo.org/records/3987831/files/Cnn14_16k_mAP%3D0.438.pth",
     ),
+    Network(
+        "PaSST",
+        {"fd_passt": frechet, "kl_passt": divergence, "is_passt": inception},
+        ("passt-s-f128-p16-s10-ap*.pt",),
+        "foleycli.evaluation.listeners.passt:load",
+        "https://github.com/kkoutini/PaSST/releases/download/v0.0.1-audioset/passt-s-f128-p16-s10-ap.476-swa.pt",
+    ),
 )
 
 

@@ -1,4 +1,4 @@
-"""VGGish and Cnn14 against their publishers' code, with made-up weights in narrower layers."""
+"""VGGish, Cnn14 and PaSST against their publishers' code, with made-up weights in fewer and narrower layers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from madeup import FIXTURES, made_up_input, made_up_state
 
 from foleycli.errors import FoleyError
-from foleycli.evaluation.listeners import cnn14, vggish
+from foleycli.evaluation.listeners import cnn14, passt, vggish
 from foleycli.evaluation.listeners.base import filled, read_published
 
 SOUND = made_up_input("listeners", [2 * 16000 + 123], 0.1).clamp(-1, 1).numpy()
@@ -36,6 +36,13 @@ def small_cnn14(measured) -> cnn14.Cnn14Listener:
     return cnn14.Cnn14Listener(network, torch.device("cpu"))
 
 
+@pytest.fixture(scope="module")
+def small_passt() -> passt.PasstListener:
+    network = passt.Passt(width=24, n_blocks=2, n_heads=4).eval()
+    network.load_state_dict(made_up_state({k: v.shape for k, v in network.state_dict().items()}, prefix="passt."))
+    return passt.PasstListener(network, torch.device("cpu"))
+
+
 def test_vggish_hears_what_the_publishers_does(small_vggish, measured):
     np.testing.assert_allclose(
         vggish.log_mel(SOUND)[:192].reshape(2, 96, 64)[:, ::16], measured["vggish_examples"], atol=1e-5
@@ -49,9 +56,25 @@ def test_cnn14_hears_what_the_publishers_does(small_cnn14, measured):
     np.testing.assert_allclose(heard.logits, measured["cnn14_logits"], atol=1e-5)
 
 
+def test_passt_hears_what_the_publishers_does(small_passt):
+    measured, sound = np.load(FIXTURES / "passt.npz"), made_up_input("passt", [3 * 32000 + 77], 0.1).clamp(-1, 1)
+    padded = torch.nn.functional.pad(sound, (0, passt.PIECE - len(sound)))[None]
+    np.testing.assert_allclose(passt.log_mel(padded)[0, :, ::64], measured["mel"], atol=5e-5)
+    heard = small_passt.hear(sound.numpy())
+    np.testing.assert_allclose(heard.embeddings[0], measured["embedding"], atol=2e-5)
+    np.testing.assert_allclose(heard.logits, measured["logits"], atol=2e-5)
+
+
+def test_passt_hears_a_long_sound_by_pieces(small_passt):
+    sound = made_up_input("long", [12 * 32000], 0.1).numpy()
+    whole, first, rest = (small_passt.hear(part) for part in (sound, sound[: passt.PIECE], sound[passt.PIECE :]))
+    np.testing.assert_allclose(whole.embeddings, np.concatenate([first.embeddings, rest.embeddings]), atol=1e-5)
+    np.testing.assert_allclose(whole.logits, (first.logits + rest.logits) / 2, atol=1e-5)
+
+
 @pytest.mark.parametrize("n", [0, 1, 300, 15000])
-def test_short_sounds_and_silence(small_vggish, small_cnn14, n):
-    for listener in (small_vggish, small_cnn14):
+def test_short_sounds_and_silence(small_vggish, small_cnn14, small_passt, n):
+    for listener in (small_vggish, small_cnn14, small_passt):
         heard = listener.hear(np.zeros(n, np.float32))
         assert len(heard.embeddings) == 1 and np.isfinite(heard.embeddings).all()
 
@@ -68,7 +91,7 @@ def test_cnn14s_file_brings_its_filters_and_more_than_is_needed(small_cnn14, tmp
     np.testing.assert_array_equal(listener.hear(SOUND).logits, small_cnn14.hear(SOUND).logits)
 
 
-@pytest.mark.parametrize("module", [vggish, cnn14])
+@pytest.mark.parametrize("module", [vggish, cnn14, passt])
 def test_another_file_is_refused(module, tmp_path):
     path = tmp_path / "weights.pth"
     torch.save({"layer.weight": torch.zeros(2)}, path)
