@@ -174,6 +174,10 @@ def test_what_is_there_is_kept_and_a_lost_sound_is_made_again(archive, tmp_path)
     assert {path for _, path, *_ in archive.log} == {f"/plain/{RACER.pool_path}"}
     assert (out / "door" / "0003.ogg").read_bytes() == content  # same original, same bytes
     assert (out / "wood" / "0002.ogg").stat().st_mtime_ns == before_ns
+    (out / "door" / "0003.ogg").write_bytes(b"")
+    del archive.plain[RACER.pool_path]
+    assert make(archive, out).exit_code == 3
+    assert [sound.file for sound in read_sounds(out)] == ["door/0001.ogg", "wood/0002.ogg"]
 
 
 def test_a_version_that_left_the_mirror_comes_from_the_snapshots(archive, tmp_path):

@@ -76,7 +76,7 @@ def check_folder(out: Path) -> None:
 def build(
     packages: list[Package], out: Path, sources: Sources, keep_debs: bool, report: Report = silent
 ) -> list[Missing]:
-    """Make the sounds of the packages; returns those that could not be made. `keep_debs`: packages stay on the disk.
+    """Make all sounds of the packages; returns those that could not be made. `keep_debs`: packages stay on the disk.
 
     Errors: FoleyError when `out` cannot be made; what is wrong with one package does not stop the others.
     """
@@ -87,6 +87,8 @@ def build(
     missing, n_done, n_sounds = [], 0, sum(len(package.sounds) for package in packages)
     for package in packages:
         try:
+            for sound in package.sounds:  # what cannot be read must not be listed
+                (out / sound.file).unlink(missing_ok=True)
             deb = obtain(package, sources, report)
             missing += _add(package, deb, out, lambda n, before=n_done: report("sounds", before + n, n_sounds))
             if not keep_debs:
@@ -105,12 +107,12 @@ def build(
 def _add(package: Package, deb: Path, out: Path, tell: Callable[[int], None]) -> list[Missing]:
     """Make the sounds of one package, and put its copyright file beside them."""
     left, missing = {sound.path: sound for sound in package.sounds}, []
-    licence = f"usr/share/doc/{package.name}/copyright"
+    licence, placed = f"usr/share/doc/{package.name}/copyright", out / "licences" / f"{package.name}.copyright"
     wanted = {licence}.union(*map(_beginnings, left))
     with tempfile.TemporaryDirectory(dir=out, prefix=".unpacked-") as folder:
         for path, file in files_of_deb(deb, wanted, Path(folder)):
             if path == licence:
-                _place(file, out / "licences" / f"{package.name}.copyright")
+                _place(file, placed)
             for sound_path, original in _originals(path, file, left):
                 sound = left.pop(sound_path)
                 try:
@@ -118,6 +120,8 @@ def _add(package: Package, deb: Path, out: Path, tell: Callable[[int], None]) ->
                 except FoleyError as error:
                     missing.append(Missing(sound, package, error))
                 tell(len(package.sounds) - len(left))
+            if not left and placed.is_file():  # the rest of a game may be a gigabyte
+                break
     absent = FoleyError(f"{package.deb_name} does not hold it")
     return missing + [Missing(sound, package, absent) for sound in left.values()]
 

@@ -69,7 +69,7 @@ def _asked(address: str, package: Package, sources: Sources) -> dict[str, list[d
         answer = http_backoff("GET", address, max_retries=1, timeout=TIMEOUT_S)
         answer.raise_for_status()
         try:
-            return answer.json()["fileinfo"]
+            return dict(answer.json()["fileinfo"])
         except (ValueError, KeyError, TypeError) as error:
             raise FoleyError(f"{sources.snapshot} does not answer like Debian's snapshots") from error
 
