@@ -114,7 +114,7 @@ def row_of(measured: Sequence[RoundTrip]) -> Row:
 
     def mean(name: str) -> float | None:
         values = [getattr(figures, name) for figures in measured]
-        return None if None in values else round(float(np.mean(values)), 3)
+        return None if None in values else round(float(np.mean(values)), 4)
 
     worst = max((figures.level_db for figures in measured), key=abs)
     means = {field.name: mean(field.name) for field in fields(RoundTrip) if field.name != "clicks"}
