@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from foleycli.training.worlds.solid.impacts import solid_collide, solid_drop, solid_stack
+from foleycli.training.worlds.solid.rolling import solid_roll
 from foleycli.training.worlds.solid.scene import SolidBuilder
 from foleycli.training.worlds.solid.strikes import solid_strike
+from foleycli.training.worlds.solid.walking import solid_walk
 
 # name: (builder, weight)
 SOLID_SCENES: dict[str, tuple[SolidBuilder, float]] = {
     "solid_drop": (solid_drop, 12),
     "solid_collide": (solid_collide, 8),
     "solid_strike": (solid_strike, 24),
+    "solid_roll": (solid_roll, 5),
+    "solid_walk": (solid_walk, 9),
     "solid_stack": (solid_stack, 5),
 }
 SOLID_HELD_OUT = frozenset({"solid_stack"})  # never in the split "train"

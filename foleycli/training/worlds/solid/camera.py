@@ -32,6 +32,7 @@ class Focus:
     azimuth: tuple[float, float] = (-np.pi, np.pi)  # of the eye, about the centre
     elevation: tuple[float, float] = (0.12, 1.0)
     share: tuple[float, float] = (0.35, 1.5)  # of half the picture that the radius covers
+    follow: float | None = None  # how closely the camera keeps up with the centre; None: at random
 
 
 def random_shot(
@@ -43,7 +44,8 @@ def random_shot(
     t = np.arange(n) / STEP_HZ
     steady = np.repeat(focus.center.mean(axis=0, keepdims=True), n, axis=0)
     follow = rng.uniform(0.5, 1.0) if rng.random() < 0.3 * d else 0.0
-    shot = _view(rng, focus, steady + follow * (_lag(focus.center) - steady), t, d)
+    follow = follow if focus.follow is None else focus.follow
+    shot = _view(rng, focus, steady + follow * (smoothed(focus.center, STEP_HZ) - steady), t, d)
     if rng.random() < 0.06 * d and t[-1] > 2:
         other = _view(rng, focus, steady, t, d)
         cut_s = rng.uniform(1, t[-1] - 1)
@@ -61,6 +63,14 @@ def random_shot(
         reach = np.linalg.norm(shot.aim - shot.eye, axis=1) * jolt
         shot = replace(shot, aim=shot.aim + reach[:, None] * rng.normal(0, 1, 3))
     return shot
+
+
+def worn_shot(rng: np.random.Generator, eye: np.ndarray, aim: np.ndarray, config: WorldConfig) -> Shot:
+    """The view from a camera that a moving head or hand carries."""
+    n = len(eye)
+    fov = np.full(n, rng.uniform(0.9, 1.5))
+    roll = 0.04 * smooth_noise(rng, np.arange(n) / STEP_HZ, 1.5) * config.difficulty
+    return Shot(eye, aim, roll, fov, 1.0, n / STEP_HZ + 1)
 
 
 def _view(rng: np.random.Generator, focus: Focus, center: np.ndarray, t: np.ndarray, d: float) -> Shot:
@@ -92,12 +102,11 @@ def _view(rng: np.random.Generator, focus: Focus, center: np.ndarray, t: np.ndar
     return Shot(eye, aim, roll, np.clip(fov * zoom, 0.2, 1.9), squash, t[-1] + 1)
 
 
-def _lag(path: np.ndarray) -> np.ndarray:
-    """A path smoothed over about a second, as someone who follows it, [n, 3]."""
-    width = STEP_HZ
-    padded = np.pad(path, ((width, width), (0, 0)), mode="edge")
-    total = np.cumsum(padded, axis=0)
-    return ((total[width:] - total[:-width]) / width)[width // 2 : width // 2 + len(path)]
+def smoothed(values: np.ndarray, width: int) -> np.ndarray:
+    """Means over `width` steps about each step, [n, ...].  By sums, as np.convolve rounds by where memory lies."""
+    pad = ((width, width), *((0, 0),) * (values.ndim - 1))
+    total = np.cumsum(np.pad(values, pad, mode="edge"), axis=0)
+    return ((total[width:] - total[:-width]) / width)[width // 2 : width // 2 + len(values)]
 
 
 def views(shot: Shot, at: np.ndarray) -> np.ndarray:

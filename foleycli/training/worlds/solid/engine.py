@@ -33,6 +33,8 @@ def panda():  # noqa: ANN202
     except ImportError as error:
         raise FoleyError("The solid worlds need Panda3D", "pip install 'foleycli[train]'") from error
     core.loadPrcFileData("foley", _SETTINGS)
+    # Else things are drawn in the order of their states' addresses, which shows where two are equally far.
+    core.CullBinManager.getGlobalPtr().setBinType("opaque", core.CullBinManager.BTUnsorted)
     return core
 
 

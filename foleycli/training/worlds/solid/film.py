@@ -121,13 +121,15 @@ class _Set:
     def _light(self, room: Room) -> None:
         core = self._core
         fill_from = (-room.sun[0], -room.sun[1], room.sun[2] * 0.3)
-        for direction, rgb in ((room.sun, room.sun_rgb), (fill_from, room.fill_rgb)):
+        for rank, (direction, rgb) in enumerate(((room.sun, room.sun_rgb), (fill_from, room.fill_rgb))):
             light = core.DirectionalLight("")
+            light.setPriority(rank)  # a fixed order, as sums are rounded
             light.setColor((*rgb, 1))
             node = self._root.attachNewNode(light)
             node.lookAt(*direction)
             self._root.setLight(node)
         ambient = core.AmbientLight("")
+        ambient.setPriority(2)
         ambient.setColor((*room.ambient_rgb, 1))
         self._root.setLight(self._root.attachNewNode(ambient))
 

@@ -42,7 +42,8 @@ class SolidScene:
     ground: tuple[str, int]
     top_z: float = 0.0
     kind: str = "hits"
-    drive: np.ndarray | None = None  # [n] at GRID_HZ, 0..1
+    drive: np.ndarray | None = None  # [n] at GRID_HZ, 0..1; the last path is what drives
+    worn: tuple[np.ndarray, np.ndarray] | None = None  # eye and aim [n, 3] of a camera that someone carries
 
 
 SolidBuilder = Callable[[Workshop, float], SolidScene]

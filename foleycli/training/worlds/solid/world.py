@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from foleycli.training.worlds.config import WorldConfig
+from foleycli.training.worlds.config import GRID_HZ, WorldConfig
 from foleycli.training.worlds.scenes.stage import Stage
 from foleycli.training.worlds.solid.bodies import Workshop
-from foleycli.training.worlds.solid.camera import Shot, project, random_shot
-from foleycli.training.worlds.solid.film import Room, Thing, shoot
+from foleycli.training.worlds.solid.camera import Shot, project, random_shot, smoothed, worn_shot
+from foleycli.training.worlds.solid.film import Room, shoot
 from foleycli.training.worlds.solid.scene import SolidBuilder, SolidScene
 from foleycli.training.worlds.solid.simulation import STEP_HZ
 
@@ -28,13 +28,18 @@ def stage_solid(build: SolidBuilder, rng: np.random.Generator, config: WorldConf
     hits = (scene.blows.times, scene.blows.force)
     shot, seen = _best_view(rng, scene, config)
     room = _room(rng, scene, shot, config)
-    stage = Stage([], scene.kind, scene.blows.families, *hits, drive=scene.drive)
-    things: list[Thing] = scene.things
-    return stage, seen, lambda times, blur: shoot(things, room, shot, times, blur, config)
+    drive = (
+        scene.drive * _in_sight(scene.paths[-1], shot, len(scene.drive), config) if scene.drive is not None else None
+    )
+    stage = Stage([], scene.kind, scene.blows.families, *hits, drive=drive)
+    return stage, seen, lambda times, blur: shoot(scene.things, room, shot, times, blur, config)
 
 
 def _best_view(rng: np.random.Generator, scene: SolidScene, config: WorldConfig) -> tuple[Shot, np.ndarray]:
     """The first of some views that sees nearly all events, or the one that sees most."""
+    if scene.worn is not None:
+        shot = worn_shot(rng, *scene.worn, config)
+        return shot, seen_events(scene, shot, config)
     best = None
     for _ in range(_TRIES):
         shot = random_shot(rng, scene.focus, (scene.blows.times, scene.blows.force), config)
@@ -64,6 +69,14 @@ def seen_events(scene: SolidScene, shot: Shot, config: WorldConfig) -> np.ndarra
         inside = 0 <= x < width and 0 <= y < height and depth[0] > 0.5 and near.min() > 0.5
         seen.append(inside and extent >= _MIN_MOVE_PX and size >= _MIN_SIZE_PX)
     return np.array(seen, bool)
+
+
+def _in_sight(path: np.ndarray, shot: Shot, n: int, config: WorldConfig) -> np.ndarray:
+    """1 where a path is inside the picture, 0 where it is not, with short fades, [n] at GRID_HZ."""
+    spots, depth = project(shot, path, np.arange(len(path)), config)
+    inside = (depth > 0.5) & (spots >= 0).all(1) & (spots < config.picture_px).all(1)
+    soft = smoothed(inside.astype(float), STEP_HZ // 10)
+    return np.interp(np.arange(n) / GRID_HZ, np.arange(len(path)) / STEP_HZ, soft)
 
 
 def _room(rng: np.random.Generator, scene: SolidScene, shot: Shot, config: WorldConfig) -> Room:
