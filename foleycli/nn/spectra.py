@@ -9,15 +9,19 @@ import torch
 from torch import Tensor
 
 
-def mel_spectrogram(samples: Tensor, rate_hz: int, n_fft: int, hop: int, n_mels: int) -> Tensor:
+def mel_spectrogram(
+    samples: Tensor, rate_hz: int, n_fft: int, hop: int, n_mels: int, is_rms: bool = False
+) -> Tensor:
     """Magnitude mel spectrogram of float32 [B, N]: [B, n_mels, 1 + N // hop], frames centred.
 
-    A full-scale sine reads about 1 at every window length, so that one floor suits all of them.
+    A band is the mean of its bins' magnitudes, or with `is_rms` the root of their mean power, which is more where
+    a band holds a peak.  A full-scale sine reads about 1 at every window length, so that one floor suits all of them.
     """
     window = hann_window(n_fft, samples.device)
     spectrum = torch.stft(samples, n_fft, hop, window=window, return_complex=True, pad_mode="constant")
     magnitude = spectrum.abs() * (4 / n_fft)  # the window's mean is a half, a sine's energy is in two bins
-    return mel_filters(rate_hz, n_fft, n_mels, samples.device) @ magnitude  # [B, n_mels, frames]
+    filters = mel_filters(rate_hz, n_fft, n_mels, samples.device)
+    return (filters @ magnitude.square()).sqrt() if is_rms else filters @ magnitude  # [B, n_mels, frames]
 
 
 def log_mel(samples: Tensor, rate_hz: int, n_fft: int, hop: int, n_mels: int, floor: float = 1e-5) -> Tensor:

@@ -2,7 +2,7 @@
 
 No sound is made in training, only spectrograms, so that a step costs a hundredth of a waveform codec's.  The loss
 is the L1 distance of log-mels, and that of their power summed over patches: the median of many likely spectra, which
-L1 alone learns, is quieter than any of them.
+L1 alone learns, is quieter than any of them, and the mean of a band's magnitudes hides its peaks.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from foleycli.codecs.melvae import FLOOR, MelVae, MelVaeConfig
 from foleycli.codecs.vae import measure_latents
 from foleycli.hub.resolve import resolve
+from foleycli.nn.spectra import mel_spectrogram
 from foleycli.training.recipe import Recipe, from_dict
 from foleycli.training.sounds import random_crop, read_sounds
 from foleycli.weights import load_weights, save_folder
@@ -44,6 +45,7 @@ class MelCodecObjective:
     kl: float = 0.001
     codebook: float = 0.05
     commitment: float = 0.0125
+    frozen_encoder: bool = False  # train the decoder alone: what was learnt on the latents stays valid
 
 
 class MelCodecTask:
@@ -56,24 +58,27 @@ class MelCodecTask:
         self.network = MelVae(from_dict(MelVaeConfig, recipe.network, "recipe, network"))
         if recipe.init_from:
             load_weights(self.network, resolve(recipe.init_from))
+        if self.weights.frozen_encoder:
+            self.network.encoder.requires_grad_(False)
+            self.network.quantizer.requires_grad_(False)
         self.sounds = read_sounds(Path(self.data.sounds), held_out=False)
         self.held_out = read_sounds(Path(self.data.sounds), held_out=True)
 
     def batches(self, first_step: int, rank: int, world_size: int) -> Iterator[Tensor]:
-        """Log-mels [B, mels, frames] of crops, from a pool that grows, then is refreshed."""
+        """Log-mels [B, 2, mels, frames] of crops (see `log_mels`), from a pool that grows, then is refreshed."""
         pool: list[Tensor] = []
         rng = np.random.default_rng((self.recipe.seed, first_step, rank, 1))
         step, n_made = first_step, 0
         while True:
             while n_made < self.data.first + (step - first_step) * self.data.fresh_per_step:
-                made = self.log_mels(random_crop(self.sounds, self.n_samples, rng))
+                made = self.log_mels(random_crop(self.sounds, self.n_samples, rng)).half()  # many are kept
                 if len(pool) < self.data.pool:
                     pool.append(made)
                 else:
                     pool[n_made % self.data.pool] = made
                 n_made += 1
             drawn = torch.stack([pool[k] for k in rng.integers(len(pool), size=self.recipe.batch_size)]).float()
-            gains = torch.from_numpy(rng.uniform(*GAINS, (self.recipe.batch_size, 1, 1))).float()
+            gains = torch.from_numpy(rng.uniform(*GAINS, (self.recipe.batch_size, 1, 1, 1))).float()
             yield torch.where(drawn > SILENCE, drawn + gains, drawn).clamp_min(SILENCE)
             step += 1
 
@@ -83,17 +88,21 @@ class MelCodecTask:
 
     @torch.no_grad()
     def log_mels(self, samples: np.ndarray) -> Tensor:
-        """Sound [N] to log-mels [mels, frames], half precision: many are kept."""
-        return self.network.log_mels(torch.from_numpy(samples)[None])[0].half()
+        """Sound [N] to log-mels [2, mels, frames]: of the bands' mean magnitudes, and of their RMS."""
+        c = self.network.config
+        whole = torch.from_numpy(samples)[None]
+        rms = mel_spectrogram(whole, c.rate_hz, c.n_fft, c.mel_hop, c.n_mels, is_rms=True)[..., :-1]
+        return torch.cat([self.network.log_mels(whole), rms.clamp_min(FLOOR).log10()])
 
     def loss(self, network: MelVae, average: nn.Module, batch: Tensor, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         w = self.weights
-        posterior = network.posterior_of(batch)
+        mels, rms = batch.unbind(dim=1)  # [B, mels, frames] each
+        posterior = network.posterior_of(mels)
         quantised, _, _, commitment, codebook = network.quantizer(posterior.mean)
         # Every other crop is decoded from its codes, so that latents and codes share one decoder.
         from_codes = (torch.arange(len(batch), device=batch.device) % 2 == 1)[:, None, None]
         made = network.mels_of(torch.where(from_codes, quantised, posterior.sample()))
-        mel, power, kl = F.l1_loss(made, batch), power_loss(made, batch), posterior.kl()
+        mel, power, kl = F.l1_loss(made, mels), power_loss(made, rms), posterior.kl()
         total = mel + w.power * power + w.kl * kl + w.codebook * codebook + w.commitment * commitment
         return total, {"mel": mel, "power": power, "kl": kl, "codebook": codebook}
 
@@ -102,12 +111,12 @@ class MelCodecTask:
         """Distances of the round trip on held-out takes, through latents and through codes, log10."""
         rng = np.random.default_rng(1)
         crops = [self.log_mels(random_crop(self.held_out, self.n_samples, rng)) for _ in range(VALIDATION_CROPS)]
-        real = torch.stack(crops).float().to(average.latent_mean.device)
+        real, rms = torch.stack(crops).to(average.latent_mean.device).unbind(dim=1)
         mean = average.posterior_of(real).mean
         figures = {}
         for name, raw in {"latents": mean, "codes": average.quantizer(mean)[0]}.items():
             made = average.mels_of(raw)
-            figures |= {f"mel_{name}": F.l1_loss(made, real).item(), f"power_{name}": power_loss(made, real).item()}
+            figures |= {f"mel_{name}": F.l1_loss(made, real).item(), f"power_{name}": power_loss(made, rms).item()}
         return figures
 
     def state(self) -> dict:
@@ -117,18 +126,18 @@ class MelCodecTask:
         """All of its state is in the networks."""
 
     def export(self, average: MelVae, folder: Path, history: dict) -> None:
-        rng = np.random.default_rng(0)
-        measure_latents(
-            average, [torch.from_numpy(random_crop(self.sounds, self.n_samples, rng)) for _ in range(128)]
-        )
+        if not self.weights.frozen_encoder:
+            rng = np.random.default_rng(0)
+            crops = [torch.from_numpy(random_crop(self.sounds, self.n_samples, rng)) for _ in range(128)]
+            measure_latents(average, crops)
         config = {"name": self.recipe.name, "kind": "codec", "class": "mel-vae", "version": 1}
         figures = {**history, **self.validate(average)}
         save_folder(average, folder, {**config, "network": average.config.to_dict(), "training": figures})
 
 
-def power_loss(made: Tensor, real: Tensor) -> Tensor:
-    """L1 of the log10 power in patches of two spectrograms of log10 magnitudes, [B, mels, frames], mean over sizes."""
-    powers = [(10 ** (2 * mels.clamp(-6.0, 1.5)))[:, None] for mels in (made, real)]
+def power_loss(made: Tensor, rms: Tensor) -> Tensor:
+    """L1 of the log10 power in patches of made log-mels and of the real RMS mels, [B, mels, frames]."""
+    powers = [(10 ** (2 * mels.clamp(-6.0, 1.5)))[:, None] for mels in (made, rms)]
     distances = []
     for patch in PATCHES:
         levels = [F.avg_pool2d(power, patch).clamp_min(FLOOR**2).log10() / 2 for power in powers]
