@@ -169,7 +169,7 @@ def main(
     heard = zimtohrli(RATE_HZ) if with_zimtohrli else None
     kept_back = read_sounds(sounds, held_out=True)
     tables = {}
-    for name in model or ["dac-mini"]:
+    for name in model or ["mel-mini"]:
         codec = load_part(Path(), {"codec": name}, "codec", torch.device("cpu"))
         measured = [measure(codec, sound, heard) for sound in kept_back]
         tables[name] = by_category(kept_back, measured)

@@ -46,8 +46,8 @@ def test_file_is_refused(folder):
 
 def test_unknown_name_gets_the_nearest():
     with pytest.raises(FoleyError) as raised:
-        resolve("dac-mimi")
-    assert "'dac-mini'" in raised.value.hint and "foley models list" in raised.value.hint
+        resolve("mel-mimi")
+    assert "'mel-mini'" in raised.value.hint and "foley models list" in raised.value.hint
 
 
 def test_verify_sees_one_changed_byte(folder):
