@@ -265,8 +265,9 @@ def _show(evaluation: Evaluation, unpaired: list[Path], run: work.Run) -> None:
     if summary.metrics:
         console.result("")
         console.table(("metric", "value"), [[key, _cell(value)] for key, value in summary.metrics.items()], right=(1,))
-    for key, why in summary.not_measured.items():
-        console.note(f"{key} is not measured: {why}", run.quiet)
+    for why in dict.fromkeys(summary.not_measured.values()):
+        keys = [key for key, told in summary.not_measured.items() if told == why]
+        console.note(f"not measured: {', '.join(keys)}: {why}", run.quiet)
 
 
 def _mean_rows(summary: Summary) -> list[list[str]]:
