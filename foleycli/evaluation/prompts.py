@@ -169,7 +169,7 @@ def through_codec(samples: np.ndarray, model: Model) -> np.ndarray:
 def measure(model: Model, video: Video, settings: Settings, bank: Bank, n_seeds: int) -> Result:
     """Render every prompt and name what came out."""
     named = []
-    for family in CHOSEN:
+    for family in bank.all.labels:
         for seed in range(settings.seed, settings.seed + n_seeds):
             own = replace(settings, prompt=FAMILIES[family].labels[0], seed=seed)
             vector = bank.vector(made(model, video, own))
