@@ -108,6 +108,11 @@ NETWORKS = (
 ELSEWHERE = {"ib_score": "foley holds no ImageBind; https://github.com/hkchengrex/av-benchmark measures it"}
 
 
+def how_to_get(name: str) -> str:
+    """What a user does to have a network's file."""
+    return next(network.get for network in NETWORKS if network.name == name)
+
+
 def folder() -> Path:
     """Where the networks' files are looked for; it need not exist."""
     return home() / "metrics"
@@ -140,4 +145,7 @@ def load(found: Mapping[str, Path], device: torch.device) -> dict[str, Listener 
 def needs(found: Mapping[str, Path]) -> dict[str, str]:
     """What is not measured, by metric, and what it needs."""
     missing = [network for network in NETWORKS if network.name not in found]
-    return {key: f"needs the weights of {one.name}: {one.get}" for one in missing for key in one.keys} | ELSEWHERE
+    told = {one.name: f"{one.get}, into {folder()}" if one.get.startswith("https:") else one.get for one in missing}
+    return {
+        key: f"needs the weights of {one.name}: {told[one.name]}" for one in missing for key in one.keys
+    } | ELSEWHERE

@@ -207,7 +207,7 @@ def main(
     video = probe(clip)
     files = networks.find({"aisfx": aisfx} if aisfx else {})
     if "aisfx" not in files:
-        raise FoleyError("aisfx's weights are not here", networks.NETWORKS[0].get)
+        raise FoleyError("aisfx's weights are not here", networks.how_to_get("aisfx"))
     options = {"steps": steps, "guidance": guidance, "words_guidance": words_guidance}
     given = {name: value for name, value in options.items() if value is not None}
     settings = settings_for(options=given, model_wants=wanted_settings(model))

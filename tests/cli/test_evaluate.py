@@ -96,7 +96,7 @@ def test_a_model_on_clips_and_a_broken_one_among_them(foley, kept_model, model_n
     failed, row, summary = told.lines
     assert failed["input"] == str(broken) and "broken.mp4" in told.err
     assert row["prompt"] == "glass breaking" and row["duration_s"] == pytest.approx(4.2, abs=0.1)
-    assert (summary["files"], summary["model"]) == (1, model_name)
+    assert (summary["files"], summary["failed"], summary["model"]) == (1, 1, model_name)
     made = soundfile.info(tmp_path / "kept" / "hit.foley.wav")
     assert made.duration == pytest.approx(4.2, abs=0.05)
     again = foley("evaluate", folders / "real", tmp_path / "kept", "--json").lines
@@ -118,6 +118,7 @@ def test_a_model_on_clips_and_a_broken_one_among_them(foley, kept_model, model_n
         (("--model", "salsav-mini", "{real}/alone.wav"), 1, "no video stream"),
         (("--model", "salsav-mini", "{real}/hit.mp4", "{made}/hit.mp4"), 2, "two clips are called hit"),
         (("--model", "salsav-mini", "{real}/hit.mp4", "--prompts", "gone.yaml"), 1, "gone.yaml cannot be read"),
+        (("--model", "salsav-mini", "{real}/hit.mp4", "--out-dir", "{real}/hit.mp4"), 2, "cannot be made"),
     ],
 )
 def test_bad_input_is_refused_before_a_model_is_loaded(foley, folders, monkeypatch, args, code, named):
