@@ -5,8 +5,8 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -58,20 +58,20 @@ Labels = Annotated[
 ]
 
 
-COLUMNS = {
-    "file": "name",
-    "onsets/s real": "real_onsets_per_s",
-    "made": "made_onsets_per_s",
-    "F1 ±60 ms": "f1_60ms",
-    "above chance": "above_60ms",
-    "F1 ±100 ms": "f1_100ms",
-    "above chance ": "above_100ms",
-    "loudness corr.": "envelope",
-    "spectrum dB": "spectral_distance_db",
-    "sync": "sync",
-    "sync real": "real_sync",
-    "offset s": "offset_s",
-}
+COLUMNS = (  # what stands above a column, and which figure stands in it
+    ("file", "name"),
+    ("onsets/s real", "real_onsets_per_s"),
+    ("onsets/s made", "made_onsets_per_s"),
+    ("F1 60 ms", "f1_60ms"),
+    ("above chance", "above_60ms"),
+    ("F1 100 ms", "f1_100ms"),
+    ("above chance", "above_100ms"),
+    ("loudness", "envelope"),
+    ("spectrum dB", "spectral_distance_db"),
+    ("sync made", "sync"),
+    ("sync real", "real_sync"),
+    ("offset s", "offset_s"),
+)
 
 
 @dataclass(frozen=True)
@@ -199,29 +199,31 @@ def _read_prompts(path: Path) -> dict[str, str]:
 
 def _run(tasks: Sequence[Task], unpaired: list[Path], sources: Sources, out_dir: Path | None, run: work.Run) -> None:
     """Measure all; raises typer.Exit with 3 when some failed, 1 when all of several failed."""
+    from foleycli.media.ffmpeg import find_ffmpeg
+
+    find_ffmpeg()
     if unpaired:
         console.note(f"without a partner in the other folder: {', '.join(map(str, unpaired))}", run.quiet)
     alone = len(tasks) == 1
     ready = [(task, item) for task in tasks if (item := work.guarded(task.source, task.prepare, alone, run))]
     if not ready:
         raise typer.Exit(EXIT_FAILED)
+    if out_dir is not None:
+        work.make_folder(out_dir)
     evaluation, model = _load(sources, run)
-    with ExitStack() as stack:
-        folder = out_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="foley-evaluate-")))
-        work.make_folder(folder)
+    with tempfile.TemporaryDirectory(prefix="foley-evaluate-") as temporary:
+        folder = out_dir or Path(temporary)
         for index, (task, item) in enumerate(ready, start=1):
             console.note(f"{task.source} ({index} of {len(ready)})", run.quiet)
-            row = work.guarded(
-                task.source, lambda t=task, i=item: _measure(t, i, evaluation, model, folder, run), alone, run
-            )
-            if row is not None and run.json:
-                console.result_json(
-                    {"input": str(task.source), "prompt": task.settings.prompt, **_rounded(asdict(row))}
-                )
+            measure = partial(_measure, task, item, evaluation, model, folder, run)
+            if (row := work.guarded(task.source, measure, alone, run)) is not None and run.json:
+                facts = {"input": str(task.source), "prompt": task.settings.prompt}
+                console.result_json({**facts, **_rounded(asdict(row))})
     if not evaluation.rows:
         raise typer.Exit(EXIT_FAILED)
-    _show(evaluation, unpaired, run)
-    if len(evaluation.rows) < len(tasks):
+    failed = len(tasks) - len(evaluation.rows)
+    _show(evaluation, {"model": run.model or None, "failed": failed, "unpaired": list(map(str, unpaired))}, run)
+    if failed:
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
@@ -243,30 +245,33 @@ def _load(sources: Sources, run: work.Run) -> tuple[Evaluation, Model | None]:
 def _measure(
     task: Task, item: Pair | Video, evaluation: Evaluation, model: Model | None, folder: Path, run: work.Run
 ) -> Compared:
+    """The figures of a pair; a clip is rendered first."""
+    from foleycli.device import telling_of_memory
     from foleycli.evaluation.compare import rendered
 
     if isinstance(item, Video):
         assert model is not None
         with console.progress(run.quiet) as report:
             item = rendered(item, model, task.settings, folder, report)
-    return evaluation.add(item, task.settings.prompt)
+    with telling_of_memory():
+        return evaluation.add(item, task.settings.prompt)
 
 
-def _show(evaluation: Evaluation, unpaired: list[Path], run: work.Run) -> None:
+def _show(evaluation: Evaluation, facts: dict[str, Any], run: work.Run) -> None:
     """The table, or in JSON the last line."""
     summary = evaluation.summary()
     if run.json:
-        unpaired_names = [str(path) for path in unpaired]
-        console.result_json({"model": run.model or None, "unpaired": unpaired_names, **_rounded(asdict(summary))})
+        console.result_json({**facts, **_rounded(asdict(summary))})
         return
-    rows = [[_cell(asdict(row)[key]) for key in COLUMNS.values()] for row in evaluation.rows]
+    rows = [[_cell(asdict(row)[key]) for _, key in COLUMNS] for row in evaluation.rows]
     rows += _mean_rows(summary)
-    console.table(tuple(COLUMNS), rows, right=range(1, len(COLUMNS)))
+    console.table([title for title, _ in COLUMNS], rows, right=range(1, len(COLUMNS)))
     if summary.metrics:
         console.result("")
         console.table(("metric", "value"), [[key, _cell(value)] for key, value in summary.metrics.items()], right=(1,))
-    for key, why in summary.not_measured.items():
-        console.note(f"{key} is not measured: {why}", run.quiet)
+    for why in dict.fromkeys(summary.not_measured.values()):
+        keys = [key for key, told in summary.not_measured.items() if told == why]
+        console.note(f"not measured: {', '.join(keys)}: {why}", run.quiet)
 
 
 def _mean_rows(summary: Summary) -> list[list[str]]:
@@ -274,8 +279,7 @@ def _mean_rows(summary: Summary) -> list[list[str]]:
     both = (f"mean of {summary.files}", summary.means), (
         f"mean of {summary.files_with_onsets} with onsets", summary.means_with_onsets,
     )  # fmt: skip
-    keys = list(COLUMNS.values())[1:]
-    return [[told, *(_cell(means[key]) for key in keys)] for told, means in both]
+    return [[told, *(_cell(means[key]) for _, key in COLUMNS[1:])] for told, means in both]
 
 
 def _cell(value: object) -> str:

@@ -35,7 +35,7 @@ def check_sources(aisfx: Path | None, labels: Path | None) -> Sources:
     found = networks.find({"aisfx": aisfx} if aisfx else {})
     if labels is not None:
         if "aisfx" not in found:
-            raise UsageError("--labels needs aisfx's weights, which are not here", networks.NETWORKS[0].get)
+            raise UsageError("--labels needs aisfx's weights, which are not here", networks.how_to_get("aisfx"))
         list_sounds(labels)
     return Sources(found, labels)
 
@@ -81,7 +81,7 @@ class Evaluation:
 
 def begin(sources: Sources, device: torch.device, report: Report = silent) -> Evaluation:
     """Load the judge and every network whose file is there."""
-    listeners = networks.load(sources.files, device)
-    neighbours = hear_labelled(listeners["aisfx"], sources.labels, report) if sources.labels else None
+    loaded = networks.load(sources.files, device)
+    neighbours = hear_labelled(loaded["aisfx"], sources.labels, report) if sources.labels else None
     extractor = load_extractor(resolve(JUDGE), device, torch.float32)
-    return Evaluation(extractor, Hearing(listeners, neighbours), sources)
+    return Evaluation(extractor, Hearing(loaded, neighbours), sources)

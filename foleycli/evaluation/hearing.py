@@ -5,55 +5,80 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from foleycli.evaluation.compare import RATE_HZ, Sounds
-from foleycli.evaluation.listeners.base import Heard, Listener
+import numpy as np
+
+from foleycli.evaluation.compare import RATE_HZ, Sounds, picture_of
+from foleycli.evaluation.listeners.base import Heard, Listener, Witness
 from foleycli.evaluation.neighbours import Neighbours, label_in, pooled
 from foleycli.evaluation.networks import NETWORKS
+from foleycli.evaluation.pairs import Pair
 from foleycli.media.audio import resample
 
-LABELS, LABELS_OF_REAL = "label_accuracy_aisfx", "label_accuracy_aisfx_of_real"
+LABELS, LABELS_OF_REAL, LABELLED = "label_accuracy_aisfx", "label_accuracy_aisfx_of_real", "labelled_files"
 
 
 @dataclass
 class Hearing:
     """What the networks said so far, pair by pair."""
 
-    listeners: Mapping[str, Listener]
+    networks: Mapping[str, Listener | Witness]
     neighbours: Neighbours | None = None  # as aisfx hears them
     real: dict[str, list[Heard]] = field(default_factory=dict)
     made: dict[str, list[Heard]] = field(default_factory=dict)
+    misfits: dict[str, list[float]] = field(default_factory=dict)  # of made sounds to their pictures
     named: list[tuple[str, str, str]] = field(default_factory=list)  # expected, of the real and of the made sound
 
     def add(self, sounds: Sounds, words: str = "") -> None:
         """Let every network hear a pair; `words` (else its folder's or its own name) say what it should sound like."""
-        for name, listener in self.listeners.items():
-            for side, samples in ((self.real, sounds.real), (self.made, sounds.made)):
-                heard = listener.hear(resample(samples[None], RATE_HZ, listener.rate_hz)[0])
-                side.setdefault(name, []).append(heard)
-        if self.neighbours is None:
+        for network in (one for one in NETWORKS if one.name in self.networks):
+            if network.misfit:
+                self._see(network.name, sounds)
+            else:
+                self._hear(network.name, sounds)
+        if self.neighbours is not None:
+            self._name(sounds.pair, words, self.neighbours)
+
+    def _hear(self, name: str, sounds: Sounds) -> None:
+        listener = self.networks[name]
+        for side, samples in ((self.real, sounds.real), (self.made, sounds.made)):
+            heard = listener.hear(resample(samples[None], RATE_HZ, listener.rate_hz)[0])
+            side.setdefault(name, []).append(heard)
+
+    def _see(self, name: str, sounds: Sounds) -> None:
+        witness, picture = self.networks[name], picture_of(sounds.pair)
+        if picture is None:
             return
-        pair, labels = sounds.pair, self.neighbours.labels
+        misfit = witness.measure(resample(sounds.made[None], RATE_HZ, witness.rate_hz)[0], picture)
+        if misfit is not None:
+            self.misfits.setdefault(name, []).append(misfit)
+
+    def _name(self, pair: Pair, words: str, neighbours: Neighbours) -> None:
+        """What both sounds are taken for, where it is said what they should be."""
         said = (words, pair.folder.replace("/", " "), pair.name.rpartition("/")[2])
-        expected = next((label for text in said if (label := label_in(text, labels))), None)
+        expected = next((label for text in said if (label := label_in(text, neighbours.labels))), None)
         if expected is not None:
             sides = (self.real["aisfx"][-1], self.made["aisfx"][-1])
-            self.named.append((expected, *(self.neighbours.nearest(pooled(heard)) for heard in sides)))
+            self.named.append((expected, *(neighbours.nearest(pooled(heard)) for heard in sides)))
 
     def scores(self) -> tuple[dict[str, float], dict[str, str]]:
         """Every metric that can be measured, and why not those that cannot, by key."""
         measured: dict[str, float] = {}
         missing: dict[str, str] = {}
-        for network in (network for network in NETWORKS if network.name in self.listeners):
+        for network in (one for one in NETWORKS if one.name in self.networks):
             for key, metric in network.metrics.items():
                 try:
-                    measured[key] = metric(self.real.get(network.name, []), self.made.get(network.name, []))
+                    measured[key] = metric(self.real[network.name], self.made[network.name])
                 except ValueError as error:
                     missing[key] = str(error)
+            if network.misfit and network.name in self.misfits:
+                measured[network.misfit] = float(np.mean(self.misfits[network.name]))
+            elif network.misfit:
+                missing[network.misfit] = "no pair has a picture and sound that are long enough"
         if self.named:
-            measured[LABELS] = sum(made == label for label, _, made in self.named) / len(self.named)
-            measured[LABELS_OF_REAL] = sum(real == label for label, real, _ in self.named) / len(self.named)
+            measured[LABELS] = float(np.mean([made == label for label, _, made in self.named]))
+            measured[LABELS_OF_REAL] = float(np.mean([real == label for label, real, _ in self.named]))
+            measured[LABELLED] = len(self.named)
         elif self.neighbours is not None:
-            missing[LABELS] = "no prompt, folder or file name says one of the labels: " + ", ".join(
-                self.neighbours.labels
-            )
+            labels = ", ".join(self.neighbours.labels)
+            missing[LABELS] = f"no prompt, folder or file name says one of the labels: {labels}"
         return measured, missing

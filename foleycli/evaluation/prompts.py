@@ -169,7 +169,7 @@ def through_codec(samples: np.ndarray, model: Model) -> np.ndarray:
 def measure(model: Model, video: Video, settings: Settings, bank: Bank, n_seeds: int) -> Result:
     """Render every prompt and name what came out."""
     named = []
-    for family in CHOSEN:
+    for family in bank.all.labels:
         for seed in range(settings.seed, settings.seed + n_seeds):
             own = replace(settings, prompt=FAMILIES[family].labels[0], seed=seed)
             vector = bank.vector(made(model, video, own))
@@ -207,7 +207,7 @@ def main(
     video = probe(clip)
     files = networks.find({"aisfx": aisfx} if aisfx else {})
     if "aisfx" not in files:
-        raise FoleyError("aisfx's weights are not here", networks.NETWORKS[0].get)
+        raise FoleyError("aisfx's weights are not here", networks.how_to_get("aisfx"))
     options = {"steps": steps, "guidance": guidance, "words_guidance": words_guidance}
     given = {name: value for name, value in options.items() if value is not None}
     settings = settings_for(options=given, model_wants=wanted_settings(model))

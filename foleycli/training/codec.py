@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from foleycli.codecs.dacvae import DacVae, DacVaeConfig
+from foleycli.codecs.vae import measure_latents
 from foleycli.hub.resolve import resolve
 from foleycli.nn.spectra import log_mel, mel_spectrogram
 from foleycli.training.discriminator import Discriminator, discriminator_loss, generator_loss
@@ -124,24 +125,11 @@ class CodecTask:
 
     def export(self, average: DacVae, folder: Path, history: dict) -> None:
         if not self.weights.frozen_encoder:
-            self._measure_latents(average)
+            rng = np.random.default_rng(0)
+            crops = [torch.from_numpy(random_crop(self.sounds, 64 * average.hop, rng)) for _ in range(128)]
+            measure_latents(average, crops)
         config = {"name": self.recipe.name, "kind": "codec", "codec": "dacvae", "version": 1}
         save_folder(average, folder, {**config, "network": average.config.to_dict(), "training": history})
-
-    @torch.no_grad()
-    def _measure_latents(self, average: DacVae) -> None:
-        """Mean and deviation of every latent channel over training crops (papers.md 1.1).
-
-        The deviation is that of the whole posterior.  A channel that says little has a narrow mean and a
-        wide posterior: it stays narrow, so that no generator is taught its last bit of nothing.
-        """
-        rng, device = np.random.default_rng(0), average.latent_mean.device
-        crops = [random_crop(self.sounds, 64 * average.hop, rng) for _ in range(128)]
-        posteriors = [average.posterior(torch.from_numpy(crop)[None].to(device)) for crop in crops]
-        means = torch.cat([posterior.mean for posterior in posteriors], dim=2)[0]  # [D, L]
-        spreads = torch.cat([posterior.std for posterior in posteriors], dim=2)[0]
-        average.latent_mean.copy_(means.mean(dim=1))
-        average.latent_std.copy_((means.var(dim=1) + spreads.square().mean(dim=1)).sqrt())
 
     def _wake_discriminator(self, device: torch.device) -> None:
         self.discriminator.to(device)

@@ -21,13 +21,15 @@ from foleycli.codecs.vae import measure_latents
 from foleycli.hub.resolve import resolve
 from foleycli.nn.spectra import mel_spectrogram
 from foleycli.training.recipe import Recipe, from_dict
-from foleycli.training.sounds import random_crop, read_sounds
+from foleycli.training.sounds import Sound, random_crop, read_sounds
 from foleycli.weights import load_weights, save_folder
 
 PATCHES = ((10, 1), (1, 4), (5, 4), (20, 8))  # (mels, frames) over which power is summed
 GAINS = (-0.6, 0.3)  # of a crop, log10, drawn anew each time it is seen
 SILENCE = float(np.log10(FLOOR))
 VALIDATION_CROPS = 32
+LONGEST_S = 4  # of a sound whose level is measured
+QUIET_POWER = 1e-8  # -80 dB: below, levels are not compared
 
 
 @dataclass(frozen=True)
@@ -130,9 +132,24 @@ class MelCodecTask:
             rng = np.random.default_rng(0)
             crops = [torch.from_numpy(random_crop(self.sounds, self.n_samples, rng)) for _ in range(128)]
             measure_latents(average, crops)
+        measure_gain(average, self.sounds)
         config = {"name": self.recipe.name, "kind": "codec", "class": "mel-vae", "version": 1}
         figures = {**history, **self.validate(average)}
         save_folder(average, folder, {**config, "network": average.config.to_dict(), "training": figures})
+
+
+@torch.no_grad()
+def measure_gain(codec: MelVae, sounds: list[Sound], n: int = 200) -> None:
+    """Set the gain after which sounds of the training set come back as loud as they were, in dB on average."""
+    codec.output_gain.fill_(1.0)
+    changes_db = []
+    for sound in sounds[:: max(1, len(sounds) // n)]:
+        samples = torch.from_numpy(sound.as_float()[: LONGEST_S * codec.rate_hz])[None].to(codec.latent_mean.device)
+        powers = [x.square().mean().item() for x in (samples, codec.decode(codec.encode(samples)))]
+        if min(powers) > QUIET_POWER:
+            changes_db.append(10 * np.log10(powers[1] / powers[0]))
+    if changes_db:
+        codec.output_gain.fill_(float(10 ** (-np.mean(changes_db) / 20)))
 
 
 def power_loss(made: Tensor, rms: Tensor) -> Tensor:

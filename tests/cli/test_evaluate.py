@@ -7,7 +7,11 @@ import json
 import numpy as np
 import pytest
 import soundfile
+import torch
 from clips import run_ffmpeg
+from madeup import made_up_state
+
+from foleycli.evaluation.listeners.aisfx import Aisfx
 
 RATE_HZ = 44100
 STRIKES_S = (0.5, 1.13, 1.9, 2.4, 3.31)
@@ -60,7 +64,26 @@ def test_table_has_a_line_a_file_and_two_of_means(foley, folders):
     rows = [line.split("\t") for line in told.out.splitlines()]
     assert [row[0] for row in rows] == ["drum/roll", "hit", "mean of 2", "mean of 2 with onsets"]
     assert {len(row) for row in rows} == {12}
-    assert "fad_aisfx is not measured: needs aisfx's weights: pip download aisfx" in told.err
+    assert "not measured: fad_aisfx: needs the weights of aisfx: pip download aisfx" in told.err
+    assert "not measured: fd_panns, kl_panns, is_panns: needs the weights of PANNs: https://" in told.err
+
+
+def test_aisfx_hears_the_set_and_names_it(foley, folders, tmp_path, monkeypatch):
+    """With made-up weights: a sound is nearest to itself all the same."""
+    monkeypatch.setenv("FOLEY_HOME", str(tmp_path))
+    shapes = {key: value.shape for key, value in Aisfx().state_dict().items()}
+    state = {f"embedding_net.{key}": value for key, value in made_up_state(shapes, prefix="aisfx.").items()}
+    (tmp_path / "metrics").mkdir()
+    torch.save(state, tmp_path / "metrics" / "aisfx.pth")
+    for label, sound in {"drum": strikes(STRIKES_S), "tone": np.sin(np.arange(2 * RATE_HZ) / 9)}.items():
+        (tmp_path / "labels" / label).mkdir(parents=True)
+        soundfile.write(tmp_path / "labels" / label / "one.wav", sound, RATE_HZ)
+    summary = foley("evaluate", folders / "real", folders / "made", "--labels", tmp_path / "labels", "--json").lines[-1]
+    measured = summary["metrics"]
+    assert 0 < measured["fad_aisfx"] < 100
+    assert (measured["labelled_files"], measured["label_accuracy_aisfx_of_real"]) == (1, 1)  # drum/roll
+    assert measured["label_accuracy_aisfx"] in (0, 1)
+    assert not {"fad_aisfx", "label_accuracy_aisfx"} & summary["not_measured"].keys()
 
 
 def test_a_model_on_clips_and_a_broken_one_among_them(foley, kept_model, model_name, folders, tmp_path):
@@ -73,7 +96,7 @@ def test_a_model_on_clips_and_a_broken_one_among_them(foley, kept_model, model_n
     failed, row, summary = told.lines
     assert failed["input"] == str(broken) and "broken.mp4" in told.err
     assert row["prompt"] == "glass breaking" and row["duration_s"] == pytest.approx(4.2, abs=0.1)
-    assert (summary["files"], summary["model"]) == (1, model_name)
+    assert (summary["files"], summary["failed"], summary["model"]) == (1, 1, model_name)
     made = soundfile.info(tmp_path / "kept" / "hit.foley.wav")
     assert made.duration == pytest.approx(4.2, abs=0.05)
     again = foley("evaluate", folders / "real", tmp_path / "kept", "--json").lines
@@ -95,6 +118,7 @@ def test_a_model_on_clips_and_a_broken_one_among_them(foley, kept_model, model_n
         (("--model", "salsav-mini", "{real}/alone.wav"), 1, "no video stream"),
         (("--model", "salsav-mini", "{real}/hit.mp4", "{made}/hit.mp4"), 2, "two clips are called hit"),
         (("--model", "salsav-mini", "{real}/hit.mp4", "--prompts", "gone.yaml"), 1, "gone.yaml cannot be read"),
+        (("--model", "salsav-mini", "{real}/hit.mp4", "--out-dir", "{real}/hit.mp4"), 2, "cannot be made"),
     ],
 )
 def test_bad_input_is_refused_before_a_model_is_loaded(foley, folders, monkeypatch, args, code, named):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from foleycli.errors import FoleyError
 from foleycli.features import sync
 from foleycli.features.sync import SyncConfig, SyncEncoder, SyncExtractor, prepare
 from foleycli.records import Stream
@@ -45,6 +48,40 @@ def test_what_lies_further_than_the_context_is_not_seen(encoder):
     differs = (a - b).abs().amax(dim=1) > 1e-6
     reach = SMALL.context_frames
     assert differs[40] and not differs[: 40 - reach].any() and not differs[41 + reach :].any()
+
+
+@pytest.mark.parametrize("inputs", sorted(sync.INPUT_FORMS))
+def test_every_form_of_input_is_the_same_in_pieces(inputs):
+    torch.manual_seed(0)
+    shown = SyncEncoder(replace(SMALL, inputs=inputs)).eval().requires_grad_(False)
+    frames = pictures(240)
+    session = SyncExtractor(shown, 0.5).start()
+    for first in range(0, 240, 37):
+        session.push(frames[first : first + 37])
+    whole = shown.features(prepare(torch.from_numpy(frames)[None], SMALL.size_px))[0]
+    assert torch.allclose(session.finish().values, whole, atol=2e-5)
+    assert shown(torch.rand(1, 1, 32, 32))[0].shape == (1, 1, SMALL.width)  # one picture has no neighbours
+
+
+def test_differences_look_as_far_as_they_say():
+    grey = torch.zeros(1, 9, 2, 2)
+    grey[:, 4:] = 0.1
+    for apart in (1, 2):
+        before, after = sync.differences(grey, apart)
+        assert before[0, :, 0, 0].nonzero().flatten().tolist() == list(range(4, 4 + apart))
+        assert after[0, :, 0, 0].nonzero().flatten().tolist() == list(range(4 - apart, 4))
+
+
+def test_normal_flow_is_the_speed_of_a_ramp():
+    x = torch.arange(32.0)
+    ramp = torch.stack([(x - 0.5 * k) * 0.1 for k in range(3)])[None, :, None].expand(1, 3, 8, 32)  # 0.5 px a picture
+    across, down = sync.normal_flow(ramp)
+    assert across[0, 1:, 4, 5:-5].mean() == pytest.approx(0.5, rel=0.15) and down.abs().max() < 1e-5
+
+
+def test_unknown_form_of_input_is_refused():
+    with pytest.raises(FoleyError, match="flowers"):
+        SyncConfig(inputs="flowers")
 
 
 def test_no_pictures_no_steps(encoder):

@@ -16,7 +16,10 @@ import yaml
 from clips import run_ffmpeg
 from safetensors.torch import load_file
 
+from foleycli.codecs.melvae import MelVae, MelVaeConfig
 from foleycli.training import run
+from foleycli.training.mel_codec import measure_gain
+from foleycli.training.sounds import read_sounds
 from foleycli.weights import read_config
 
 COMMON = {"steps": 2, "batch_size": 2, "lr": 1e-3, "warmup_steps": 1, "log_every": 1, "precision": "float32"}
@@ -97,6 +100,21 @@ def test_mel_codec_from_a_folder_of_sounds(train, runs, sounds):
     assert {"mel_latents", "mel_codes", "power_latents"} <= set(log_of(runs / "mel")[-1]["validation"])
     spread = load_file(runs / "mel" / "model" / "model.safetensors")["latent_std"]
     assert spread.shape == (64,) and (spread > 0).all() and not (spread == 1).any()  # measured
+
+
+def test_the_mel_codecs_gain_evens_out_levels(sounds):
+    torch.manual_seed(0)
+    codec = MelVae(MelVaeConfig(**MEL)).eval()
+    read = [sound for is_held_out in (False, True) for sound in read_sounds(sounds, held_out=is_held_out)]
+    measure_gain(codec, read)
+    changes_db = []
+    for sound in read:
+        samples = torch.from_numpy(sound.as_float())[None]
+        with torch.no_grad():
+            made = codec.decode(codec.encode(samples))
+        changes_db.append(10 * np.log10(made.square().mean().item() / samples.square().mean().item()))
+    assert len(changes_db) == 3 and codec.output_gain != 1
+    assert np.mean(changes_db) == pytest.approx(0, abs=0.01)
 
 
 def test_codec_against_a_discriminator(train, tmp_path, sounds):

@@ -22,8 +22,8 @@ from foleycli.evaluation.listeners.base import (
     TwoConvolutions,
     filled,
     mel,
-    mel_triangles,
     read_published,
+    triangles,
     unpickled,
 )
 
@@ -100,7 +100,7 @@ def log_mel(samples: np.ndarray) -> np.ndarray:
 def mel_bank() -> np.ndarray:
     """Triangles on HTK's mel scale, each a mean over its bins: [N_MELS, 1 + FFT / 2]."""
     edges = np.linspace(0, mel(RATE_HZ / 2), N_MELS + 2)
-    bank = mel_triangles(edges, mel(np.arange(1 + FFT // 2) * RATE_HZ / FFT))
+    bank = triangles(edges, mel(np.arange(1 + FFT // 2) * RATE_HZ / FFT))
     return bank / bank.sum(axis=1, keepdims=True)
 
 

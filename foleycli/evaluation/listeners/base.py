@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from foleycli.errors import FoleyError
@@ -37,6 +38,16 @@ class Listener(Protocol):
         ...
 
 
+class Witness(Protocol):
+    """A network that sees a picture and hears a sound."""
+
+    rate_hz: int
+
+    def measure(self, samples: np.ndarray, picture: Path) -> float | None:
+        """One figure for mono float32 samples [N] at `rate_hz` with a video; None where they are too short for it."""
+        ...
+
+
 class TwoConvolutions(nn.Module):
     """Two 3x3 convolutions, each normalised and rectified, [B, D, T, F] both; a block of PANNs and of aisfx."""
 
@@ -50,10 +61,10 @@ class TwoConvolutions(nn.Module):
         return F.relu(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))))
 
 
-def mel_triangles(edges_mel: np.ndarray, bins_mel: np.ndarray) -> np.ndarray:
-    """Triangles [n - 2, bins] between neighbouring edges [n]; both are given in mel, where the sides are straight."""
-    low, centre, high = edges_mel[:-2, None], edges_mel[1:-1, None], edges_mel[2:, None]
-    return np.minimum((bins_mel - low) / (centre - low), (high - bins_mel) / (high - centre)).clip(0)
+def triangles(edges: np.ndarray, bins: np.ndarray) -> np.ndarray:
+    """Triangles [n - 2, bins] of height 1 over neighbouring edges [n]; both in the unit in which sides are straight."""
+    low, centre, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+    return np.minimum((bins - low) / (centre - low), (high - bins) / (high - centre)).clip(0)
 
 
 def mel(hz: np.ndarray | float) -> np.ndarray:
@@ -62,10 +73,12 @@ def mel(hz: np.ndarray | float) -> np.ndarray:
 
 
 def unpickled(source: Path | io.BytesIO) -> Any:
-    """What a torch pickle holds, by the restricted unpickler; numbers and arrays of numpy may stand beside tensors."""
+    """What a file holds, without running its code; a pickle may have numpy's numbers and arrays beside tensors."""
     made: list[Callable] = [np.int64(0).__reduce__()[0], np.empty(0).__reduce__()[0]]  # type: ignore[list-item]
     by_old_names = [(function, f"numpy.core.multiarray.{function.__name__}") for function in made]  # as of numpy 1
     dtypes = [type(np.dtype(kind)) for kind in (np.int32, np.int64, np.float32, np.float64)]
+    if isinstance(source, Path) and source.suffix == ".safetensors":
+        return load_file(source)
     with torch.serialization.safe_globals([*made, *by_old_names, np.ndarray, np.dtype, *dtypes]):
         return torch.load(source, map_location="cpu", weights_only=True)
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from foleycli.evaluation.listeners.base import Heard, filled, mel, mel_triangles, read_published
+from foleycli.evaluation.listeners.base import Heard, filled, mel, read_published, triangles
 
 RATE_HZ = 16000
 WINDOW, HOP, FFT, N_MELS = 400, 160, 512, 64
@@ -81,6 +81,6 @@ def log_mel(samples: np.ndarray) -> np.ndarray:
 def mel_bank() -> np.ndarray:
     """Triangles of height 1 on HTK's mel scale, [N_MELS, 1 + FFT / 2]; the bin at 0 Hz belongs to none."""
     edges = np.linspace(mel(LOW_HZ), mel(HIGH_HZ), N_MELS + 2)
-    bank = mel_triangles(edges, mel(np.arange(1 + FFT // 2) * RATE_HZ / FFT))
+    bank = triangles(edges, mel(np.arange(1 + FFT // 2) * RATE_HZ / FFT))
     bank[:, 0] = 0
     return bank

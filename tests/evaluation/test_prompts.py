@@ -1,0 +1,90 @@
+"""Prompts named by their nearest recordings: two families of made recordings, the shipped model, made-up aisfx."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from madeup import made_up_state
+
+from foleycli.errors import FoleyError
+from foleycli.evaluation import prompts
+from foleycli.evaluation.listeners.aisfx import Aisfx, AisfxListener
+from foleycli.media.probe import probe
+from foleycli.records import Settings
+from foleycli.training.held_out import is_held_out
+from foleycli.training.worlds.families import FAMILIES
+
+RATE_HZ = 44100
+FAMILY_NAMES = ("rain", "bird")
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory):
+    """weather/rain and animal/bird: two held-out files each and two others, noise and whistles."""
+    folder = tmp_path_factory.mktemp("sounds")
+    rng = np.random.default_rng(0)
+    for category, name in (("weather", "rain"), ("animal", "bird")):
+        (folder / category).mkdir()
+        wanted = {True: 2, False: 2}
+        for number in count():
+            file = f"{category}/{name} {number}.wav"
+            if wanted[is_held_out(file)]:
+                wanted[is_held_out(file)] -= 1
+                t = np.arange(RATE_HZ) / RATE_HZ
+                whistle = 0.4 * np.sin(2 * np.pi * (2500 + 40 * number) * t)
+                sound = 0.1 * rng.standard_normal(RATE_HZ) if name == "rain" else whistle
+                soundfile.write(folder / file, sound, RATE_HZ)
+            if not any(wanted.values()):
+                break
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bank(sounds):
+    network = Aisfx().eval()
+    network.load_state_dict(made_up_state({k: v.shape for k, v in network.state_dict().items()}, prefix="aisfx."))
+    listener = AisfxListener(network, torch.device("cpu"))
+    return prompts.Bank(listener, prompts.read_recordings(sounds, FAMILY_NAMES))
+
+
+def test_twenty_families_whose_labels_differ():
+    labels = [FAMILIES[name].labels[0] for name in prompts.CHOSEN]
+    assert len(set(labels)) == len(set(prompts.CHOSEN)) == 20
+
+
+def test_recordings_are_of_their_family_and_held_out_ones_among_them(bank):
+    assert [one.family for one in bank.recordings] == ["rain"] * 4 + ["bird"] * 4
+    assert [one.family for one in bank.kept_back] == ["rain"] * 2 + ["bird"] * 2
+    assert {one.series for one in bank.recordings if one.family == "bird"} == {"animal|animal|bird"}
+
+
+def test_recordings_that_differ_as_much_are_all_told(bank):
+    ceiling = bank.ceiling([bank.vector(one.samples) for one in bank.kept_back])
+    assert (ceiling.held_out, ceiling.all) == (1, 1)
+    assert ceiling.all_of_other_series == 0  # each family is one series: nothing of it is left
+
+
+def test_swapped_recordings_are_all_mistaken(bank):
+    vectors = [bank.vector(one.samples) for one in bank.kept_back]
+    assert bank.ceiling(vectors[2:] + vectors[:2]).held_out == 0
+
+
+def test_too_few_held_out_recordings_are_refused(sounds):
+    with pytest.raises(FoleyError, match="0 held-out recordings of 'wind'"):
+        prompts.read_recordings(sounds, ("rain", "wind"))
+
+
+def test_prompts_are_rendered_and_named(bank, kept_model, clips):
+    result = prompts.measure(kept_model, probe(clips("plain.mp4")), Settings(steps=1), bank, n_seeds=2)
+    assert [(one.prompt, one.family, one.seed) for one in result.sounds] == [
+        ("rain", "rain", 0), ("rain", "rain", 1), ("bird call", "bird", 0), ("bird call", "bird", 1),
+    ]  # fmt: skip
+    right = [one.by_held_out == one.family for one in result.sounds]
+    assert result.accuracy_by_held_out == np.mean(right)
+    assert {one.by_all for one in result.sounds} <= set(FAMILY_NAMES)
+    assert (result.recordings, result.recordings_held_out) == (8, 4)
+    assert result.ceiling.held_out == 1 and 0 <= result.ceiling_after_codec.held_out <= 1
