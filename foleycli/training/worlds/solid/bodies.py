@@ -5,7 +5,7 @@ Decimetres, because Bullet is exact for things of about one unit.  z is up.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,7 +19,7 @@ GRAVITY = 98.1  # dm / s^2
 class Piece:
     """A convex part in its body's own axes; round shapes stand along z, `size` is the full extent."""
 
-    shape: str  # "box", "ball", "cylinder", "capsule" or "cone"
+    shape: str  # "box", "ball", "cylinder" or "capsule"
     size: tuple[float, float, float]
     at: tuple[float, float, float] = (0.0, 0.0, 0.0)
     turn: tuple[float, float, float] = (0.0, 0.0, 0.0)  # heading, pitch, roll in degrees
@@ -29,7 +29,7 @@ class Piece:
 
     @property
     def volume(self) -> float:
-        fill = {"box": 1.0, "ball": 0.52, "cylinder": 0.79, "capsule": 0.7, "cone": 0.26}[self.shape]
+        fill = {"box": 1.0, "ball": 0.52, "cylinder": 0.79, "capsule": 0.7}[self.shape]
         return fill * float(np.prod(self.size))
 
 
@@ -46,15 +46,12 @@ class Grip:
 
 @dataclass(frozen=True)
 class Body:
-    """Pieces that move as one; a fixed body never moves, a `path` [n, 7] is followed whatever is hit."""
+    """Pieces that move as one; a fixed body never moves.  The first piece's material is what sounds."""
 
     pieces: tuple[Piece, ...]
     at: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    turn: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    velocity: tuple[float, float, float] = (0.0, 0.0, 0.0)  # dm/s
-    spin: tuple[float, float, float] = (0.0, 0.0, 0.0)  # rad/s
+    turn: tuple[float, float, float] = (0.0, 0.0, 0.0)  # heading, pitch, roll in degrees
     fixed: bool = False
-    path: np.ndarray | None = field(default=None, compare=False)
     grips: tuple[Grip, ...] = ()
     damping: float = 0.15  # of turning; stands for rolling friction
     bouncy: float | None = None  # restitution where it is not the material's

@@ -14,9 +14,7 @@ def triangles(shape: str, size: tuple[float, float, float]) -> tuple[np.ndarray,
     if shape == "box":
         return _box(x, y, z)
     if shape == "cylinder":
-        return _turned([(x / 2, -z / 2), (x / 2, z / 2)], z)
-    if shape == "cone":
-        return _turned([(x / 2, -z / 2), (0.001, z / 2)], z)
+        return _cylinder(x / 2, z)
     a = np.linspace(-np.pi / 2, np.pi / 2, _DOWN + 1)
     if shape == "ball":
         return _rounded([(np.cos(v) * x / 2, np.sin(v) * z / 2, np.sin(v)) for v in a])
@@ -73,17 +71,14 @@ def _box(x: float, y: float, z: float) -> tuple[np.ndarray, np.ndarray]:
     return np.array(faces, np.float32), corners.astype(np.uint16)
 
 
-def _turned(profile: list[tuple[float, float]], tall: float) -> tuple[np.ndarray, np.ndarray]:
-    """A shape of revolution with straight sides and flat ends, profile as (radius, z) from below."""
-    (r0, z0), (r1, z1) = profile
-    slope = (r0 - r1) / max(tall, 1e-3)
-    side, faces = _rounded([(r0, z0, slope), (r1, z1, slope)])
+def _cylinder(radius: float, tall: float) -> tuple[np.ndarray, np.ndarray]:
+    side, faces = _rounded([(radius, -tall / 2, 0.0), (radius, tall / 2, 0.0)])
     rings, corners, first = [side], [faces], len(side)
-    for radius, z, up in ((r0, z0, -1.0), (r1, z1, 1.0)):
+    for up in (-1.0, 1.0):
         a = np.arange(_AROUND) * 2 * np.pi / _AROUND * up
         c, s = np.cos(a), np.sin(a)
-        ring = np.stack([radius * c, radius * s, 0 * a + z, 0 * a, 0 * a, 0 * a + up, (c + 1) / 2, (s + 1) / 2], -1)
-        rings.append(ring.astype(np.float32))
+        flat = [radius * c, radius * s, 0 * a + up * tall / 2, 0 * a, 0 * a, 0 * a + up, (c + 1) / 2, (s + 1) / 2]
+        rings.append(np.stack(flat, -1).astype(np.float32))
         fan = np.arange(1, _AROUND - 1)
         corners.append(np.stack([0 * fan, fan, fan + 1], -1).astype(np.uint16) + first)
         first += _AROUND

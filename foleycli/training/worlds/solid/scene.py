@@ -15,6 +15,7 @@ from foleycli.training.worlds.solid.simulation import STEP_HZ, Contacts, Motion
 
 MERGE_S = 0.06  # closer blows are heard as one
 _FAINT = 0.09  # share of the strongest blow (15 dB down); less is not heard
+_SLAB = 400.0  # dm; so wide is only the ground
 _HARDEST = 60.0  # dm/s: a pinched body is pushed harder than anything sounds
 
 
@@ -58,10 +59,6 @@ class Support:
     ground: tuple[str, int]
     half: float  # room on top, dm from the middle
 
-    @property
-    def material(self) -> str:
-        return self.bodies[0].material
-
 
 def support(shop: Workshop, materials: tuple[str, ...], half: float) -> Support:
     """A table over some floor, or the floor itself; the top lies at z = 0."""
@@ -69,7 +66,7 @@ def support(shop: Workshop, materials: tuple[str, ...], half: float) -> Support:
     top = str(rng.choice(materials))
     if rng.random() < 0.5:
         look = shop.look(top)
-        slab = Body((Piece("box", (400, 400, 4), **look),), at=(0, 0, -2), fixed=True)
+        slab = Body((Piece("box", (_SLAB, _SLAB, 4), **look),), at=(0, 0, -2), fixed=True)
         return Support([slab], 0.0, (top, look["number"]), half)
     look, x, y = shop.look(top), half * rng.uniform(1.0, 1.8), half * rng.uniform(1.0, 1.8)
     board = Piece("box", (2 * x, 2 * y, 0.6), (0, 0, -0.3), **look)
@@ -79,16 +76,16 @@ def support(shop: Workshop, materials: tuple[str, ...], half: float) -> Support:
         for sy in (-1, 1)
     ]
     below = shop.look(str(rng.choice(["wood", "stone", "cloth", "earth"])))
-    floor = Body((Piece("box", (400, 400, 4), **below),), at=(0, 0, -9.5), fixed=True)
+    floor = Body((Piece("box", (_SLAB, _SLAB, 4), **below),), at=(0, 0, -9.5), fixed=True)
     table = Body((board, *legs), fixed=True)
     return Support([table, floor], -7.5, (below["material"], below["number"]), half)
 
 
-def shown(bodies: list[Body], motion: Motion, hidden: set[int] = frozenset()) -> list[Thing]:
+def shown(bodies: list[Body], motion: Motion) -> list[Thing]:
     """Bodies as things for the camera; slabs are drawn as the ground itself."""
     things = []
     for k, body in enumerate(bodies):
-        if k in hidden or body.pieces[0].size[0] >= 400:
+        if body.pieces[0].size[0] >= _SLAB:
             continue
         places = motion.places[:1, k] if body.fixed else motion.places[:, k]
         things.append(Thing(body.pieces, places, shadow=not body.fixed))
@@ -143,7 +140,7 @@ def _mover(bodies: list[Body], a: int, b: int) -> int:
     return int(a) if bodies[b].fixed or bodies[a].mass < bodies[b].mass else int(b)
 
 
-def focus_on(paths: list[np.ndarray], sizes: list[float], blows: Blows, **limits: object) -> Focus:
+def focus_on(paths: list[np.ndarray], sizes: list[float], blows: Blows) -> Focus:
     """The part of the motion around the blows (all of it where there are none), not too wide for the bodies' size."""
     n = len(paths[0])
     used = sorted(set(blows.mover.tolist())) or list(range(len(paths)))
@@ -160,4 +157,4 @@ def focus_on(paths: list[np.ndarray], sizes: list[float], blows: Blows, **limits
     center = np.clip(0.3 * middle + 0.7 * np.median(spots, axis=0), low - 1, high + 1)
     size = float(np.mean([sizes[k] for k in used]))
     radius = np.clip(0.4 * np.linalg.norm(high - low), 1.5 * size, 3.0 * size + 1.5)
-    return Focus(center, float(radius), **limits)
+    return Focus(center, float(radius))

@@ -64,7 +64,7 @@ def simulate(bodies: list[Body], duration_s: float, pushes: Sequence[Push] = ())
     n = round(duration_s * STEP_HZ) + 1
     places = np.empty((n, len(bodies), 7), np.float32)
     places[:] = [_place(path) for path in paths]
-    masses = np.array([np.inf if body.fixed or body.path is not None else body.mass for body in bodies])
+    masses = np.array([np.inf if body.fixed else body.mass for body in bodies])
     due = sorted(pushes, key=lambda push: push.time_s)
     rows: list[tuple] = []
     before = [(0.0, 0.0, 0.0)] * len(bodies)
@@ -72,7 +72,7 @@ def simulate(bodies: list[Body], duration_s: float, pushes: Sequence[Push] = ())
         time_s = (i - 1) / STEP_HZ
         while due and due[0].time_s <= time_s:
             _push(due.pop(0), paths, masses)
-        before = _carry(bodies, paths, moving, time_s, i, before)
+        _carry(bodies, paths, time_s, before)
         world.doPhysics(1 / STEP_HZ, 1, 1 / STEP_HZ)
         jolted = False
         for k in moving:
@@ -107,7 +107,7 @@ def _place(path: object) -> tuple[float, ...]:
 def _enter(world: object, body: Body, name: str):  # noqa: ANN202
     """Put a body into the world; returns its NodePath."""
     from panda3d.bullet import BulletRigidBodyNode
-    from panda3d.core import LVector3, NodePath, TransformState
+    from panda3d.core import NodePath, TransformState
 
     node = BulletRigidBodyNode(name)
     for piece in body.pieces:
@@ -115,14 +115,10 @@ def _enter(world: object, body: Body, name: str):  # noqa: ANN202
     material = MATERIALS[body.material]
     node.setRestitution(material.restitution if body.bouncy is None else body.bouncy)
     node.setFriction(material.friction)
-    if body.path is not None:
-        node.setKinematic(True)
-    elif not body.fixed:
+    if not body.fixed:
         node.setMass(body.mass)
         node.setAngularDamping(body.damping)
-        node.setLinearVelocity(LVector3(*body.velocity))
-        node.setAngularVelocity(LVector3(*body.spin))
-        node.setDeactivationEnabled(False)
+        node.setDeactivationEnabled(False)  # what sleeps keeps its last impulse
     path = NodePath(node)
     path.setPos(*body.at)
     path.setHpr(*body.turn)
@@ -141,29 +137,19 @@ def _shape(piece: Piece):  # noqa: ANN202
         return bullet.BulletSphereShape(x / 2)
     if piece.shape == "cylinder":
         return bullet.BulletCylinderShape(x / 2, z, bullet.ZUp)
-    if piece.shape == "cone":
-        return bullet.BulletConeShape(x / 2, z, bullet.ZUp)
     return bullet.BulletCapsuleShape(x / 2, max(z - x, 0.01), bullet.ZUp)
 
 
-def _carry(bodies: list[Body], paths: list, moving: list[int], time_s: float, i: int, before: list) -> list:
-    """Move what is held or follows a path; returns the velocities before the step."""
-    from panda3d.core import LQuaternion, LVector3
-
-    for k in moving:
-        body = bodies[k]
-        if body.path is not None:
-            place = body.path[min(i, len(body.path) - 1)]
-            paths[k].setPosQuat(LVector3(*map(float, place[:3])), LQuaternion(*map(float, place[3:])))
-            continue
+def _carry(bodies: list[Body], paths: list, time_s: float, before: list) -> None:
+    """Move what is held; `before` takes the velocities that it has before the step."""
+    for k, body in enumerate(bodies):
         for grip in body.grips:
             if grip.start_s <= time_s < grip.end_s:
-                _hold(paths[k], grip, time_s, before, k)
-    return before
+                before[k] = _hold(paths[k], grip, time_s)
 
 
-def _hold(path: object, grip: Grip, time_s: float, before: list, k: int) -> None:
-    """Carry a body towards its goal, slower and slower; on the last step it flies off."""
+def _hold(path: object, grip: Grip, time_s: float) -> tuple[float, ...]:
+    """Carry a body towards its goal, slower and slower; on the last step it flies off.  Returns its velocity."""
     from panda3d.core import LVector3
 
     node = path.node()
@@ -175,7 +161,7 @@ def _hold(path: object, grip: Grip, time_s: float, before: list, k: int) -> None
     velocity = LVector3(*grip.throw) if last else LVector3(0, 0, GRAVITY / STEP_HZ)
     node.setLinearVelocity(velocity)
     node.setAngularVelocity(LVector3(*grip.spin) if last else LVector3(0))
-    before[k] = tuple(velocity)
+    return tuple(velocity)
 
 
 def _blows(world: object, step: int, masses: np.ndarray) -> list[tuple]:
