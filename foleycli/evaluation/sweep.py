@@ -96,17 +96,15 @@ def row_of(model: Model, shown: Sequence[Shown], changed: str, settings: Setting
     )  # fmt: skip
 
 
-def markdown(rows: Sequence[Row]) -> str:
-    """The rows as a table."""
-    head = ("changed", "F1 ±60 ms", "shifted", "onsets/s without events", "loudness correlation",
-            "distance to the real sound, dB", "s per 10 s")  # fmt: skip
-    lines = [head, ["---"] * len(head)]
-    for row in rows:
-        lines.append(
-            (row.changed, f"{row.f1_60ms:.2f}", f"{row.f1_60ms_shifted:.2f}", f"{row.onsets_per_s_without_events:.2f}",
-             f"{row.envelope_correlation:.2f}", f"{row.distance_db:.1f}", f"{row.s_per_10s:.2f}")
-        )  # fmt: skip
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+COLUMNS = ("changed", "F1 ±60 ms", "shifted", "onsets/s without events", "loudness correlation",
+           "distance to the real sound, dB", "s per 10 s")  # fmt: skip
+
+
+def markdown_line(row: Row) -> str:
+    """A row of the table under COLUMNS."""
+    cells = (row.changed, f"{row.f1_60ms:.2f}", f"{row.f1_60ms_shifted:.2f}", f"{row.onsets_per_s_without_events:.2f}",
+             f"{row.envelope_correlation:.2f}", f"{row.distance_db:.1f}", f"{row.s_per_10s:.2f}")  # fmt: skip
+    return f"| {' | '.join(cells)} |"
 
 
 def main(
@@ -116,11 +114,13 @@ def main(
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object a row.")] = False,
     device: str = "auto",
 ) -> None:
-    """Print the table as Markdown, or as JSON lines."""
+    """Print the table as Markdown, or as JSON lines, each row as soon as it is measured."""
     own = settings_for(options={}, model_wants=wanted_settings(model))
     loaded = load_model(resolve(model), device)
-    rows = list(rows_of(loaded, shown_clips(loaded, clips, sounds), own))
-    typer.echo("\n".join(json.dumps(asdict(row)) for row in rows) if as_json else markdown(rows))
+    if not as_json:
+        typer.echo(f"| {' | '.join(COLUMNS)} |\n{'| --- ' * len(COLUMNS)}|")
+    for row in rows_of(loaded, shown_clips(loaded, clips, sounds), own):
+        typer.echo(json.dumps(asdict(row)) if as_json else markdown_line(row))
 
 
 if __name__ == "__main__":

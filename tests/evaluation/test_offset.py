@@ -67,7 +67,7 @@ def test_shipped_encoder_hears_which_way_a_sound_is_off():
     extractor = sync.load_extractor(resolve("sync-mini"), torch.device("cpu"), torch.float32)
     scorer, size_px, found = SyncOffsets(extractor), extractor.encoder.config.size_px, {0.6: [], -0.6: []}
     worlds = world_clips(ClipData(duration_s=4.0), 700, split="test")
-    for clip in itertools.islice((clip for clip in worlds if len(clip.events_s) >= 3), 3):
+    for clip in itertools.islice((clip for clip in worlds if len(clip.events_s) >= 3), 7):
         values = extractor.encoder.features(prepare_grey(clip.grey, size_px))[0]
         for shift_s, offsets in found.items():
             late = np.roll(clip.samples, round(shift_s * RATE_HZ))
