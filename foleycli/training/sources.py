@@ -50,6 +50,12 @@ def held_out_clips(data: ClipData, n: int) -> list[TrainingClip]:
     return list(itertools.islice(world_clips(data, HELD_OUT_SEED, split="test"), n))
 
 
+def check_sounds(data: ClipData) -> None:
+    """Errors: FoleyError for a folder of sounds that the worlds can use nothing of."""
+    if data.sounds and not data.videos:
+        shared_bank(Path(data.sounds))
+
+
 def world_seeds(data: ClipData, first: int, stride: int, split: str) -> Iterator[tuple[TrainingClip, Track, SoundBank]]:
     """Synthetic clips with the track from which more sounds for the same picture can be drawn."""
     bank = shared_bank(Path(data.sounds) if data.sounds else None)
