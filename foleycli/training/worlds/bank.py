@@ -2,8 +2,8 @@
 
 With an `index.jsonl` the families' patterns sort the files; without one, the names of their folders do too.
 Files are decoded when their family is first asked for (`preload` does it for all, before workers fork) and kept as
-int16.  About a tenth of the files, by a hash of the name, belong to the split "test".  Where a family has no
-recording, `synth` makes takes, so an empty checkout works too.
+int16.  The files that `held_out` keeps back are the split "test".  Where a family has no recording, `synth` makes
+takes, so an empty checkout works too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from foleycli.errors import FoleyError
-from foleycli.training.held_out import is_held_out
+from foleycli.training.held_out import held_out_of
+from foleycli.training.sounds import ENDINGS
 from foleycli.training.worlds.config import RATE_HZ, Split
 from foleycli.training.worlds.families import FAMILIES, Family
 from foleycli.training.worlds.names import families_meant
@@ -29,7 +30,6 @@ _STEP = RATE_HZ // 1000  # envelopes are looked at in steps of one millisecond
 _MAX_S = {"hit": 2.5, "rough": 1.5, "voice": 3.0, "loop": 20.0}
 _N_SYNTHETIC = {"train": 24, "test": 6}
 _N_SYNTHETIC_LOOPS = {"train": 4, "test": 2}
-_AUDIO_SUFFIXES = {".wav", ".ogg", ".flac", ".mp3", ".opus", ".aiff"}
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class SoundBank:
         """
         self.folder = folder
         self._entries = read_index(folder) if folder is not None else []
+        self._kept_back = held_out_of(file for file, _ in self._entries)
         self._meant = _meant_by_folders(folder, self._entries)
         self._only_recorded = only_recorded
         self._takes: dict[tuple[str, str], list[Take]] = {}
@@ -89,7 +90,7 @@ class SoundBank:
         takes = []
         for file, key in self._entries:
             fits = family.name in self._meant[file] if self._meant else pattern.search(key)
-            if fits and split_of(file) == split:
+            if fits and (file in self._kept_back) == (split == "test"):
                 take = self._read(file, key, family.kind)
                 takes += [take] if take is not None else []
         if takes or (self._entries and self._only_recorded):
@@ -183,11 +184,6 @@ def _is_short(level: np.ndarray, onset: int) -> bool:
     return len(body) <= 400 or bool(body[400:].max() < 0.35 * body.max())
 
 
-def split_of(file: str) -> Split:
-    """A tenth of all names are "test"."""
-    return "test" if is_held_out(file) else "train"
-
-
 def _synthetic(family: Family, index: int) -> Take:
     mono = synthetic_take(family.material, family.kind, index)
     onset = 0 if family.kind == "loop" else find_onset(mono)
@@ -203,7 +199,7 @@ def read_index(folder: Path) -> list[tuple[str, str]]:
         return sorted((r["file"], _key(r["category"], r.get("folder", ""), r.get("name", ""))) for r in rows)
     if not folder.is_dir():
         raise FoleyError(f"{folder} is not a folder", "Give a folder of sounds, or none for synthetic ones.")
-    files = [p for p in folder.rglob("*") if p.suffix.lower() in _AUDIO_SUFFIXES]
+    files = [p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS]
     relative = sorted(p.relative_to(folder) for p in files)
     return [(p.as_posix(), _key(p.parts[0], p.parent.name, p.stem)) for p in relative]
 

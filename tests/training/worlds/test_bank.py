@@ -11,10 +11,12 @@ import soundfile
 
 from foleycli.errors import FoleyError
 from foleycli.training.clips import ClipData
+from foleycli.training.held_out import is_held_out
+from foleycli.training.sounds import list_sounds
 from foleycli.training.sources import check_sounds
 from foleycli.training.worlds import RATE_HZ, SoundBank
 from foleycli.training.worlds.__main__ import main
-from foleycli.training.worlds.bank import make_take, split_of
+from foleycli.training.worlds.bank import make_take
 from foleycli.training.worlds.families import FAMILIES
 from foleycli.training.worlds.names import families_meant
 
@@ -49,7 +51,7 @@ def test_silence_and_slow_swells_are_no_hits() -> None:
 
 def test_splits_are_disjoint_and_about_a_tenth() -> None:
     names = [f"wood/{k:04d}.ogg" for k in range(2000)]
-    share = sum(split_of(name) == "test" for name in names) / len(names)
+    share = sum(is_held_out(name) for name in names) / len(names)
     assert 0.07 < share < 0.14
     bank = SoundBank()
     for family in ("wood", "dog", "rain"):
@@ -67,7 +69,7 @@ def test_a_folder_with_an_index(tmp_path: Path) -> None:
     bank = SoundBank(tmp_path)
     train, test = bank.takes("wood", "train"), bank.takes("wood", "test")
     assert len(train) + len(test) == 40
-    assert all(split_of(take.name) == "test" for take in test)
+    assert all(is_held_out(take.name) for take in test)
     assert bank.choose(["metal", "wood"], "train").name == "metal"  # synthetic
     assert SoundBank(tmp_path, only_recorded=True).choose(["metal", "wood"], "train").name == "wood"
 
@@ -119,6 +121,19 @@ def test_a_users_own_folder_is_used_and_what_means_nothing_is_counted(tmp_path: 
     arguments = ["--out", str(tmp_path / "clip.mp4"), "--size", "32", "--duration", "1", "--sounds", str(tmp_path)]
     assert main(arguments) == 0
     assert "not used" in (told := capsys.readouterr().err) and "1 sounds, such as bicycle/001.wav" in told
+
+
+def test_worlds_and_codec_keep_the_same_files_back_of_a_folder_of_few(tmp_path: Path) -> None:
+    """By their hashes alone none of these would be."""
+    names = [name for name in (f"{k}.wav" for k in range(20)) if not is_held_out(f"wood/{name}")][:4]
+    (tmp_path / "wood").mkdir()
+    for name in names:
+        soundfile.write(tmp_path / "wood" / name, _click(0.1), RATE_HZ)
+    bank = SoundBank(tmp_path)
+    for split, held_out in (("train", False), ("test", True)):
+        listed = {one.file for one in list_sounds(tmp_path, held_out)}
+        assert {take.name for take in bank.takes("wood", split)} == listed
+        assert len(listed) == (1 if held_out else 3)
 
 
 def test_an_index_alone_sorts_what_it_lists(tmp_path: Path) -> None:
