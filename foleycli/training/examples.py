@@ -23,7 +23,7 @@ import numpy as np
 import torch
 import typer
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from torch.utils.data import IterableDataset, get_worker_info
 
 from foleycli.codecs import vae
 from foleycli.features import sync
@@ -32,6 +32,7 @@ from foleycli.training.clips import ClipData, TrainingClip, filmed_clips
 from foleycli.training.recipe import Recipe, from_dict, read_recipe
 from foleycli.training.sources import HELD_OUT_SEED, world_seeds
 from foleycli.training.sync import prepare_grey
+from foleycli.training.workers import items_of
 from foleycli.training.worlds.variants import sounds_for
 from foleycli.weights import sha256_of
 
@@ -168,10 +169,7 @@ class ExamplePool:
         # Where examples are kept, a resumed training reads again what the killed one had.
         n_seen = min(step * n_fresh, data.pool) if data.kept else 0
         first = recipe.seed * FIRST_OF_SEED + (step * n_fresh - n_seen) * n_ranks + rank
-        stream = ExampleStream(data, clips, first, n_ranks)
-        if recipe.workers:
-            stream = DataLoader(stream, batch_size=None, num_workers=recipe.workers, prefetch_factor=16)
-        self._examples = iter(stream)
+        self._examples = items_of(ExampleStream(data, clips, first, n_ranks), recipe.workers, prefetch=16)
         self._kept = [next(self._examples) for _ in range(n_first + n_seen)][-data.pool :]
 
     def refresh(self) -> None:
@@ -203,9 +201,8 @@ def main(
         raise typer.BadParameter(f"{config} keeps no examples: set data.kept to a folder")
     clips = from_dict(ClipData, data.clips, "recipe, data.clips")
     stream = ExampleStream(data, clips, recipe.seed * FIRST_OF_SEED)
-    loader = DataLoader(stream, batch_size=None, num_workers=workers) if workers else stream
     held_out_examples(data, clips)
-    for _ in itertools.islice(loader, count):
+    for _ in itertools.islice(items_of(stream, workers), count):
         pass
     typer.echo(f"{count} examples in {data.kept}")
 

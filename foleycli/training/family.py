@@ -32,6 +32,7 @@ from foleycli.training.clips import ClipData
 from foleycli.training.examples import Example, ExamplePool, FamilyData, held_out_examples
 from foleycli.training.loop import to_device
 from foleycli.training.recipe import Recipe, from_dict
+from foleycli.training.sources import check_sounds
 from foleycli.weights import load_weights, read_config, save_folder
 
 HEARD_RATE_HZ = FEATURE_FPS / 2
@@ -71,6 +72,7 @@ class FamilyTask:
         self.clips = from_dict(ClipData, self.data.clips, "recipe, data.clips")
         for part in (self.data.codec, self.data.sync):
             resolve(part)  # refused here, not in a worker
+        check_sounds(self.clips)
         self.network = self.build(recipe)
         if recipe.init_from:
             load_weights(self.network, resolve(recipe.init_from))

@@ -28,6 +28,7 @@ from foleycli.training.recipe import Recipe
 
 CHECKPOINT_NAME = "last.pt"
 LOG_NAME = "log.jsonl"
+MOST_SKIPPED = 50  # steps in a row whose gradient is not finite
 
 
 class Task(Protocol):
@@ -72,10 +73,14 @@ class Trainer:
             _groups(self.network, recipe.weight_decay), lr=recipe.lr, betas=recipe.betas, fused=device.type == "cuda"
         )
         self.step, self.spent_s = 0, 0.0
+        self._n_skipped = 0  # steps in a row, up to now
         self._logged: dict[str, list[Tensor]] = defaultdict(list)
 
     def run(self, report: Report = silent) -> None:
-        """Train to the end of the recipe, from wherever the trainer stands."""
+        """Train to the end of the recipe, from wherever the trainer stands.
+
+        Errors: FoleyError when `MOST_SKIPPED` steps in a row have no finite gradient.
+        """
         self._agree_on_weights()
         batches = self.task.batches(self.step, self.rank, self.world_size)
         began, before_s = time.monotonic(), self.spent_s
@@ -122,9 +127,10 @@ class Trainer:
         self.step, self.spent_s = state["step"], state["spent_s"]
 
     def log(self, figures: dict) -> None:
-        line = {"step": self.step, "minutes": round(self.spent_s / 60, 2), **figures}
+        """One line of JSON; a figure that is not finite is null, which every reader of JSON knows."""
+        line = {"step": self.step, "minutes": round(self.spent_s / 60, 2), **_finite(figures)}
         with (self.out / LOG_NAME).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps(line, allow_nan=False) + "\n")
 
     def _one_step(self, batch: Any) -> None:
         lr = learning_rate(self.step, self.progress(), self.recipe)
@@ -139,13 +145,25 @@ class Trainer:
         loss.backward()
         share_gradients(self.network)
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.grad_clip)
-        if torch.isfinite(norm):  # a rare overflow in bfloat16 must not reach the weights
+        is_sound = bool(torch.isfinite(norm))  # a rare overflow in bfloat16 must not reach the weights
+        if is_sound:
             self.optimizer.step()
             self._move_average()
+        self._count_skipped(is_sound)
         self.step += 1
         if self.rank == 0:  # who alone writes the log; read when it is written, so that a GPU is not waited for
             for key, value in {"loss": loss, "grad_norm": norm, **figures}.items():
                 self._logged[key].append(torch.as_tensor(value).detach().float())
+
+    def _count_skipped(self, is_sound: bool) -> None:
+        """End a training that learns nothing more; all processes have the same gradient, so all end."""
+        self._n_skipped = 0 if is_sound else self._n_skipped + 1
+        if self._n_skipped == MOST_SKIPPED:
+            raise FoleyError(
+                f"training learns nothing more: {MOST_SKIPPED} steps in a row, up to step {self.step + 1}, "
+                "had no finite loss or gradient",
+                "lower lr, or set precision: float32, in the recipe or with --set",
+            )
 
     @torch.no_grad()
     def _agree_on_weights(self) -> None:
@@ -226,6 +244,15 @@ def to_device(batch: Any, device: torch.device) -> Any:
         names = [field.name for field in dataclasses.fields(batch)]
         return dataclasses.replace(batch, **{name: to_device(getattr(batch, name), device) for name in names})
     return batch
+
+
+def _finite(figures: dict) -> dict:
+    """The same figures, nested as they are, with None for what is NaN or infinite."""
+    told = {}
+    for key, value in figures.items():
+        is_odd = isinstance(value, float) and not math.isfinite(value)
+        told[key] = _finite(value) if isinstance(value, dict) else None if is_odd else value
+    return told
 
 
 def _copy_of(network: nn.Module) -> nn.Module:

@@ -19,7 +19,7 @@ from foleycli.errors import FoleyError
 from foleycli.training.held_out import held_out_of
 
 RATE_HZ = 44100
-ENDINGS = {".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"}
+ENDINGS = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff"}
 
 
 @dataclass(frozen=True)

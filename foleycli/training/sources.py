@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import IterableDataset
 
 from foleycli.training.clips import ClipData, TrainingClip, filmed_clips, from_world, world_clips, world_config
 from foleycli.training.recipe import Recipe
+from foleycli.training.workers import items_of
 from foleycli.training.worlds import SoundBank, Track
 from foleycli.training.worlds.bank import shared_bank
 from foleycli.training.worlds.variants import make_clip_and_track
@@ -39,10 +40,7 @@ def _stream(data: ClipData, first: int, stride: int) -> Iterator[TrainingClip]:
 def clip_stream(data: ClipData, recipe: Recipe, first_clip: int, rank: int, world_size: int) -> Iterator[TrainingClip]:
     """Clips from `first_clip` on, made by `recipe.workers` processes (0: in this one), in a fixed order."""
     first = recipe.seed * 10_000_000 + first_clip * world_size + rank
-    clips = _Clips(data, first, world_size)
-    if recipe.workers == 0:
-        return iter(clips)
-    return iter(DataLoader(clips, batch_size=None, num_workers=recipe.workers, prefetch_factor=8))
+    return items_of(_Clips(data, first, world_size), recipe.workers, prefetch=8)
 
 
 def held_out_clips(data: ClipData, n: int) -> list[TrainingClip]:
@@ -52,9 +50,13 @@ def held_out_clips(data: ClipData, n: int) -> list[TrainingClip]:
     return list(itertools.islice(world_clips(data, HELD_OUT_SEED, split="test"), n))
 
 
-def world_seeds(
-    data: ClipData, first: int, stride: int, split: str
-) -> Iterator[tuple[TrainingClip, Track, SoundBank]]:
+def check_sounds(data: ClipData) -> None:
+    """Errors: FoleyError for a folder of sounds that the worlds can use nothing of."""
+    if data.sounds and not data.videos:
+        shared_bank(Path(data.sounds))
+
+
+def world_seeds(data: ClipData, first: int, stride: int, split: str) -> Iterator[tuple[TrainingClip, Track, SoundBank]]:
     """Synthetic clips with the track from which more sounds for the same picture can be drawn."""
     bank = shared_bank(Path(data.sounds) if data.sounds else None)
     config = world_config(data, split)

@@ -22,7 +22,7 @@ from foleycli.features.sync import SNIPPET_FRAMES, SyncConfig, SyncEncoder, prep
 from foleycli.hub.resolve import resolve
 from foleycli.training.clips import FPS, ClipData, ClipPool, TrainingClip
 from foleycli.training.recipe import Recipe, from_dict
-from foleycli.training.sources import clip_stream, held_out_clips
+from foleycli.training.sources import check_sounds, clip_stream, held_out_clips
 from foleycli.weights import load_weights, save_folder
 
 EVENT_SD_S = 0.03  # width of an event in the target: sharper than a picture lasts is noise
@@ -43,6 +43,7 @@ class SyncTask:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         self.data = from_dict(ClipData, recipe.data, "recipe, data")
+        check_sounds(self.data)
         self.weights = from_dict(SyncObjective, recipe.objective, "recipe, objective")
         self.network = SyncEncoder(from_dict(SyncConfig, recipe.network, "recipe, network"))
         if recipe.init_from:

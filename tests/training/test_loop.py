@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from foleycli.errors import FoleyError
-from foleycli.training.loop import Trainer, learning_rate, precision, to_device
+from foleycli.training.loop import MOST_SKIPPED, Trainer, learning_rate, precision, to_device
 from foleycli.training.recipe import Recipe
 
 RECIPE = Recipe("line", 12, 4, 0.05, warmup_steps=2, precision="float32", log_every=2, validate_every=5, save_every=4)
@@ -36,9 +36,9 @@ class Line(nn.Module):
 
 
 class LineTask:
-    """Learns the sum of its inputs; stops as if killed before step `killed_at`."""
+    """Learns the sum of its inputs; stops as if killed before step `killed_at`; loses its loss at `spoiled_at`."""
 
-    def __init__(self, killed_at: int = -1, spoiled_at: int = -1) -> None:
+    def __init__(self, killed_at: int = -1, spoiled_at: Container[int] = ()) -> None:
         torch.manual_seed(0)
         self.network, self.killed_at, self.spoiled_at = Line(3), killed_at, spoiled_at
 
@@ -50,7 +50,7 @@ class LineTask:
 
     def loss(self, network: Line, average: nn.Module, batch: Tensor, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         loss = ((network(batch)[:, 0] - batch.sum(dim=1)) ** 2).mean()
-        return (loss * torch.inf if step == self.spoiled_at else loss), {"half": loss / 2}
+        return (loss * torch.inf if step in self.spoiled_at else loss), {"half": loss / 2}
 
     def validate(self, average: Line) -> dict[str, float]:
         assert not average.training
@@ -117,11 +117,34 @@ def test_average_follows_the_weights_and_a_young_one_faster(tmp_path):
 
 
 def test_a_step_that_overflows_does_not_reach_the_weights(tmp_path):
-    task = LineTask(spoiled_at=0)
+    task = LineTask(spoiled_at=[0])
     trainer = Trainer(task, RECIPE, tmp_path, CPU)
     before = trainer.network.layer.weight.clone()
     trainer._one_step(next(task.batches(0, 0, 1)))
     assert torch.equal(trainer.network.layer.weight, before) and trainer.step == 1
+
+
+def test_a_training_whose_loss_stays_infinite_ends_and_says_what_to_do(tmp_path):
+    recipe = replace(RECIPE, steps=200)
+    with pytest.raises(FoleyError, match=f"{MOST_SKIPPED} steps in a row, up to step {MOST_SKIPPED + 3}") as told:
+        trained(tmp_path / "ends", LineTask(spoiled_at=range(3, 200)), recipe)
+    assert "precision: float32" in told.value.hint
+    held = torch.load(tmp_path / "ends" / "last.pt")["network"]
+    assert all(torch.isfinite(value).all() for value in held.values())
+
+
+def test_a_training_goes_on_after_steps_that_overflow_and_logs_them_as_null(tmp_path):
+    spoiled = [step for step in range(3, 110) if step % MOST_SKIPPED]  # one fewer in a row than end a training
+    trainer = trained(tmp_path / "goes", LineTask(spoiled_at=spoiled), replace(RECIPE, steps=120))
+    assert trainer.step == 120
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    text = (tmp_path / "goes" / "log.jsonl").read_text().splitlines()
+    lines = [json.loads(line, parse_constant=refuse) for line in text]
+    losses = {line["step"]: line["loss"] for line in lines if "loss" in line}
+    assert losses[10] is None and losses[2] > 0 and losses[120] > 0
 
 
 def test_nothing_to_resume_is_told(tmp_path):

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from foleycli.errors import FoleyError
+from foleycli.training.worlds.bank import shared_bank
 from foleycli.training.worlds.clips import WEIGHTS, make_clip
 from foleycli.training.worlds.config import WorldConfig
 from foleycli.training.worlds.demo import FPS, make_demo
@@ -32,7 +33,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _write_clip(given: argparse.Namespace) -> None:
     config = WorldConfig(given.duration, 25, given.size, given.difficulty, given.split, given.sounds, scene=given.scene)
-    clip = make_clip(given.seed, config)
+    bank = shared_bank(given.sounds)
+    if bank.unused:
+        told = f"not used for the names of their folders, which the worlds do not know: {len(bank.unused)} sounds"
+        print(f"{told}, such as {bank.unused[0]}", file=sys.stderr)
+    clip = make_clip(given.seed, config, bank)
     write_mp4(given.out, clip.frames, config.fps, clip.samples)
     print(f"{clip.scene}: {clip.label}", file=sys.stderr)
     for event in clip.events:

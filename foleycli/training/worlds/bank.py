@@ -1,8 +1,9 @@
 """A bank of labelled sounds: a folder goes in, takes come out, trimmed to their attack and sorted by family.
 
+With an `index.jsonl` the families' patterns sort the files; without one, the names of their folders do too.
 Files are decoded when their family is first asked for (`preload` does it for all, before workers fork) and kept as
-int16.  About a tenth of the files, by a hash of the name, belong to the split "test".  Where a family has no
-recording, `synth` makes takes, so an empty checkout works too.
+int16.  The files that `held_out` keeps back are the split "test".  Where a family has no recording, `synth` makes
+takes, so an empty checkout works too.
 """
 
 from __future__ import annotations
@@ -17,16 +18,18 @@ from pathlib import Path
 import numpy as np
 
 from foleycli.errors import FoleyError
-from foleycli.training.held_out import is_held_out
+from foleycli.training.held_out import held_out_of
+from foleycli.training.sounds import ENDINGS
 from foleycli.training.worlds.config import RATE_HZ, Split
 from foleycli.training.worlds.families import FAMILIES, Family
+from foleycli.training.worlds.names import families_meant
 from foleycli.training.worlds.synth import synthetic_take
 
+INDEX_NAME = "index.jsonl"
 _STEP = RATE_HZ // 1000  # envelopes are looked at in steps of one millisecond
 _MAX_S = {"hit": 2.5, "rough": 1.5, "voice": 3.0, "loop": 20.0}
 _N_SYNTHETIC = {"train": 24, "test": 6}
 _N_SYNTHETIC_LOOPS = {"train": 4, "test": 2}
-_AUDIO_SUFFIXES = {".wav", ".ogg", ".flac", ".mp3", ".opus", ".aiff"}
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,21 @@ class SoundBank:
     """Takes by family and split."""
 
     def __init__(self, folder: Path | None = None, only_recorded: bool = False) -> None:
-        """`only_recorded` leaves families without recordings empty instead of synthesising them."""
+        """`only_recorded` leaves families without recordings empty instead of synthesising them.
+
+        Errors: FoleyError for a folder that is none, or, where no index sorts it, holds no sound of any family.
+        """
         self.folder = folder
         self._entries = read_index(folder) if folder is not None else []
+        self._kept_back = held_out_of(file for file, _ in self._entries)
+        self._meant = _meant_by_folders(folder, self._entries)
         self._only_recorded = only_recorded
         self._takes: dict[tuple[str, str], list[Take]] = {}
+
+    @property
+    def unused(self) -> list[str]:
+        """Files of a folder without an index whose names mean no family, so that nothing sounds like them."""
+        return [file for file, families in self._meant.items() if not families]
 
     def takes(self, family: str, split: Split) -> list[Take]:
         """All takes of a family; with a folder, families that have too few recordings may be empty."""
@@ -76,7 +89,8 @@ class SoundBank:
         pattern = re.compile(family.pattern)
         takes = []
         for file, key in self._entries:
-            if pattern.search(key) and split_of(file) == split:
+            fits = family.name in self._meant[file] if self._meant else pattern.search(key)
+            if fits and (file in self._kept_back) == (split == "test"):
                 take = self._read(file, key, family.kind)
                 takes += [take] if take is not None else []
         if takes or (self._entries and self._only_recorded):
@@ -94,6 +108,23 @@ class SoundBank:
         if rate_hz != RATE_HZ:
             mono = soxr.resample(mono, rate_hz, RATE_HZ)
         return make_take(file, key, mono, kind)
+
+
+def _meant_by_folders(folder: Path | None, entries: list[tuple[str, str]]) -> dict[str, frozenset[str]]:
+    """The families of each file of a folder without an index: by their patterns, else by its folders' names."""
+    if folder is None or (folder / INDEX_NAME).is_file():
+        return {}
+    patterns = {name: re.compile(family.pattern) for name, family in FAMILIES.items()}
+    meant = {}
+    for file, key in entries:
+        by_pattern = frozenset(name for name, pattern in patterns.items() if pattern.search(key))
+        meant[file] = by_pattern or families_meant(file)
+    if not any(meant.values()):
+        raise FoleyError(
+            f"none of the {len(meant)} sounds in {folder} is of a kind that the worlds know",
+            f"name its sub-folders for what is in them, such as {', '.join(FAMILIES)}",
+        )
+    return meant
 
 
 def make_take(name: str, group: str, mono: np.ndarray, kind: str) -> Take | None:
@@ -153,11 +184,6 @@ def _is_short(level: np.ndarray, onset: int) -> bool:
     return len(body) <= 400 or bool(body[400:].max() < 0.35 * body.max())
 
 
-def split_of(file: str) -> Split:
-    """A tenth of all names are "test"."""
-    return "test" if is_held_out(file) else "train"
-
-
 def _synthetic(family: Family, index: int) -> Take:
     mono = synthetic_take(family.material, family.kind, index)
     onset = 0 if family.kind == "loop" else find_onset(mono)
@@ -167,13 +193,13 @@ def _synthetic(family: Family, index: int) -> Take:
 
 def read_index(folder: Path) -> list[tuple[str, str]]:
     """(file, "category|folder|name") for every sound of a folder, sorted by file."""
-    index = folder / "index.jsonl"
+    index = folder / INDEX_NAME
     if index.is_file():
         rows = [json.loads(line) for line in index.read_text(encoding="utf-8").splitlines() if line.strip()]
         return sorted((r["file"], _key(r["category"], r.get("folder", ""), r.get("name", ""))) for r in rows)
     if not folder.is_dir():
         raise FoleyError(f"{folder} is not a folder", "Give a folder of sounds, or none for synthetic ones.")
-    files = [p for p in folder.rglob("*") if p.suffix.lower() in _AUDIO_SUFFIXES]
+    files = [p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS]
     relative = sorted(p.relative_to(folder) for p in files)
     return [(p.as_posix(), _key(p.parts[0], p.parent.name, p.stem)) for p in relative]
 

@@ -70,10 +70,11 @@ def make_camera(rng: np.random.Generator, t: np.ndarray, config: WorldConfig) ->
     span = max(0.0, 1 / zoom - 0.9) * d
     x, y = (np.full_like(t, rng.uniform(-span, span)) for _ in range(2))
     z, roll = np.full_like(t, zoom), np.full_like(t, rng.normal(0, 0.15) * d)
-    if rng.random() < 0.35 * d:  # pan and zoom
-        x = x + rng.normal(0, 0.12) * (t - 2.5) + 0.1 * smooth_noise(rng, t, 0.5)
-        y = y + rng.normal(0, 0.04) * (t - 2.5)
-        z = z * np.exp(rng.normal(0, 0.05) * (t - 2.5))
+    if rng.random() < 0.35 * d:  # pan and zoom, through the drawn view at the clip's middle
+        from_middle_s = t - t[-1] / 2
+        x = x + rng.normal(0, 0.12) * from_middle_s + 0.1 * smooth_noise(rng, t, 0.5)
+        y = y + rng.normal(0, 0.04) * from_middle_s
+        z = z * np.exp(rng.normal(0, 0.05) * from_middle_s)
     if rng.random() < 0.4 * d:  # hand-held
         size, rate = rng.uniform(0.005, 0.05) / zoom, rng.uniform(1.0, 5.0)
         x, y = (a + size * smooth_noise(rng, t, rate) for a in (x, y))

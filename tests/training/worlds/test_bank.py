@@ -10,8 +10,15 @@ import pytest
 import soundfile
 
 from foleycli.errors import FoleyError
+from foleycli.training.clips import ClipData
+from foleycli.training.held_out import is_held_out
+from foleycli.training.sounds import list_sounds
+from foleycli.training.sources import check_sounds
 from foleycli.training.worlds import RATE_HZ, SoundBank
-from foleycli.training.worlds.bank import make_take, split_of
+from foleycli.training.worlds.__main__ import main
+from foleycli.training.worlds.bank import make_take
+from foleycli.training.worlds.families import FAMILIES
+from foleycli.training.worlds.names import families_meant
 
 
 def _click(lead_s: float, length_s: float = 0.5) -> np.ndarray:
@@ -44,7 +51,7 @@ def test_silence_and_slow_swells_are_no_hits() -> None:
 
 def test_splits_are_disjoint_and_about_a_tenth() -> None:
     names = [f"wood/{k:04d}.ogg" for k in range(2000)]
-    share = sum(split_of(name) == "test" for name in names) / len(names)
+    share = sum(is_held_out(name) for name in names) / len(names)
     assert 0.07 < share < 0.14
     bank = SoundBank()
     for family in ("wood", "dog", "rain"):
@@ -62,7 +69,7 @@ def test_a_folder_with_an_index(tmp_path: Path) -> None:
     bank = SoundBank(tmp_path)
     train, test = bank.takes("wood", "train"), bank.takes("wood", "test")
     assert len(train) + len(test) == 40
-    assert all(split_of(take.name) == "test" for take in test)
+    assert all(is_held_out(take.name) for take in test)
     assert bank.choose(["metal", "wood"], "train").name == "metal"  # synthetic
     assert SoundBank(tmp_path, only_recorded=True).choose(["metal", "wood"], "train").name == "wood"
 
@@ -72,6 +79,83 @@ def test_a_folder_without_an_index_is_labelled_by_its_folders(tmp_path: Path) ->
     soundfile.write(tmp_path / "wood" / "wood hit 1.wav", _click(0.1), RATE_HZ // 2)
     bank = SoundBank(tmp_path, only_recorded=True)
     assert sum(len(bank.takes("wood", split)) for split in ("train", "test")) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "families"),
+    [
+        ("metal/001.wav", "metal"),
+        ("Gunshots/a.wav", "gun"),
+        ("dog_barks/a.wav", "dog"),
+        ("animals/a.wav", "dog, sheep, cow, bird, horse, lion, pig"),
+        ("animals/dog/a.wav", "dog"),
+        ("my sounds/rain/2024/a.wav", "rain"),
+        ("wood/a.wav", "wood"),
+        ("my sounds/footsteps/wood/a.wav", "step wood"),
+        ("footstep/a.wav", ", ".join(name for name in FAMILIES if name.startswith("step "))),
+        ("leaves/a.wav", "step grass, step dirt"),  # a material
+        ("Rain 3.wav", "rain"),
+        ("rain/door.wav", "rain"),  # folders are labels, names of files are not
+        ("bicycle/001.wav", ""),
+    ],
+)
+def test_folders_mean_families_by_their_names(file: str, families: str) -> None:
+    assert families_meant(file) == set(filter(None, families.split(", ")))
+
+
+def _files_used(folder: Path) -> dict[str, set[str]]:
+    """The files that each family takes, where it takes any."""
+    bank = SoundBank(folder, only_recorded=True)
+    used = {name: {take.name for split in ("train", "test") for take in bank.takes(name, split)} for name in FAMILIES}
+    return {name: files for name, files in used.items() if files}
+
+
+def test_a_users_own_folder_is_used_and_what_means_nothing_is_counted(tmp_path: Path, capsys) -> None:
+    files = ["door/001.wav", "metal/001.wav", "metal/anvil 2.wav", "rain/long.wav", "bicycle/001.wav"]
+    for file in files:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        soundfile.write(tmp_path / file, np.tile(_click(0.1), 2 if "long" in file else 1), RATE_HZ)
+    used = {"door": {files[0]}, "metal": {files[1]}, "anvil": {files[2]}, "rain": {files[3]}}
+    assert _files_used(tmp_path) == used
+    assert SoundBank(tmp_path).unused == ["bicycle/001.wav"]
+    arguments = ["--out", str(tmp_path / "clip.mp4"), "--size", "32", "--duration", "1", "--sounds", str(tmp_path)]
+    assert main(arguments) == 0
+    assert "not used" in (told := capsys.readouterr().err) and "1 sounds, such as bicycle/001.wav" in told
+
+
+def test_worlds_and_codec_keep_the_same_files_back_of_a_folder_of_few(tmp_path: Path) -> None:
+    """By their hashes alone none of these would be."""
+    names = [name for name in (f"{k}.wav" for k in range(20)) if not is_held_out(f"wood/{name}")][:4]
+    (tmp_path / "wood").mkdir()
+    for name in names:
+        soundfile.write(tmp_path / "wood" / name, _click(0.1), RATE_HZ)
+    bank = SoundBank(tmp_path)
+    for split, held_out in (("train", False), ("test", True)):
+        listed = {one.file for one in list_sounds(tmp_path, held_out)}
+        assert {take.name for take in bank.takes("wood", split)} == listed
+        assert len(listed) == (1 if held_out else 3)
+
+
+def test_an_index_alone_sorts_what_it_lists(tmp_path: Path) -> None:
+    """The names of folders and files add nothing to it."""
+    rows = [("rain/1.wav", "other", "untold"), ("metal/1.wav", "wood", "wood hit"), ("dog/1.wav", "animal", "sheep")]
+    for file, _, _ in rows:
+        (tmp_path / file).parent.mkdir()
+        soundfile.write(tmp_path / file, np.tile(_click(0.1), 1 if "metal" in file else 2), RATE_HZ)
+    listed = [json.dumps({"file": file, "category": category, "name": name}) for file, category, name in rows]
+    (tmp_path / "index.jsonl").write_text("\n".join(listed))
+    assert _files_used(tmp_path) == {"wood": {"metal/1.wav"}, "sheep": {"dog/1.wav"}}
+    assert SoundBank(tmp_path).unused == []
+
+
+def test_a_folder_of_which_no_sound_can_be_used_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bicycle").mkdir()
+    soundfile.write(tmp_path / "bicycle" / "1.wav", _click(0.1), RATE_HZ)
+    with pytest.raises(FoleyError, match="none of the 1 sounds") as told:
+        SoundBank(tmp_path)
+    assert "step gravel" in told.value.hint
+    with pytest.raises(FoleyError, match="none of the 1 sounds"):
+        check_sounds(ClipData(sounds=str(tmp_path)))
 
 
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:

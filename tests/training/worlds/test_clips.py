@@ -16,6 +16,8 @@ from foleycli.training.worlds import (
     sound_of,
 )
 from foleycli.training.worlds.clips import WEIGHTS
+from foleycli.training.worlds.physics import grid
+from foleycli.training.worlds.render import make_camera
 from foleycli.training.worlds.scenes import HELD_OUT, SCENES
 
 SHORT = WorldConfig(duration_s=2.0, size_px=48)
@@ -85,3 +87,12 @@ def test_the_splits_show_different_pictures() -> None:
     train = make_scene(4, WorldConfig(duration_s=1.0, size_px=48, scene="strike"))[0]
     test = make_scene(4, WorldConfig(duration_s=1.0, size_px=48, scene="strike", split="test"))[0]
     assert not np.array_equal(train, test)
+
+
+def test_a_long_clip_pans_and_zooms_around_its_middle() -> None:
+    """What is drawn lies in the picture at the middle, however long the clip: zoom is 0.3 to 1.7 there."""
+    t = grid(60.0)
+    cameras = [make_camera(np.random.default_rng(seed), t, WorldConfig(duration_s=60.0)) for seed in range(60)]
+    whole = [camera for camera in cameras if camera.cut_s > t[-1]]
+    assert sum(camera.zoom[0] != camera.zoom[-1] for camera in whole) > 10
+    assert all(0.29 < camera.zoom[len(t) // 2] < 1.71 for camera in whole)
