@@ -73,7 +73,8 @@ def differences(grey: Tensor, apart: int = 1) -> list[Tensor]:
     """
     change = (grey[:, apart:] - grey[:, :-apart]) * 4  # differences are small: bring them to the picture's size
     blank = torch.zeros_like(grey[:, :apart])
-    return [torch.cat([blank, change], dim=1)[:, : grey.shape[1]], torch.cat([change, blank], dim=1)[:, : grey.shape[1]]]
+    both = torch.cat([blank, change], dim=1), torch.cat([change, blank], dim=1)
+    return [channel[:, : grey.shape[1]] for channel in both]
 
 
 def normal_flow(grey: Tensor) -> list[Tensor]:
