@@ -92,7 +92,7 @@ def finish_sound(
     _write(mix, whole_db, out, report)
     after = Loudness(before.lufs + whole_db, before.peak_dbtp + whole_db)
     if out.suffix.lower() not in (".wav", ".flac"):
-        whole_db, after = _write_until_below(mix, whole_db, out, report)
+        whole_db, after = _write_until_below(mix, whole_db, out)
     return FinishedSound(
         peak_dbtp=round(after.peak_dbtp, 2) if math.isfinite(after.peak_dbtp) else None,
         lufs=None if before.is_silent else round(after.lufs, 2),
@@ -101,7 +101,7 @@ def finish_sound(
     )
 
 
-def _write_until_below(mix: _Mix, whole_db: float, out: Path, report: Report) -> tuple[float, Loudness]:
+def _write_until_below(mix: _Mix, whole_db: float, out: Path) -> tuple[float, Loudness]:
     """Measure what a lossy encoder wrote, and write it again softer while it peaks above the ceiling."""
     for _ in range(ENCODER_TRIES):
         after = measure_file(out)
@@ -109,7 +109,7 @@ def _write_until_below(mix: _Mix, whole_db: float, out: Path, report: Report) ->
         if excess_db <= 0:
             return whole_db, after
         whole_db -= excess_db + 0.1
-        _write(mix, whole_db, out, report)
+        _write(mix, whole_db, out, silent)  # progress never goes back
     return whole_db, measure_file(out)
 
 

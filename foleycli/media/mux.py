@@ -91,8 +91,9 @@ def mux(
     for warning in plan.warnings:
         warn(warning)
     lowered_db = 0.0
-    for _ in range(TRIES):
-        _write(video, sound_wav, out, plan, start_s, duration_s, lowered_db, report)
+    for attempt in range(TRIES):
+        told = report if attempt == 0 else silent  # progress never goes back
+        _write(video, sound_wav, out, plan, start_s, duration_s, lowered_db, told)
         peak_dbtp = measure_file(out).peak_dbtp
         excess_db = peak_dbtp + PRINTED_DB - CEILING_DBTP
         if excess_db <= 0 or out.suffix.lower() == ".mkv":  # FLAC peaks where the WAV did

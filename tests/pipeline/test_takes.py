@@ -34,7 +34,8 @@ def test_takes_are_ranked_and_each_is_what_its_seed_makes_alone(render, clips, t
         alone = tmp_path / f"{seed}.wav"
         assert render(clips("plain.mp4"), "-o", alone, "--seed", seed).code == 0
         made, again = read_audio(out).samples, read_audio(alone).samples
-        assert made.shape == again.shape and np.abs(made - again).max() < 1e-4
+        # A batch rounds otherwise than one take alone, and the codec's phases make that larger: 60 dB below the sound.
+        assert made.shape == again.shape and np.std(made - again) < 1e-3 * np.std(again)
 
 
 def test_only_the_best_is_kept_when_asked(render, packets, clips, tmp_path):
