@@ -83,7 +83,7 @@ def finish_sound(
         made_wav, made_channels, gain_db, original, original_gain_db, original_start_s, original_channels,
         rate_hz, channels, n_samples,
     )  # fmt: skip
-    before = measure(_for_meter(mix), "-copyts", report=report, total_s=mix.duration_s)
+    before = _measured(mix, report)
     wanted_db = 0.0
     if loudness_lufs is not None and not before.is_silent:
         wanted_db = min(loudness_lufs - before.lufs, MOST_RAISED_DB)
@@ -147,6 +147,16 @@ def _to_channels(sound: Any, own: int, channels: int) -> Any:
     if own == channels:
         return sound
     return sound.filter("pan", args="mono|c0=0.5*c0+0.5*c1" if channels == 1 else "stereo|c0=c0|c1=c0")
+
+
+def _measured(mix: _Mix, report: Report) -> Loudness:
+    """Loudness and peak of the mix; above full scale, where the meter's scale ends, it is measured turned down."""
+    found = measure(_for_meter(mix), "-copyts", report=report, total_s=mix.duration_s)
+    if not found.peak_dbtp > 0:
+        return found
+    over_db = found.peak_dbtp
+    softer = measure(_for_meter(mix).filter("volume", f"{-over_db:.4f}dB"), "-copyts")
+    return Loudness(softer.lufs + over_db, softer.peak_dbtp + over_db)
 
 
 def _for_meter(mix: _Mix) -> Any:
