@@ -128,23 +128,3 @@ def _cut(video: Video, start_s: float, data: ClipData, label: str) -> TrainingCl
     samples[: audio.samples.shape[1]] = audio.samples[0, : len(samples)]
     loudness = loudness_envelope(samples, 44100, hop_s=1 / FPS, floor_db=-60.0)
     return TrainingClip(grey_of(frames), samples, None, np.clip(loudness, -60, 0).astype(np.float32), (label,))
-
-
-class ClipPool:
-    """The latest `size` clips of a stream, and random ones out of them."""
-
-    def __init__(self, clips: Iterator[TrainingClip], size: int) -> None:
-        self._clips, self._size, self._kept, self._next = clips, size, [], 0
-
-    def take(self, n_fresh: int) -> None:
-        """Let `n_fresh` new clips push out the oldest."""
-        for _ in range(n_fresh):
-            clip = next(self._clips)
-            if len(self._kept) < self._size:
-                self._kept.append(clip)
-            else:
-                self._kept[self._next % self._size] = clip
-            self._next += 1
-
-    def draw(self, n: int, rng: np.random.Generator) -> list[TrainingClip]:
-        return [self._kept[k] for k in rng.integers(len(self._kept), size=n)]

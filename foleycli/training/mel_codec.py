@@ -20,6 +20,7 @@ from foleycli.codecs.melvae import FLOOR, MelVae, MelVaeConfig
 from foleycli.codecs.vae import measure_latents
 from foleycli.hub.resolve import resolve
 from foleycli.nn.spectra import mel_spectrogram
+from foleycli.training.pool import Pool
 from foleycli.training.recipe import Recipe, from_dict
 from foleycli.training.sounds import Sound, random_crop, read_sounds
 from foleycli.weights import load_weights, save_folder
@@ -68,21 +69,18 @@ class MelCodecTask:
 
     def batches(self, first_step: int, rank: int, world_size: int) -> Iterator[Tensor]:
         """Log-mels [B, 2, mels, frames] of crops (see `log_mels`), from a pool that grows, then is refreshed."""
-        pool: list[Tensor] = []
         rng = np.random.default_rng((self.recipe.seed, first_step, rank, 1))
-        step, n_made = first_step, 0
+        pool = Pool(self._crops(rng), self.data.pool)
+        pool.take(self.data.first)
         while True:
-            while n_made < self.data.first + (step - first_step) * self.data.fresh_per_step:
-                made = self.log_mels(random_crop(self.sounds, self.n_samples, rng)).half()  # many are kept
-                if len(pool) < self.data.pool:
-                    pool.append(made)
-                else:
-                    pool[n_made % self.data.pool] = made
-                n_made += 1
-            drawn = torch.stack([pool[k] for k in rng.integers(len(pool), size=self.recipe.batch_size)]).float()
+            drawn = torch.stack(pool.draw(self.recipe.batch_size, rng)).float()
             gains = torch.from_numpy(rng.uniform(*GAINS, (self.recipe.batch_size, 1, 1, 1))).float()
             yield torch.where(drawn > SILENCE, drawn + gains, drawn).clamp_min(SILENCE)
-            step += 1
+            pool.take(self.data.fresh_per_step)
+
+    def _crops(self, rng: np.random.Generator) -> Iterator[Tensor]:
+        while True:
+            yield self.log_mels(random_crop(self.sounds, self.n_samples, rng)).half()  # many are kept
 
     @property
     def n_samples(self) -> int:

@@ -20,7 +20,8 @@ from foleycli.evaluation.onsets import agreement
 from foleycli.features.peaks import pick_peaks
 from foleycli.features.sync import SNIPPET_FRAMES, SyncConfig, SyncEncoder, prepare
 from foleycli.hub.resolve import resolve
-from foleycli.training.clips import FPS, ClipData, ClipPool, TrainingClip
+from foleycli.training.clips import FPS, ClipData, TrainingClip
+from foleycli.training.pool import Pool
 from foleycli.training.recipe import Recipe, from_dict
 from foleycli.training.sources import check_sounds, clip_stream, held_out_clips
 from foleycli.weights import load_weights, save_folder
@@ -54,7 +55,7 @@ class SyncTask:
         """Batches from a pool that starts with a few batches' worth of clips and is refreshed every step."""
         fresh = self.data.fresh_per_step
         clips = clip_stream(self.data, self.recipe, first_clip=first_step * fresh, rank=rank, world_size=world_size)
-        pool = ClipPool(clips, self.data.pool)
+        pool = Pool(clips, self.data.pool)
         pool.take(4 * self.recipe.batch_size)
         step = first_step
         while True:

@@ -13,7 +13,8 @@ import soundfile
 from clips import FLASH_FRAME
 
 from foleycli.media.probe import probe
-from foleycli.training.clips import ClipData, ClipPool, TrainingClip, _cut, filmed_clips
+from foleycli.training.clips import ClipData, TrainingClip, _cut, filmed_clips
+from foleycli.training.pool import Pool
 from foleycli.training.sounds import held_out_of, random_crop, read_sounds
 
 
@@ -80,7 +81,7 @@ def test_pool_keeps_the_latest_clips_and_no_more() -> None:
     def clip(k: int) -> TrainingClip:
         return TrainingClip(np.full((1, 1, 1), k, np.uint8), np.zeros(1), None, np.zeros(1), ())
 
-    pool = ClipPool(map(clip, range(100)), 4)
+    pool = Pool(map(clip, range(100)), 4)
     pool.take(3)
     assert {int(c.grey[0, 0, 0]) for c in pool.draw(50, np.random.default_rng(0))} == {0, 1, 2}
     pool.take(6)
