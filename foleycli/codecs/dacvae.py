@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from foleycli.codecs.dac_import import building, dac_blocks
+from foleycli.codecs.phases import NOISE_PERIOD, fixed_noise
 from foleycli.codecs.vae import Posterior, VaeCodec, fuse_weight_norm
 from foleycli.nn.filterbank import PseudoQMF
 from foleycli.nn.spectra import log_mel, mel_filters
@@ -32,8 +33,6 @@ from foleycli.weights import load_weights, read_config
 HEAD_HOP = 64  # samples per frame of the level and the short noise head: 1.5 ms, so that a hit starts sharply
 LONG_HOP, LONG_FRAME = 512, 2048  # of the long noise head: 21 Hz apart, so that a ring has a pitch
 MEL_HOP, N_MELS = 256, 80  # of the encoder's spectrogram
-NOISE_SEED = 44100
-NOISE_PERIOD = 1 << 19  # samples (12 s) after which the fixed noise repeats
 
 
 @dataclass(frozen=True)
@@ -172,8 +171,7 @@ class Noise(nn.Module):
     def __init__(self, frame: int, hop: int) -> None:
         super().__init__()
         self.frame, self.hop = frame, hop
-        noise = torch.randn(NOISE_PERIOD, generator=torch.Generator().manual_seed(NOISE_SEED))
-        self.register_buffer("table", noise, persistent=False)
+        self.register_buffer("table", fixed_noise(torch.device("cpu")), persistent=False)
         # Applied before and after shaping: the squares of overlapping frames add up to one.
         window = torch.sin(math.pi * (torch.arange(frame) + 0.5) / frame) * (2 * hop / frame) ** 0.5
         self.register_buffer("window", window, persistent=False)

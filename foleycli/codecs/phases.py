@@ -61,13 +61,14 @@ def _noise_phases(like: Tensor, n_fft: int, hop: int, start_sample: int) -> Tens
     """Phases [1, bins, F] of the track's noise in the same frames."""
     n = (like.shape[2] - 1) * hop + n_fft
     index = (torch.arange(n, device=like.device) + start_sample - n_fft // 2) % NOISE_PERIOD
-    frames = _noise(like.device)[index].unfold(0, n_fft, hop) * hann_window(n_fft, like.device)  # [F, n_fft]
+    frames = fixed_noise(like.device)[index].unfold(0, n_fft, hop) * hann_window(n_fft, like.device)  # [F, n_fft]
     return _directions(torch.fft.rfft(frames).T[None])
 
 
 @cache
 @torch.inference_mode(False)
-def _noise(device: torch.device) -> Tensor:
+def fixed_noise(device: torch.device) -> Tensor:
+    """White noise [NOISE_PERIOD], the same for every codec and run."""
     return torch.randn(NOISE_PERIOD, generator=torch.Generator().manual_seed(NOISE_SEED)).to(device)
 
 
