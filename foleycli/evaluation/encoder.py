@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
@@ -21,20 +20,16 @@ import torch
 import typer
 
 from foleycli.device import choose_device
+from foleycli.evaluation.compare import RATE_HZ, STRUCK, watched
 from foleycli.evaluation.onsets import agreement, detect_onsets, loudness_envelope
 from foleycli.features import sync
-from foleycli.features.watch import watch
 from foleycli.hub.resolve import resolve
 from foleycli.media.audio import read_audio
-from foleycli.media.frames import read_frames
 from foleycli.media.probe import probe
 from foleycli.records import Stream
 from foleycli.timebase import FEATURE_FPS
 
-RATE_HZ = 44100
-SIDE_PX = 224  # as `foley render` reads pictures for the shipped models
 DETECTOR_LATE_S = 0.022  # of `detect_onsets`, on clicks with attacks of 1 to 40 ms
-STRUCK = 3  # onsets that make a sound one of strikes
 FLOOR_DB = -60.0
 
 
@@ -52,10 +47,9 @@ class Seen:
 
 def look(encoder: sync.SyncExtractor, clip: Path) -> Seen:
     """The figures of one clip; errors: FoleyError when it cannot be read or has no sound."""
-    video = probe(clip)
-    [stream] = watch(read_frames(video, Fraction(FEATURE_FPS), SIDE_PX, SIDE_PX), [encoder]).values()
+    stream = watched(clip, encoder)
     samples = read_audio(clip, RATE_HZ, 1).samples[0]
-    return score(clip.name, np.array(encoder.events_s(stream)), loudness_of(stream), samples, video.duration_s)
+    return score(clip.name, np.array(encoder.events_s(stream)), loudness_of(stream), samples, probe(clip).duration_s)
 
 
 def score(name: str, seen_s: np.ndarray, loudness: np.ndarray, samples: np.ndarray, duration_s: float) -> Seen:
