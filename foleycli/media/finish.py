@@ -23,6 +23,7 @@ LOSSY_KBPS = {1: 160, 2: 256}
 # Same settings, same bytes: no writer's version, date or random serial number in the file.
 EXACT = {"fflags": "+bitexact", "flags:a": "+bitexact"}
 MOST_RAISED_DB = 24.0  # to reach a loudness: what is softer by more is noise, or meant to be hardly heard
+METER_TOP_DBTP = 3.0  # the meter counts up to +10 LUFS; weighting and two channels make 6 dB more than the peak
 ENCODER_TRIES = 5  # a lossy encoder moves peaks: encode, measure, turn down, again
 
 
@@ -150,9 +151,9 @@ def _to_channels(sound: Any, own: int, channels: int) -> Any:
 
 
 def _measured(mix: _Mix, report: Report) -> Loudness:
-    """Loudness and peak of the mix; above full scale, where the meter's scale ends, it is measured turned down."""
+    """Loudness and peak of the mix; where the meter's scale may end, it is measured turned down."""
     found = measure(_for_meter(mix), "-copyts", report=report, total_s=mix.duration_s)
-    if not found.peak_dbtp > 0:
+    if not found.peak_dbtp > METER_TOP_DBTP:
         return found
     over_db = found.peak_dbtp
     softer = measure(_for_meter(mix).filter("volume", f"{-over_db:.4f}dB"), "-copyts")
