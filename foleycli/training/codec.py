@@ -19,8 +19,7 @@ from foleycli.codecs.dacvae import DacVae, DacVaeConfig
 from foleycli.codecs.vae import measure_latents
 from foleycli.hub.resolve import resolve
 from foleycli.nn.spectra import log_mel, mel_spectrogram
-from foleycli.training.discriminator import Discriminator, discriminator_loss, generator_loss
-from foleycli.training.loop import share_gradients
+from foleycli.training.discriminator import Opponent, SpectrogramJudge
 from foleycli.training.recipe import Recipe, from_dict
 from foleycli.training.sounds import random_crop, read_sounds
 from foleycli.weights import load_weights, save_folder
@@ -70,10 +69,8 @@ class CodecTask:
                 part.requires_grad_(False)
         self.sounds = read_sounds(Path(self.data.sounds), held_out=False)
         self.held_out = read_sounds(Path(self.data.sounds), held_out=True)
-        judged = (self.weights.judges, self.weights.judge_width)
-        self.discriminator = Discriminator(*judged) if self.weights.adversarial > 0 else None
-        self.discriminator_optimizer: torch.optim.Optimizer | None = None
-        self._kept: dict = {}  # of the discriminator and its optimiser, from a checkpoint
+        judges = [SpectrogramJudge(window, self.weights.judge_width) for window in self.weights.judges]
+        self.opponent = Opponent(judges, self.weights.discriminator_lr)
 
     def batches(self, first_step: int, rank: int, world_size: int) -> Iterator[Tensor]:
         step = first_step
@@ -100,8 +97,10 @@ class CodecTask:
         if w.periodicity > 0:
             total = total + w.periodicity * periodicity_loss(made.float(), batch)
         figures = {"mel": mel, "smooth": smooth, "wave": wave, "kl": posterior.kl(), "codebook": codebook}
-        if self.discriminator is not None and step >= w.adversarial_from:
-            total = total + self._adversarial(made.float(), batch, figures)
+        if w.adversarial > 0 and step >= w.adversarial_from:
+            game = self.opponent.round(made.float(), batch)
+            total = total + w.adversarial * game["adversarial"] + w.feature * game["feature"]
+            figures |= game
         return total, figures
 
     def validate(self, average: DacVae) -> dict[str, float]:
@@ -116,12 +115,10 @@ class CodecTask:
             return {f"mel_{name}": mel_loss(average.synthesise(raw), crops).item() for name, raw in made.items()}
 
     def state(self) -> dict:
-        if self.discriminator_optimizer is None:
-            return self._kept
-        return {"network": self.discriminator.state_dict(), "optimizer": self.discriminator_optimizer.state_dict()}
+        return self.opponent.state()
 
     def load_state(self, state: dict) -> None:
-        self._kept = state
+        self.opponent.load_state(state)
 
     def export(self, average: DacVae, folder: Path, history: dict) -> None:
         if not self.weights.frozen_encoder:
@@ -130,27 +127,6 @@ class CodecTask:
             measure_latents(average, crops)
         config = {"name": self.recipe.name, "kind": "codec", "codec": "dacvae", "version": 1}
         save_folder(average, folder, {**config, "network": average.config.to_dict(), "training": history})
-
-    def _wake_discriminator(self, device: torch.device) -> None:
-        self.discriminator.to(device)
-        lr = self.weights.discriminator_lr
-        self.discriminator_optimizer = torch.optim.AdamW(self.discriminator.parameters(), lr=lr, betas=(0.8, 0.99))
-        if self._kept:
-            self.discriminator.load_state_dict(self._kept["network"])
-            self.discriminator_optimizer.load_state_dict(self._kept["optimizer"])
-
-    def _adversarial(self, made: Tensor, real: Tensor, figures: dict[str, Tensor]) -> Tensor:
-        """One discriminator step on the same crops, and the codec's share of the game."""
-        device = real.device
-        if self.discriminator_optimizer is None:
-            self._wake_discriminator(device)
-        figures["discriminator"] = discriminator_loss(self.discriminator, made.detach(), real)
-        self.discriminator_optimizer.zero_grad(set_to_none=True)
-        figures["discriminator"].backward()
-        share_gradients(self.discriminator)
-        self.discriminator_optimizer.step()
-        figures["adversarial"], figures["feature"] = generator_loss(self.discriminator, made, real)
-        return self.weights.adversarial * figures["adversarial"] + self.weights.feature * figures["feature"]
 
 
 def mel_loss(made: Tensor, real: Tensor, rate_hz: int = 44100) -> Tensor:

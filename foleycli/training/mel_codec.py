@@ -2,7 +2,8 @@
 
 No sound is made in training, only spectrograms, so that a step costs a hundredth of a waveform codec's.  The loss
 is the L1 distance of log-mels, and that of their power summed over patches: the median of many likely spectra, which
-L1 alone learns, is quieter than any of them, and the mean of a band's magnitudes hides its peaks.
+L1 alone learns, is quieter than any of them, and the mean of a band's magnitudes hides its peaks.  A discriminator
+(`training.discriminator`) can join: it asks for the grain that real spectra have and a median has not.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foleycli.codecs.melvae import FLOOR, MelVae, MelVaeConfig
+from foleycli.codecs.melvae import FLOOR, LEVEL_MEAN, LEVEL_SPREAD, MelVae, MelVaeConfig
 from foleycli.codecs.vae import measure_latents
 from foleycli.hub.resolve import resolve
 from foleycli.nn.spectra import mel_spectrogram
+from foleycli.training.discriminator import MelJudge, Opponent
 from foleycli.training.pool import Pool
 from foleycli.training.recipe import Recipe, from_dict
 from foleycli.training.sounds import Sound, random_crop, read_sounds
@@ -48,6 +50,10 @@ class MelCodecObjective:
     kl: float = 0.001
     codebook: float = 0.05
     commitment: float = 0.0125
+    adversarial: float = 0.0  # 0: no discriminator
+    feature: float = 0.15
+    judge_width: int = 24
+    discriminator_lr: float = 3e-4
     frozen_encoder: bool = False  # train the decoder alone: what was learnt on the latents stays valid
 
 
@@ -66,6 +72,7 @@ class MelCodecTask:
             self.network.quantizer.requires_grad_(False)
         self.sounds = read_sounds(Path(self.data.sounds), held_out=False)
         self.held_out = read_sounds(Path(self.data.sounds), held_out=True)
+        self.opponent = Opponent([MelJudge(self.weights.judge_width)], self.weights.discriminator_lr)
 
     def batches(self, first_step: int, rank: int, world_size: int) -> Iterator[Tensor]:
         """Log-mels [B, 2, mels, frames] of crops (see `log_mels`), from a pool that grows, then is refreshed."""
@@ -104,7 +111,12 @@ class MelCodecTask:
         made = network.mels_of(torch.where(from_codes, quantised, posterior.sample()))
         mel, power, kl = F.l1_loss(made, mels), power_loss(made, rms), posterior.kl()
         total = mel + w.power * power + w.kl * kl + w.codebook * codebook + w.commitment * commitment
-        return total, {"mel": mel, "power": power, "kl": kl, "codebook": codebook}
+        figures = {"mel": mel, "power": power, "kl": kl, "codebook": codebook}
+        if w.adversarial > 0:
+            game = self.opponent.round(_scaled(made), _scaled(mels))
+            total = total + w.adversarial * game["adversarial"] + w.feature * game["feature"]
+            figures |= game
+        return total, figures
 
     @torch.no_grad()
     def validate(self, average: MelVae) -> dict[str, float]:
@@ -120,10 +132,10 @@ class MelCodecTask:
         return figures
 
     def state(self) -> dict:
-        return {}
+        return self.opponent.state()
 
     def load_state(self, state: dict) -> None:
-        """All of its state is in the networks."""
+        self.opponent.load_state(state)
 
     def export(self, average: MelVae, folder: Path, history: dict) -> None:
         if not self.weights.frozen_encoder:
@@ -148,6 +160,11 @@ def measure_gain(codec: MelVae, sounds: list[Sound], n: int = 200) -> None:
             changes_db.append(10 * np.log10(powers[1] / powers[0]))
     if changes_db:
         codec.output_gain.fill_(float(10 ** (-np.mean(changes_db) / 20)))
+
+
+def _scaled(log_mels: Tensor) -> Tensor:
+    """Log10 mels in the range in which networks see them, without what lies under the floor."""
+    return (log_mels.clamp_min(SILENCE) - LEVEL_MEAN) / LEVEL_SPREAD
 
 
 def power_loss(made: Tensor, rms: Tensor) -> Tensor:

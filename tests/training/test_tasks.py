@@ -102,6 +102,15 @@ def test_mel_codec_from_a_folder_of_sounds(train, runs, sounds):
     assert spread.shape == (64,) and (spread > 0).all() and not (spread == 1).any()  # measured
 
 
+def test_mel_codec_against_a_discriminator(train, tmp_path, sounds):
+    data = {"sounds": str(sounds), "crop_steps": 8, "first": 3, "pool": 6, "fresh_per_step": 1}
+    out = tmp_path / "run"
+    objective = {"adversarial": 0.1, "judge_width": 4}
+    assert train("mel-codec", out, "mel-gan", network=MEL, data=data, objective=objective).code == 0
+    first, second = (line for line in log_of(out) if "loss" in line)
+    assert first["discriminator"] != second["discriminator"] and second["feature"] > 0  # both learn
+
+
 def test_the_mel_codecs_gain_evens_out_levels(sounds):
     torch.manual_seed(0)
     codec = MelVae(MelVaeConfig(**MEL)).eval()
