@@ -77,7 +77,7 @@ def extend_take(job: ExtendJob, model: Model, report: Report = silent) -> Made:
     duration_s = place.total / take.rate_hz
     return Made(
         job.out, duration_s, 0.0, settings, model.name, model.sha256, str(model.device), windows, watched.cuts_s,
-        watched.seen, watched.events_s, clock.spent_s, finished.peak_dbtp, finished.lufs,
+        watched.seen, watched.events_s, job.take, clock.spent_s, finished.peak_dbtp, finished.lufs,
     )  # fmt: skip
 
 

@@ -20,7 +20,9 @@ from foleycli.errors import FoleyError
 from foleycli.features.base import Extractor, events_s, frame_kind, shaped
 from foleycli.features.cuts import CutDetector, cut_times
 from foleycli.features.seen import seen_in
+from foleycli.features.text import WordLlamaText
 from foleycli.features.watch import watch
+from foleycli.library import SHIPPED_LIBRARY, choose, read_library
 from foleycli.media.audio import SoundWriter, read_audio
 from foleycli.media.finish import FinishedSound, finish_sound
 from foleycli.media.frames import grid_length, read_frames
@@ -33,6 +35,8 @@ from foleycli.reference import characteristic_start_s
 from foleycli.timebase import FEATURE_FPS, seconds_to_samples, step_at, steps_to_cover
 from foleycli.windows.compose import compose, decode_chunks
 from foleycli.windows.plan import plan_windows
+
+SURELY_SEEN = 0.3  # from here on a recording of what is seen may stand for it
 
 __all__ = ["ExtendJob", "Made", "Model", "RenderJob", "extend", "load_model", "render", "render_takes"]
 
@@ -48,6 +52,7 @@ class RenderJob:
     duration_s: float | None = None  # None: to the end
     reference: Path | None = None  # a sound whose timbre is taken on
     ref_start_s: float | None = None  # None: its most characteristic part
+    sounds: Path | None = None  # a folder of recordings, in place of the shipped library
     takes: int = 1  # so many are made, each with the seed after the one before
     pick_best: bool = False  # of several keep only the best, as `out`
 
@@ -85,6 +90,7 @@ class Made:
     cuts_s: list[float]
     seen: list[tuple[str, float]]  # sounding words and how sure, most sure first
     events_s: list[float]  # when the synchronisation encoder saw something sound
+    timbre_of: Path | None  # the reference, given or found in a library
     stage_s: dict[str, float]  # seconds spent: decode, features, sampler, codec, mux
     peak_dbtp: float | None = None  # None: silence, or not measured
     lufs: float | None = None
@@ -128,7 +134,8 @@ class Planned:
     watched: Watched
     n_steps: int  # of the latent track
     windows: list[Window]
-    reference: Tensor | None  # [R, D]
+    timbre_of: Path | None
+    reference: Tensor | None  # [R, D] of it
 
 
 @telling_of_memory()
@@ -179,9 +186,10 @@ def watch_and_plan(
     watched = watch_video(job.video, part, model, job.settings, clock, report, also)
     n_steps = steps_to_cover(part.duration_s, model.codec.latent_rate_hz)
     with clock.stage("codec"):
-        reference = read_reference(job.reference, job.ref_start_s, model, job.settings)  # [R, D] or None
+        timbre_of = job.reference or recording_for(job.settings, watched.seen, job.sounds)
+        reference = read_reference(timbre_of, job.ref_start_s, model, job.settings)  # [R, D] or None
     windows = windows_of(n_steps, model, job.settings, watched.cuts_s, reference)
-    return Planned(part, watched, n_steps, windows, reference)
+    return Planned(part, watched, n_steps, windows, timbre_of, reference)
 
 
 def check_words(settings: Settings, model: Model) -> None:
@@ -272,13 +280,25 @@ def unknown_track(n_steps: int, model: Model) -> tuple[Tensor, Tensor]:
     return torch.zeros(n_steps, model.codec.latent_dim), torch.zeros(n_steps, dtype=torch.bool)
 
 
+def recording_for(settings: Settings, seen: list[tuple[str, float]], sounds: Path | None = None) -> Path | None:
+    """The recording of a library that the prompt names, or else what is surely seen; None: there is none.
+
+    `sounds` is a folder in place of the shipped library, whose vectors of words choose for every model.
+    """
+    words = settings.prompt or next((word for word, sure in seen[:1] if sure >= SURELY_SEEN), "")
+    if not words or not (settings.library or sounds):
+        return None
+    found = choose(words, read_library(sounds or SHIPPED_LIBRARY), WordLlamaText())
+    return found.path if found else None
+
+
 def read_reference(path: Path | None, start_s: float | None, model: Model, settings: Settings) -> Tensor | None:
     """Latents [R, D] of up to `ref_s` seconds of a sound, from `start_s` or its most characteristic part."""
     if path is None:
         return None
     samples = read_audio(path, model.codec.rate_hz, 1).samples[0]  # [N]
     if not np.abs(samples).max(initial=0.0) > 1e-4:
-        raise FoleyError(f"{path} is silent: it has no timbre to take on", "give another --ref")
+        raise FoleyError(f"{path} is silent: it has no timbre to take on", "give another sound")
     if start_s is None:
         start_s = characteristic_start_s(samples, model.codec.rate_hz, settings.ref_s)
     first = round(start_s * model.codec.rate_hz)
@@ -333,6 +353,6 @@ def told(job: RenderJob, planned: Planned, model: Model, finished: FinishedSound
     part, watched = planned.part, planned.watched
     return Made(
         job.out, part.duration_s, part.start_s, job.settings, model.name, model.sha256, str(model.device),
-        planned.windows, watched.cuts_s, watched.seen, watched.events_s, clock.spent_s, finished.peak_dbtp,
-        finished.lufs,
+        planned.windows, watched.cuts_s, watched.seen, watched.events_s, planned.timbre_of,
+        clock.spent_s, finished.peak_dbtp, finished.lufs,
     )  # fmt: skip

@@ -39,6 +39,15 @@ ReferenceStart = Annotated[
         rich_help_panel=options.SOUND,
     ),
 ]
+Sounds = Annotated[
+    Path | None,
+    typer.Option(
+        "--sounds",
+        metavar="FOLDER",
+        help="Your own recordings, in place of foley's library: the one that the words name gives the timbre.",
+        rich_help_panel=options.SOUND,
+    ),
+]
 Takes = Annotated[
     int | None,
     typer.Option(
@@ -73,6 +82,8 @@ def render(
     model: options.Model = DEFAULT_MODEL,
     ref: Reference = None,
     ref_start: ReferenceStart = None,
+    library: options.Library = None,
+    sounds: Sounds = None,
     steps: options.Steps = None,
     guidance: options.Guidance = None,
     words_guidance: options.WordsGuidance = None,
@@ -105,12 +116,14 @@ def render(
     """
     settings = presets.resolve(preset, options.given(locals()), wanted_settings(model))
     _check_together(settings, original_gain_db, ref, ref_start)
+    _check_sounds(sounds, ref, library)
     _check_takes(takes, pick)
     work.check_duration(duration)
     run = work.Run(model, device, dtype, force, quiet, json, dry_run, report, accept_license, compiled)
     outs = _outputs(videos, out, out_dir, run)
     sources = [*videos, ref] if ref else videos  # none of them may be written over, whatever the order
-    ask = partial(_prepare, settings, (start, duration), ref, ref_start, takes or 1, pick is not None, sources, run)
+    timbre, n_takes = (ref, ref_start, sounds), (takes or 1, pick is not None)
+    ask = partial(_prepare, settings, (start, duration), timbre, n_takes, sources, run)
     pairs = zip(videos, outs, strict=True)
     work.perform([work.Task(video, partial(ask, video, to)) for video, to in pairs], run)
 
@@ -123,6 +136,19 @@ def _check_together(
         raise UsageError("--original-gain-db is given, but the video's own sound is not kept", "add --mix")
     if ref_start_s is not None and ref is None:
         raise UsageError("--ref-start is given without --ref", "add --ref AUDIO")
+
+
+def _check_sounds(sounds: Path | None, ref: Path | None, library: bool | None) -> None:
+    """Refuse two sources of one timbre, and a folder in which there is no sound."""
+    if sounds is None:
+        return
+    if ref is not None:
+        raise UsageError("--sounds and --ref are both given", "--ref names the very sound; use one of them")
+    if library is False:
+        raise UsageError("--sounds and --no-library are both given", "--sounds is a library; use one of them")
+    from foleycli.library import read_library
+
+    read_library(sounds)
 
 
 def _check_takes(takes: int | None, pick: str | None) -> None:
@@ -161,10 +187,8 @@ def _name(video: Path) -> str:
 def _prepare(
     settings: Settings,
     part: tuple[float, float | None],
-    ref: Path | None,
-    ref_start_s: float | None,
-    takes: int,
-    pick_best: bool,
+    timbre: tuple[Path | None, float | None, Path | None],
+    n_takes: tuple[int, bool],
     sources: list[Path],
     run: work.Run,
     video_path: Path,
@@ -176,7 +200,7 @@ def _prepare(
     from foleycli.media.probe import probe, probe_audio
 
     video = probe(video_path)
-    start_s, duration_s = part
+    (start_s, duration_s), (ref, ref_start_s, sounds), (takes, pick_best) = part, timbre, n_takes
     work.check_part(start_s, duration_s, video.duration_s, video_path)
     check_ending(out)
     for file in files_of_takes(out, takes, pick_best):
@@ -195,4 +219,4 @@ def _prepare(
             )
     from foleycli.pipeline import RenderJob  # loads torch; a refusal should not wait for it
 
-    return RenderJob(video, out, settings, start_s, duration_s, ref, ref_start_s, takes, pick_best)
+    return RenderJob(video, out, settings, start_s, duration_s, ref, ref_start_s, sounds, takes, pick_best)

@@ -41,6 +41,7 @@ def facts(made: Made) -> dict[str, Any]:
         "windows": [asdict(window) for window in made.windows],
         "cuts_s": [round(float(time_s), 3) for time_s in made.cuts_s],
         "seen": [{"word": word, "confidence": round(float(sure), 4)} for word, sure in made.seen],
+        "timbre_of": str(made.timbre_of) if made.timbre_of else None,
         "events_s": [round(float(time_s), 3) for time_s in made.events_s],
         "stage_s": {stage: round(float(spent_s), 4) for stage, spent_s in made.stage_s.items()},
     }

@@ -18,13 +18,15 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
+from torch import Tensor
 
 from foleycli.evaluation.onsets import agreement, detect_onsets, envelope_correlation
 from foleycli.evaluation.spectrum import spectral_distance_db
+from foleycli.features.seen import seen_in
 from foleycli.features.watch import watch
 from foleycli.hub.resolve import resolve
 from foleycli.model import Model, load_model
-from foleycli.pipeline import encode, features_of, unknown_track, windows_of
+from foleycli.pipeline import encode, features_of, read_reference, recording_for, unknown_track, windows_of
 from foleycli.records import Settings, Stream
 from foleycli.timebase import steps_to_cover
 from foleycli.training.worlds import Clip, SoundBank, WorldConfig
@@ -104,12 +106,18 @@ def make_takes(
     """Several sounds of a clip, one for each seed."""
     duration_s = len(shown.clip.samples) / model.codec.rate_hz
     n_steps = steps_to_cover(duration_s, model.codec.latent_rate_hz)
-    given = encode(reference, model) if reference is not None else None
+    given = encode(reference, model) if reference is not None else found_in_library(shown, model, settings)
     windows = windows_of(n_steps, model, settings, [], given)
     features, nothing = features_of(shown.streams, model, settings), unknown_track(n_steps, model)
     tracks = compose_takes(model.family, features, windows, settings, seeds, *nothing, given)  # [B, L, D]
     sounds = (torch.cat(list(decode_chunks(model.codec, track))) for track in tracks.to(model.device))
     return [sound.float().cpu().numpy()[: len(shown.clip.samples)] for sound in sounds]
+
+
+def found_in_library(shown: Shown, model: Model, settings: Settings) -> Tensor | None:
+    """The latents of what a render would find in the library."""
+    found = recording_for(settings, seen_in(shown.streams[model.seen.name]))
+    return read_reference(found, None, model, settings)
 
 
 def score(model: Model, shown: Shown, settings: Settings) -> Scored:

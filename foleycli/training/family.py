@@ -60,7 +60,8 @@ class FamilyTask:
     """Meets `training.loop.Task`, but for `loss`; subclasses set `name`, build the network and wrap it."""
 
     name: str  # of the family, in config.json
-    wants: ClassVar[dict[str, Any]] = {}  # settings that its models bring with them, in config.json too
+    # Settings that its models bring with them, in config.json too.  Words alone say little to a small network.
+    wants: ClassVar[dict[str, Any]] = {"library": True}
 
     @property
     def validation_settings(self) -> Settings:
@@ -181,7 +182,7 @@ class FamilyTask:
     def export(self, average: nn.Module, folder: Path, history: dict) -> None:
         parts = {part: _bring(resolve(getattr(self.data, part)), folder) for part in ("codec", "sync")}
         config = {"name": self.recipe.name, "kind": "family", "family": self.name, "version": 1, **parts}
-        config |= {"settings": self.wants} if self.wants else {}
+        config |= {"settings": self.wants}
         figures = {**history, "objective": self.objective_dict()}
         save_folder(average, folder, {**config, "network": average.config.to_dict(), "training": figures})
 

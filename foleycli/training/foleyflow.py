@@ -134,7 +134,7 @@ class AlignTask(EncoderStageTask):
 
 class FlowTask(FoleyFlowTask):
     stage, objective_type = "flow", FlowStage
-    wants: ClassVar[dict[str, Any]] = {"steps": 25}
+    wants: ClassVar[dict[str, Any]] = {**FamilyTask.wants, "steps": 25}
 
     @property
     def validation_settings(self) -> Settings:

@@ -260,3 +260,37 @@ def test_progress_of_every_stage_ends_at_its_end(kept_model, clips, tmp_path):
 def test_why_a_loudness_is_another(tmp_path, lufs, peak_dbtp, told):
     facts = (Settings(loudness_lufs=-23.0), "bare", "", "cpu", [], [], [], [], {})
     assert off_loudness(Made(tmp_path / "out.wav", 1.0, 0.0, *facts, peak_dbtp=peak_dbtp, lufs=lufs)) == told
+
+
+def test_words_find_a_recording_in_the_library(render, clips, tmp_path):
+    made = {}
+    for name, more in (
+        ("found", ()),
+        ("other", ("--prompt", "string quartet")),
+        ("without", ("--no-library",)),
+    ):
+        told = render(clips("plain.mp4"), "-o", tmp_path / f"{name}.wav", "--prompt", "metal hit", "--json", *more)
+        assert told.code == 0
+        made[name] = told.lines[0]["timbre_of"]
+    assert Path(made["found"]).name == "metal_hit.ogg"
+    assert made["other"] is made["without"] is None
+    assert (tmp_path / "found.wav").read_bytes() != (tmp_path / "without.wav").read_bytes()
+
+
+def test_words_find_a_recording_among_ones_own(render, clips, write_take, tmp_path):
+    (tmp_path / "own" / "metal hits").mkdir(parents=True)
+    own = write_take(tmp_path / "own" / "metal hits" / "spade_1.wav", 44100, 1, duration_s=1.0)
+    told = render(clips("plain.mp4"), "-o", tmp_path / "a.wav", "--prompt", "hit on metal", "--sounds", own.parents[1],
+                  "--json")  # fmt: skip
+    assert told.code == 0 and told.lines[0]["timbre_of"] == str(own)
+
+
+@pytest.mark.parametrize(("more", "names"), [(("--ref", "x.wav"), "--ref"), (("--no-library",), "--no-library")])
+def test_two_sources_of_one_timbre_are_refused(render, clips, tmp_path, more, names):
+    told = render(clips("plain.mp4"), "-o", tmp_path / "a.wav", "--sounds", tmp_path, *more)
+    assert told.code == 2 and names in told.error
+
+
+def test_a_folder_without_sounds_is_refused_before_a_model_is_loaded(render, clips, tmp_path):
+    told = render(clips("plain.mp4"), "-o", tmp_path / "a.wav", "--sounds", tmp_path, "--model", "salsav-mini")
+    assert told.code == 1 and "there is no sound in" in told.error
