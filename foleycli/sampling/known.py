@@ -17,12 +17,18 @@ class KnownSpans:
     p_prefix: float = 0.15  # exactly the context that windows hand over
     prefix_steps: int = 22  # 0.5 s [paper's window overlap]
     p_both_ends: float = 0.05  # a prefix and a suffix: filling a hole, closing a loop
+    p_context: float = 0.5  # of the rows with a reference: the context of a later window stands behind it
 
     # The rest of p_span + p_prefix + p_both_ends keeps nothing: first windows start from nothing.
 
 
-def draw_known(n_rows: int, n_steps: int, generator: torch.Generator, config: KnownSpans) -> Tensor:
-    """Which latents stay clean, bool [B, L]: nothing, a span anywhere, the context prefix, or both ends."""
+def draw_known(
+    n_rows: int, n_steps: int, generator: torch.Generator, config: KnownSpans, n_reference: Tensor | None = None
+) -> Tensor:
+    """Which latents stay clean, bool [B, L]: nothing, a span anywhere, the context prefix, or both ends.
+
+    Rows that begin with `n_reference` (int64 [B]) steps of another sound know those, and maybe the context after them.
+    """
     device = generator.device
     longest = max(1, min(config.max_span, (n_steps - 1) // 2))  # two spans must leave something to make
     kind = torch.rand(n_rows, 1, generator=generator, device=device)
@@ -38,12 +44,10 @@ def draw_known(n_rows: int, n_steps: int, generator: torch.Generator, config: Kn
     is_both = (kind >= config.p_span + config.p_prefix) & (
         kind < config.p_span + config.p_prefix + config.p_both_ends
     )
-    return ((kind < config.p_span) & span) | (is_prefix & prefix) | (is_both & both_ends)
-
-
-def with_references(is_known: Tensor, n_reference: Tensor | None) -> Tensor:
-    """Rows that begin with so many steps of another sound, int64 [B], know exactly those; 0: what is drawn stays."""
+    drawn = ((kind < config.p_span) & span) | (is_prefix & prefix) | (is_both & both_ends)
     if n_reference is None:
-        return is_known
-    reference = torch.arange(is_known.shape[1], device=is_known.device) < n_reference[:, None]  # [B, L]
-    return torch.where(n_reference[:, None] > 0, reference, is_known)
+        return drawn
+    held = n_reference.to(device)[:, None]  # [B, 1]
+    has_context = torch.rand(n_rows, 1, generator=generator, device=device) < config.p_context
+    end = (held + has_context * config.prefix_steps).clamp(max=n_steps - 1)
+    return torch.where(held > 0, step < end, drawn)

@@ -241,7 +241,7 @@ class Recording(torch.nn.Module):
 
 
 def test_loss_is_of_the_straight_line_at_noised_steps():
-    config = ObjectiveConfig(p_span=1.0, p_prefix=0.0, p_both_ends=0.0)
+    config = ObjectiveConfig(p_span=1.0, p_prefix=0.0, p_both_ends=0.0, p_context=0.0)
     field, latents = Recording(), torch.randn(6, L, 64)
     n_reference = torch.tensor([0, 0, 0, 7, 0, 0])
     loss = training_loss(field, latents, some_inputs(6), torch.Generator().manual_seed(3), config, n_reference)

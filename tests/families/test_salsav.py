@@ -286,6 +286,15 @@ def test_spans_are_drawn_as_configured():
         assert not draw_known(200, short, rng, ObjectiveConfig()).all(dim=1).any()
 
 
+def test_references_are_known_and_half_of_them_with_the_context_behind_them():
+    n_reference = torch.tensor([0, 40, 205]).repeat(1000)
+    known = draw_known(3000, 215, torch.Generator().manual_seed(0), ObjectiveConfig(), n_reference)
+    assert set(known[1::3].sum(dim=1).tolist()) == {40, 62} and known[1::3, :40].all()
+    assert abs((known[1::3].sum(dim=1) == 62).float().mean() - 0.5) < 0.05
+    assert set(known[2::3].sum(dim=1).tolist()) == {205, 214}  # one step is left to make
+    assert (known[0::3].sum(dim=1) == 0).any()  # the others as without references
+
+
 def test_times_lie_on_the_grid_of_their_step_size():
     t, d = draw_times(500, 1000, torch.Generator().manual_seed(0), base_steps=128)
     assert torch.equal(d[:500].unique(), torch.tensor([1 / 128]))

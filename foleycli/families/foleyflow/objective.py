@@ -13,7 +13,7 @@ from torch import Tensor
 
 from foleycli.families.foleyflow.network import FoleyFlow
 from foleycli.families.inputs import Inputs, drop_conditions
-from foleycli.sampling.known import KnownSpans, draw_known, with_references
+from foleycli.sampling.known import KnownSpans, draw_known
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def training_loss(
     n_rows, n_steps, _ = latents.shape
     device = latents.device
     inputs = drop_conditions(inputs, generator, config.p_drop_all, config.p_drop_each)
-    is_known = with_references(draw_known(n_rows, n_steps, generator, config).to(device), n_reference)
+    is_known = draw_known(n_rows, n_steps, generator, config, n_reference).to(device)
     noise = torch.randn(latents.shape, generator=generator, device=generator.device).to(device)
     t = (torch.randn(n_rows, generator=generator, device=generator.device) + config.t_mean).sigmoid().to(device)
     x = torch.where(is_known[..., None], latents, torch.lerp(noise, latents, t[:, None, None]))

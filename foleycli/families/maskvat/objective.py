@@ -15,7 +15,7 @@ from torch import Tensor
 
 from foleycli.families.inputs import Inputs, drop_conditions
 from foleycli.families.maskvat.network import Encoder, MaskVat, Memory
-from foleycli.sampling.known import KnownSpans, draw_known, with_references
+from foleycli.sampling.known import KnownSpans, draw_known
 
 CONTRAST_TEMPERATURE = 0.07
 
@@ -56,7 +56,7 @@ def training_loss(
     codes = batch.codes
     n_rows, n_steps, _ = codes.shape
     inputs = drop_conditions(batch.inputs, generator, config.p_drop_all, config.p_drop_each)
-    is_known = with_references(draw_known(n_rows, n_steps, generator, config).to(codes.device), batch.n_reference)
+    is_known = draw_known(n_rows, n_steps, generator, config, batch.n_reference).to(codes.device)
     is_masked = draw_masked(is_known, generator)
     conditions = network.encode_conditions(inputs, n_steps)
     states = network(codes, is_masked, conditions)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from foleycli.families.inputs import Inputs, drop_conditions
 from foleycli.families.salsav.network import SalsaV
-from foleycli.sampling.known import KnownSpans, draw_known, with_references
+from foleycli.sampling.known import KnownSpans, draw_known
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def training_loss(
     n_flow = n_rows - n_shortcut
     device = latents.device
     inputs = drop_conditions(batch.inputs, generator, config.p_drop_all, config.p_drop_each)
-    is_known = with_references(draw_known(n_rows, n_steps, generator, config).to(device), batch.n_reference)
+    is_known = draw_known(n_rows, n_steps, generator, config, batch.n_reference).to(device)
     noise = torch.randn(latents.shape, generator=generator, device=generator.device).to(device)
     t, d = draw_times(n_flow, n_shortcut, generator, network.config.base_steps, config.t_mean)
     t, d = t.to(device), d.to(device)
