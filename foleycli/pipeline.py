@@ -36,6 +36,7 @@ from foleycli.timebase import FEATURE_FPS, seconds_to_samples, step_at, steps_to
 from foleycli.windows.compose import compose, decode_chunks
 from foleycli.windows.plan import plan_windows
 
+HEARD_AGAIN = 5  # a fifth of each later window: 1 s of SALSA-V's five
 SURELY_SEEN = 0.3  # from here on a recording of what is seen may stand for it
 
 __all__ = ["ExtendJob", "Made", "Model", "RenderJob", "extend", "load_model", "render", "render_takes"]
@@ -272,7 +273,9 @@ def windows_of(
     n_context = min(round(settings.context_s * rate_hz), longest // 2)
     n_reference = min(len(reference), longest // 2) if reference is not None else 0
     grid_steps, whole = model.family.spec.window_grid_s * rate_hz, model.family.spec.whole_windows
-    return plan_windows(n_steps, longest, n_context, cut_steps, n_reference, grid_steps, whole)
+    # Where half a second of context holds no hit, only the reference still says how one sounds.
+    n_again = 0 if grid_steps or whole else min(n_reference, longest // HEARD_AGAIN)
+    return plan_windows(n_steps, longest, n_context, cut_steps, n_reference, grid_steps, whole, n_again)
 
 
 def unknown_track(n_steps: int, model: Model) -> tuple[Tensor, Tensor]:

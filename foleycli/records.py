@@ -89,6 +89,7 @@ class Window:
     start_step: int
     n_steps: int
     n_context: int  # known prefix carried over from what is already made; 0 after a scene cut
+    n_reference: int = 0  # steps that are left free before it, for a reference
 
     @property
     def end_step(self) -> int:

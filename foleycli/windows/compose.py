@@ -30,8 +30,8 @@ def compose(
     """The latents of the whole clip, float32 [L, D].
 
     known, is_known  [L, D] and [L]: steps that are given, anywhere; they come back bit for bit
-    reference        latents [R, D] of another sound whose timbre is taken on: they stand before the first
-                     window of every shot as clean context, and are thrown away
+    reference        latents [R, D] of another sound whose timbre is taken on: they stand as clean context before
+                     every window for which the plan leaves room, a shot's first or all, and are thrown away
     """
     return compose_takes(family, features, windows, settings, [settings.seed], known, is_known, reference, report)[0]
 
@@ -83,9 +83,8 @@ def _make(
     known, is_known = tracks[:, piece], is_made[piece]
     if bool(is_known.all()):
         return known
-    n_before = 0
-    if reference is not None and window.n_context == 0:
-        n_before = min(len(reference), family.spec.window_steps - window.n_steps)  # the plan left room for it
+    n_before = min(len(reference), window.n_reference) if reference is not None else 0
+    if reference is not None and n_before:
         known = torch.cat([reference[len(reference) - n_before :].expand(n_takes, -1, -1), known], dim=1)
         is_known = torch.cat([torch.ones(n_before, dtype=torch.bool), is_known])
     rate_hz = family.spec.latent_rate_hz

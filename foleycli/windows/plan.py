@@ -24,6 +24,7 @@ def plan_windows(
     n_reference: int = 0,
     grid_steps: Fraction = Fraction(0),
     whole: bool = False,
+    n_again: int = 0,
 ) -> list[Window]:
     """Windows that make every step of [0, n_steps) exactly once, none longer than `window_steps`.
 
@@ -31,9 +32,10 @@ def plan_windows(
     n_reference   steps that a shot's first window leaves free, for a reference to stand before it
     grid_steps    where not 0: windows with context begin at multiples of it, as near to `n_context` as that allows
     whole         a shot's last window reaches back until it is as long as the others, where the shot is
+    n_again       steps that a shot's later windows leave free, for the reference to be heard again
     Errors: ValueError when a window would make nothing new.
     """
-    if n_steps < 1 or not 0 <= n_context < window_steps or not 0 <= n_reference < window_steps:
+    if n_steps < 1 or not 0 <= n_context < window_steps - n_again or not 0 <= n_reference < window_steps:
         raise ValueError(
             f"no windows of {window_steps} steps with {n_context} of context and {n_reference} of reference "
             f"over {n_steps} steps"
@@ -43,7 +45,7 @@ def plan_windows(
     edges = [0, *sorted({step for step in cut_steps if 0 < step < n_steps}), n_steps]
     windows: list[Window] = []
     for first, end in zip(edges, edges[1:], strict=False):
-        _append_shot(windows, (first, end), window_steps, n_context, n_reference, grid_steps, whole)
+        _append_shot(windows, (first, end), window_steps, n_context, (n_reference, n_again), grid_steps, whole)
     return windows
 
 
@@ -52,20 +54,23 @@ def _append_shot(
     shot: tuple[int, int],
     window_steps: int,
     n_context: int,
-    n_reference: int,
+    n_held: tuple[int, int],
     grid_steps: Fraction,
     whole: bool,
 ) -> None:
-    """The windows of one shot; the last one is as short as what is left (or `whole`), with the usual context."""
+    """The windows of one shot; the last one is as short as what is left (or `whole`), with the usual context.
+
+    `n_held` are the steps that the first window leaves free, and the later ones.
+    """
     first, end = shot
     made = first
     while made < end:
         context = _context(made, first, n_context, grid_steps)
         if whole and made > first:
             context = max(context, made - _whole_start(first, end - window_steps, grid_steps))
-        room = window_steps - (n_reference if made == first else 0)
-        n_steps = min(room, end - made + context)
-        windows.append(Window(len(windows), made - context, n_steps, context))
+        held = n_held[made > first]
+        n_steps = min(window_steps - held, end - made + context)
+        windows.append(Window(len(windows), made - context, n_steps, context, held))
         made += n_steps - context
 
 

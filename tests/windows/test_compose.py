@@ -114,6 +114,17 @@ def test_a_reference_is_heard_in_every_shot_and_thrown_away(family):
         assert not any(torch.equal(step, reference[0]) for step in with_ref[shot])
 
 
+def test_a_reference_is_heard_again_in_later_windows_where_there_is_room(family):
+    sounds = torch.randn(2, 15, 64, generator=torch.Generator().manual_seed(2))
+    first = CONFIG.window_steps - 15
+    known, is_known = torch.zeros(L, 64), torch.arange(L) < first  # later windows go on from the same
+    for n_again in (0, 8):
+        windows = plan_windows(L, CONFIG.window_steps, CONTEXT, (), 15, n_again=n_again)
+        assert windows[0].end_step == first
+        one, two = (compose(family, features(), windows, SETTINGS, known, is_known, sound) for sound in sounds)
+        assert torch.equal(one, two) == (n_again == 0)
+
+
 def test_progress_rises_to_its_end(family):
     told: list[tuple[float, float]] = []
     made(family, report=lambda stage, done, total: told.append((done, total)))

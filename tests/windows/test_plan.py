@@ -12,19 +12,20 @@ from foleycli.windows.plan import plan_windows
 
 
 @st.composite
-def plans(draw: st.DrawFn) -> tuple[int, int, int, list[int], int]:
+def plans(draw: st.DrawFn) -> tuple[int, int, int, list[int], int, int]:
     n_steps = draw(st.integers(1, 3000))
     window_steps = draw(st.integers(2, 500))
     n_context = draw(st.integers(0, window_steps - 1))
     cuts = draw(st.lists(st.integers(-5, 3005), max_size=8))
     n_reference = draw(st.integers(0, window_steps - 1))
-    return n_steps, window_steps, n_context, cuts, n_reference
+    n_again = draw(st.integers(0, window_steps - n_context - 1))
+    return n_steps, window_steps, n_context, cuts, n_reference, n_again
 
 
 @given(plans())
 def test_every_step_is_made_exactly_once_in_order(plan) -> None:
-    n_steps, window_steps, *rest = plan
-    windows = plan_windows(n_steps, window_steps, *rest)
+    n_steps, *rest, n_again = plan
+    windows = plan_windows(n_steps, *rest, n_again=n_again)
     made = [step for window in windows for step in range(window.start_step + window.n_context, window.end_step)]
     assert made == list(range(n_steps))
     assert [window.index for window in windows] == list(range(len(windows)))
@@ -32,15 +33,16 @@ def test_every_step_is_made_exactly_once_in_order(plan) -> None:
 
 @given(plans())
 def test_windows_fit_and_carry_the_context_within_their_shot(plan) -> None:
-    n_steps, window_steps, n_context, cuts, n_reference = plan
+    n_steps, window_steps, n_context, cuts, n_reference, n_again = plan
     shots = {0, *(cut for cut in cuts if 0 < cut < n_steps)}
-    for window in plan_windows(n_steps, window_steps, n_context, cuts, n_reference):
+    for window in plan_windows(n_steps, window_steps, n_context, cuts, n_reference, n_again=n_again):
         first_made = window.start_step + window.n_context
         shot = max(cut for cut in shots if cut <= first_made)
         is_first = first_made == shot
         assert window.n_context == min(n_context, first_made - shot)
         assert window.start_step >= shot
-        assert window.n_steps <= window_steps - (n_reference if is_first else 0)
+        assert window.n_reference == (n_reference if is_first else n_again)
+        assert window.n_steps <= window_steps - window.n_reference
         assert not any(first_made < cut < window.end_step for cut in shots)
 
 
