@@ -33,6 +33,7 @@ from foleycli.training.recipe import Recipe, from_dict, read_recipe
 from foleycli.training.sources import HELD_OUT_SEED, world_seeds
 from foleycli.training.sync import prepare_grey
 from foleycli.training.workers import items_of
+from foleycli.training.worlds.config import VERSION
 from foleycli.training.worlds.variants import sounds_for
 from foleycli.weights import sha256_of
 
@@ -138,7 +139,7 @@ def make_example(clip: TrainingClip, sounds: list, encoder: sync.SyncEncoder, co
 def kept_folder(data: FamilyData, clips: ClipData, split: str) -> Path:
     """Where examples of these clips by these encoders are kept: other parts or clips get another folder."""
     parts = [sha256_of(resolve(part) / "model.safetensors") for part in (data.codec, data.sync)]
-    described = json.dumps([asdict(clips), data.sounds_per_clip, split, *parts], sort_keys=True)
+    described = json.dumps([VERSION, asdict(clips), data.sounds_per_clip, split, *parts], sort_keys=True)
     return Path(data.kept) / hashlib.sha256(described.encode()).hexdigest()[:12]
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 RATE_HZ = 44100  # of every sound in the worlds
 GRID_HZ = 200  # of every trajectory
+VERSION = 2  # one more when the same seed makes another clip, so that examples kept from before are not taken for it
 
 Split = Literal["train", "test"]
 
