@@ -49,6 +49,12 @@ def read_library(folder: Path = SHIPPED_LIBRARY) -> list[Recording]:
     return found
 
 
+def lent_files(folder: Path = SHIPPED_LIBRARY) -> set[str]:
+    """The files of the sound set that the reels of a library were cut from, as its index names them."""
+    rows = map(json.loads, (folder / INDEX_NAME).read_text(encoding="utf-8").splitlines())
+    return {origin["file"] for row in rows for origin in row.get("from", ())}
+
+
 def _phrases(path: Path) -> tuple[str, ...]:
     """`steps/wood/boot_03.wav` is called "boot", "wood boot" and "steps wood boot"."""
     words = [" ".join(re.findall(r"[a-z]+", part.lower())) for part in (*path.parts[:-1], path.stem)]

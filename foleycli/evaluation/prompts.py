@@ -4,9 +4,10 @@
 
 A prompt is the main label of a family of recorded sounds (`training/worlds/families.py`).  aisfx hears what is made
 and what was recorded; the nearest family is the one whose three nearest recordings have the highest mean cosine.
-Chance is 1 in 20.  Neighbours are, once, recordings that nothing was trained on alone (2 to 9 a family), and once up
-to 24 recordings of each family.  How far the rule itself can tell is measured on the held-out recordings: each is left
-out of its neighbours, once with its whole series ("hit wood 1", "hit wood 2"), as it is and after the model's codec.
+Chance is 1 in 20.  Neighbours are, once, recordings that nothing was trained on alone (2 to 9 a family), once up to 24
+recordings of each family, and once those of them that are not of a series ("hit wood 1", "hit wood 2") of which the
+shipped library lends a reel.  How far the rule itself can tell is measured on the held-out recordings: each is left out
+of its neighbours, once with its whole series, as it is and after the model's codec.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from foleycli.evaluation.compare import RATE_HZ
 from foleycli.evaluation.listeners.base import Listener
 from foleycli.evaluation.neighbours import A_LABEL, LONGEST_S, Neighbours, pooled
 from foleycli.hub.resolve import resolve, wanted_settings
+from foleycli.library import lent_files
 from foleycli.media.audio import read_audio, resample
 from foleycli.media.probe import probe
 from foleycli.model import Model, load_model
@@ -57,6 +59,7 @@ class Recording:
     family: str
     file: str
     series: str  # recordings of one series are of the same thing on the same day
+    is_lent: bool  # the shipped library has a reel of its series
     samples: np.ndarray  # float32 [N] at RATE_HZ
 
     @property
@@ -73,6 +76,7 @@ class Named:
     seed: int
     by_held_out: str
     by_all: str
+    by_unlent: str  # by what the library has no reel of
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,7 @@ class Result:
     settings: Settings  # but for prompt and seed
     accuracy_by_held_out: float
     accuracy_by_all: float
+    accuracy_by_unlent: float
     ceiling: Ceiling
     ceiling_after_codec: Ceiling
     recordings: int
@@ -110,6 +115,7 @@ class Bank:
         self.kept_back = [recordings[row] for row in rows]
         self.all = Neighbours([one.family for one in recordings], vectors)
         self.held_out = Neighbours([one.family for one in self.kept_back], vectors[rows])
+        self.lent = [row for row, one in enumerate(recordings) if one.is_lent]
 
     def vector(self, samples: np.ndarray, rate_hz: int = RATE_HZ) -> np.ndarray:
         """A sound [N] as one vector [D]."""
@@ -135,7 +141,9 @@ def read_recordings(folder: Path, families: Sequence[str] = CHOSEN) -> list[Reco
     """Up to A_LABEL recordings of each family, all held-out ones among them; errors: FoleyError where one has none."""
     patterns = {name: re.compile(FAMILIES[name].pattern) for name in families}
     found: dict[str, list[tuple[str, str]]] = {name: [] for name in families}
-    for file, key in read_index(folder):
+    listed_sounds, lent = read_index(folder), lent_files()
+    lent_series = {key for file, key in listed_sounds if file in lent}
+    for file, key in listed_sounds:
         of = [name for name, pattern in patterns.items() if pattern.search(key)]
         if len(of) == 1:
             found[of[0]].append((file, key))
@@ -150,13 +158,10 @@ def read_recordings(folder: Path, families: Sequence[str] = CHOSEN) -> list[Reco
         others = [one for one in listed if not is_held_out(one[0])]
         n_others = max(0, min(A_LABEL - len(kept_back), len(others)))
         spread = [others[k * len(others) // n_others] for k in range(n_others)]  # not all of one series
-        recordings += [_read(folder, family, *one) for one in (*kept_back, *spread)]
+        for file, series in (*kept_back, *spread):
+            samples = read_audio(folder / file, RATE_HZ, 1, duration_s=LONGEST_S).samples[0]
+            recordings.append(Recording(family, file, series, series in lent_series, samples))
     return recordings
-
-
-def _read(folder: Path, family: str, file: str, series: str) -> Recording:
-    samples = read_audio(folder / file, RATE_HZ, 1, duration_s=LONGEST_S).samples[0]
-    return Recording(family, file, series, samples)
 
 
 @torch.inference_mode()
@@ -173,13 +178,15 @@ def measure(model: Model, video: Video, settings: Settings, bank: Bank, n_seeds:
         for seed in range(settings.seed, settings.seed + n_seeds):
             own = replace(settings, prompt=FAMILIES[family].labels[0], seed=seed)
             vector = bank.vector(made(model, video, own))
-            named.append(Named(own.prompt, family, seed, bank.held_out.nearest(vector), bank.all.nearest(vector)))
+            names = bank.held_out.nearest(vector), bank.all.nearest(vector), bank.all.nearest(vector, bank.lent)
+            named.append(Named(own.prompt, family, seed, *names))
     plain = bank.ceiling(list(bank.held_out.vectors))
     coded = [bank.vector(through_codec(one.samples, model), model.codec.rate_hz) for one in bank.kept_back]
     return Result(
         model.name, video.path.name, settings,
         float(np.mean([one.by_held_out == one.family for one in named])),
         float(np.mean([one.by_all == one.family for one in named])),
+        float(np.mean([one.by_unlent == one.family for one in named])),
         plain, bank.ceiling(coded), len(bank.recordings), len(bank.kept_back), named,
     )  # fmt: skip
 
@@ -200,6 +207,7 @@ def main(
     steps: Annotated[int | None, typer.Option(help="Sampler steps.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Guidance by the picture.")] = None,
     words_guidance: Annotated[float | None, typer.Option(help="Guidance by words.")] = None,
+    library: Annotated[bool | None, typer.Option(help="Whether a recording may lend its timbre.")] = None,
     seeds: Annotated[int, typer.Option(help="So many sounds for each prompt.")] = 1,
     device: str = "auto",
 ) -> None:
@@ -208,7 +216,7 @@ def main(
     files = networks.find({"aisfx": aisfx} if aisfx else {})
     if "aisfx" not in files:
         raise FoleyError("aisfx's weights are not here", networks.how_to_get("aisfx"))
-    options = {"steps": steps, "guidance": guidance, "words_guidance": words_guidance}
+    options = {"steps": steps, "guidance": guidance, "words_guidance": words_guidance, "library": library}
     given = {name: value for name, value in options.items() if value is not None}
     settings = settings_for(options=given, model_wants=wanted_settings(model))
     loaded = load_model(resolve(model), device)

@@ -68,6 +68,13 @@ def test_recordings_that_differ_as_much_are_all_told(bank):
     assert ceiling.all_of_other_series == 0  # each family is one series: nothing of it is left
 
 
+def test_series_that_the_library_lends_reels_of_are_known(sounds, monkeypatch):
+    whistle = next((sounds / "animal").iterdir()).relative_to(sounds).as_posix()
+    monkeypatch.setattr(prompts, "lent_files", lambda: {whistle})
+    recordings = prompts.read_recordings(sounds, FAMILY_NAMES)
+    assert [one.is_lent for one in recordings] == [one.family == "bird" for one in recordings]
+
+
 def test_swapped_recordings_are_all_mistaken(bank):
     vectors = [bank.vector(one.samples) for one in bank.kept_back]
     assert bank.ceiling(vectors[2:] + vectors[:2]).held_out == 0
@@ -86,5 +93,6 @@ def test_prompts_are_rendered_and_named(bank, kept_model, clips):
     right = [one.by_held_out == one.family for one in result.sounds]
     assert result.accuracy_by_held_out == np.mean(right)
     assert {one.by_all for one in result.sounds} <= set(FAMILY_NAMES)
+    assert [one.by_unlent for one in result.sounds] == [one.by_all for one in result.sounds]  # none of these is lent
     assert (result.recordings, result.recordings_held_out) == (8, 4)
     assert result.ceiling.held_out == 1 and 0 <= result.ceiling_after_codec.held_out <= 1
