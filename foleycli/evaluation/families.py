@@ -91,7 +91,9 @@ def check_comparable(model: Model) -> None:
 def row_of(model: Model, shown: Sequence[Shown], settings: Settings, takes: int = 1) -> Row:
     """All figures of one model."""
     evaluations = evaluations_of_a_window(model, shown[0], settings)  # and what is first is not timed
-    own = [replace(settings, prompt=one.clip.label, seed=takes * k) for k, one in enumerate(shown)]
+    hears_words = model.family.spec.text_dim > 0
+    prompts = [one.clip.label if hears_words else "" for one in shown]
+    own = [replace(settings, prompt=prompt, seed=takes * k) for k, prompt in enumerate(prompts)]
     begun_s = time.perf_counter()
     made = [make(model, one, its) for one, its in zip(shown, own, strict=True)]
     spent_s = time.perf_counter() - begun_s

@@ -35,12 +35,13 @@ def test_each_row_changes_one_thing(model, shown, monkeypatch):
     monkeypatch.setattr(sweep, "STEPS", (1, 2))
     monkeypatch.setattr(sweep, "GUIDANCE", (5.0, 1.0))
     monkeypatch.setattr(sweep, "WORDS_GUIDANCE", (7.0,))
-    own = Settings(steps=2)
+    own = Settings(steps=2, library=True)
     rows = list(sweep.rows_of(model, shown, own))
     assert [row.changed for row in rows] == [
-        "nothing", "steps 1", "guidance 1", "no prompt", "a wrong prompt", "a reference", "a reference, no prompt",
+        "nothing", "steps 1", "guidance 1", "no library", "no prompt", "a wrong prompt", "a reference",
+        "a reference, no prompt",
     ]  # fmt: skip
-    assert [row.steps for row in rows] == [2, 1, 2, 2, 2, 2, 2]
+    assert [row.steps for row in rows] == [2, 1, 2, 2, 2, 2, 2, 2]
     assert rows[2].guidance == 1.0 and all(row.guidance == 5.0 for row in rows if row is not rows[2])
     assert len({row.distance_db for row in rows}) == len(rows)  # every change is heard
     assert all(row.s_per_10s > 0 and 0 <= row.f1_60ms <= 1 for row in rows)
