@@ -3,13 +3,16 @@
     python -m foleycli.training.reels --sounds ../shared/sounds --out foleycli/shipped/library
 
 A reel is what a reference was in training: a few hits of one thing in two seconds, or a stretch of something even.
-`reels.yaml` says which recordings: under licences that ask for no more than the authors' names, and none held out.
+`reels.yaml` says which recordings: in the public domain, or under licences that ask for no more than the authors'
+names, which are read from the Debian copyright files beside the set; and none that is held out.
 """
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import re
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 import numpy as np
@@ -27,11 +30,13 @@ from foleycli.training.worlds.bank import make_take
 from foleycli.training.worlds.config import RATE_HZ
 
 TABLE = Path(__file__).with_name("reels.yaml")
-FREE = ("CC0-1.0", "public-domain", "MIT", "BSD-2-Clause", "BSD-3-Clause", "CC-BY-3.0", "CC-BY-4.0")
+FIELD = re.compile(r"^([A-Z][\w-]*):((?:.*\n?)(?:^[ \t].*\n?)*)", re.MULTILINE)  # of a Debian copyright file
+FREE, NAMED = ("CC0-1.0", "public-domain"), ("CC-BY-3.0", "CC-BY-4.0")  # the latter ask for the authors
 LENGTH_S = 1.6
 FIRST_HIT_S, GAP_S, LONGEST_GAP_S = 0.04, 0.52, 0.9  # three hits to a reel, or two of what rings long
 LAST_HIT_S = LENGTH_S - 0.25
 PEAK = 0.6  # as loud as the training's sounds
+EVEN = 0.1  # of the loudest quarter of a stretch, in RMS, the softest has at least so much
 FADE_S = 0.02
 VORBIS_LEVEL = 0.5  # of soundfile's 0 (best) to 1 (smallest)
 
@@ -50,10 +55,14 @@ def hits(takes: list[np.ndarray]) -> np.ndarray:
 
 
 def stretch(samples: np.ndarray) -> np.ndarray:
-    """The middle of something even."""
-    n = min(len(samples), round(LENGTH_S * RATE_HZ))
+    """The middle of something even; errors: ValueError where it is too short, or falls off."""
+    n = round(LENGTH_S * RATE_HZ)
     first = (len(samples) - n) // 2
-    return samples[first : first + n]
+    piece = samples[max(0, first) : first + n]
+    rms = np.sqrt(np.mean(piece[: len(piece) // 4 * 4].reshape(4, -1) ** 2, axis=1))
+    if first < 0 or rms.min() < EVEN * rms.max():
+        raise ValueError("it is shorter than a reel, or not even")
+    return piece
 
 
 def levelled(samples: np.ndarray) -> np.ndarray:
@@ -67,23 +76,45 @@ def levelled(samples: np.ndarray) -> np.ndarray:
 def reel(kind: str, files: list[str], sounds: Path) -> np.ndarray:
     """One reel float32 [N] of the recordings named; errors: FoleyError for one that is not what the table says."""
     read = [read_audio(sounds / file, RATE_HZ, 1).samples[0] for file in files]  # [N] each
-    if kind == "even":
-        return levelled(stretch(read[0]))
     takes = [make_take(file, "", samples, "voice") for file, samples in zip(files, read, strict=True)]
-    if None in takes:
-        raise FoleyError(f"{files[takes.index(None)]} is silent", f"name another recording in {TABLE}")
-    return levelled(hits([take.samples() for take in takes]))
+    try:
+        if kind not in ("hits", "even") or None in takes:
+            raise ValueError("it is silent, or its kind is neither hits nor even")
+        return levelled(stretch(read[0]) if kind == "even" else hits([take.samples() for take in takes]))
+    except ValueError as error:
+        raise FoleyError(f"{', '.join(files)}: {error}", f"name another recording in {TABLE}") from error
 
 
-def origins_of(files: list[str], index: dict[str, dict]) -> list[dict[str, str]]:
+def origins_of(files: list[str], index: dict[str, dict], licences: Path) -> list[dict[str, str]]:
     """What is to be told of recordings; errors: FoleyError for one that may not be passed on, or is kept for tests."""
+    origins = []
     for file in files:
-        if file not in index or is_held_out(file) or index[file]["licence"] not in FREE:
+        row = index.get(file, {})
+        authors = authors_of(row, licences) if row.get("licence") in NAMED else ""
+        if is_held_out(file) or not (row.get("licence") in FREE or authors):
             raise FoleyError(
-                f"{file} is not in the set, is held out, or is under a licence that asks for more than a name",
+                f"{file} is not in the set, is held out, or its licence asks for more than a name that is known",
                 f"name another recording in {TABLE}",
             )
-    return [{key: index[file][key] for key in ("file", "licence", "package", "version", "path")} for file in files]
+        told = {key: row[key] for key in ("file", "licence", "package", "version", "path")}
+        origins.append({**told, "authors": authors} if authors else told)
+    return origins
+
+
+def authors_of(row: dict, licences: Path) -> str:
+    """Who made a sound, by the last paragraph of its package's copyright file that names it under its licence."""
+    path = licences / f"{row['package']}.copyright"
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    parts = PurePosixPath(row["path"]).parts
+    tails = ["/".join(parts[k:]) for k in range(len(parts))]  # a package's files stand elsewhere than its source's
+    authors = ""
+    for paragraph in re.split(r"\n\s*\n", text):
+        fields = {name: " ".join(value.split()) for name, value in FIELD.findall(paragraph)}
+        patterns = [one for one in fields.get("Files", "").split() if one not in ("*", "debian/*")]
+        names_it = any(fnmatchcase(tail, pattern) for pattern in patterns for tail in tails)
+        if names_it and fields.get("License", "").split()[:1] == [row["licence"]]:
+            authors = fields.get("Copyright", "")
+    return authors
 
 
 def write(table: list[dict], sounds: Path, out: Path) -> None:
@@ -95,7 +126,7 @@ def write(table: list[dict], sounds: Path, out: Path) -> None:
     for entry in table:
         files = [f"{name}.ogg" for name in entry["files"]]
         row = {"file": f"{entry['words'][0].replace(' ', '_')}.ogg", "words": entry["words"],
-               "from": origins_of(files, index)}  # fmt: skip
+               "from": origins_of(files, index, sounds / "licences")}  # fmt: skip
         samples = reel(entry["kind"], files, sounds)
         with replacing(out / row["file"]) as part:
             soundfile.write(part, samples, RATE_HZ, format="OGG", subtype="VORBIS", compression_level=VORBIS_LEVEL)
