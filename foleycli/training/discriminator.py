@@ -33,7 +33,7 @@ class SpectrogramJudge(nn.Module):
 
 
 class MelJudge(nn.Module):
-    """Patches of a log-mel spectrogram, about 30 bands by 30 frames each; told which band it looks at."""
+    """Patches of a log-mel spectrogram, 37 bands by 37 frames each; told which band it looks at."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
