@@ -66,7 +66,8 @@ def extend_take(job: ExtendJob, model: Model, report: Report = silent) -> Made:
     with clock.stage("codec"):
         known, is_known = known_track(take, place, n_steps, model)
         reference = characteristic_latents(take, model)
-    windows = windows_of(n_steps, model, settings, watched.cuts_s, reference)
+    # Two seconds of context say how the take sounds: the reference is for windows that do not touch it.
+    windows = windows_of(n_steps, model, settings, watched.cuts_s, reference, is_heard_again=False)
     with clock.stage("sampler"):
         latents = compose(model.family, watched.features, windows, settings, known, is_known, reference, report)
     with temporary_beside(job.out, ".wav") as made_wav:
@@ -77,7 +78,7 @@ def extend_take(job: ExtendJob, model: Model, report: Report = silent) -> Made:
     duration_s = place.total / take.rate_hz
     return Made(
         job.out, duration_s, 0.0, settings, model.name, model.sha256, str(model.device), windows, watched.cuts_s,
-        watched.seen, watched.events_s, job.take, clock.spent_s, finished.peak_dbtp, finished.lufs,
+        watched.seen, watched.events_s, clock.spent_s, finished.peak_dbtp, finished.lufs, timbre_of=job.take,
     )  # fmt: skip
 
 

@@ -45,7 +45,7 @@ def plan_windows(
     edges = [0, *sorted({step for step in cut_steps if 0 < step < n_steps}), n_steps]
     windows: list[Window] = []
     for first, end in zip(edges, edges[1:], strict=False):
-        _append_shot(windows, (first, end), window_steps, n_context, (n_reference, n_again), grid_steps, whole)
+        _append_shot(windows, (first, end), window_steps, n_context, n_reference, n_again, grid_steps, whole)
     return windows
 
 
@@ -54,21 +54,19 @@ def _append_shot(
     shot: tuple[int, int],
     window_steps: int,
     n_context: int,
-    n_held: tuple[int, int],
+    n_reference: int,
+    n_again: int,
     grid_steps: Fraction,
     whole: bool,
 ) -> None:
-    """The windows of one shot; the last one is as short as what is left (or `whole`), with the usual context.
-
-    `n_held` are the steps that the first window leaves free, and the later ones.
-    """
+    """The windows of one shot; the last one is as short as what is left (or `whole`), with the usual context."""
     first, end = shot
     made = first
     while made < end:
         context = _context(made, first, n_context, grid_steps)
         if whole and made > first:
             context = max(context, made - _whole_start(first, end - window_steps, grid_steps))
-        held = n_held[made > first]
+        held = n_reference if made == first else n_again
         n_steps = min(window_steps - held, end - made + context)
         windows.append(Window(len(windows), made - context, n_steps, context, held))
         made += n_steps - context
