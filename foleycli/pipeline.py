@@ -20,9 +20,8 @@ from foleycli.errors import FoleyError
 from foleycli.features.base import Extractor, events_s, frame_kind, shaped
 from foleycli.features.cuts import CutDetector, cut_times
 from foleycli.features.seen import seen_in
-from foleycli.features.text import WordLlamaText
 from foleycli.features.watch import watch
-from foleycli.library import SHIPPED_LIBRARY, choose, read_library
+from foleycli.library import NEAR, SEEN_NEAR, SHIPPED_LIBRARY, open_library
 from foleycli.media.audio import SoundWriter, read_audio
 from foleycli.media.finish import FinishedSound, finish_sound
 from foleycli.media.frames import grid_length, read_frames
@@ -34,9 +33,8 @@ from foleycli.records import Features, Report, Settings, Stream, Video, Window, 
 from foleycli.reference import characteristic_start_s
 from foleycli.timebase import FEATURE_FPS, seconds_to_samples, step_at, steps_to_cover
 from foleycli.windows.compose import compose, decode_chunks
-from foleycli.windows.plan import plan_windows
+from foleycli.windows.plan import plan_windows, steps_heard_again
 
-HEARD_AGAIN = 5  # a fifth of each later window: 1 s of SALSA-V's five
 SURELY_SEEN = 0.3  # from here on a recording of what is seen may stand for it
 
 __all__ = ["ExtendJob", "Made", "Model", "RenderJob", "extend", "load_model", "render", "render_takes"]
@@ -91,12 +89,12 @@ class Made:
     cuts_s: list[float]
     seen: list[tuple[str, float]]  # sounding words and how sure, most sure first
     events_s: list[float]  # when the synchronisation encoder saw something sound
-    timbre_of: Path | None  # the reference, given or found in a library
     stage_s: dict[str, float]  # seconds spent: decode, features, sampler, codec, mux
     peak_dbtp: float | None = None  # None: silence, or not measured
     lufs: float | None = None
     take: int | None = None  # rank among several, 1 for the best; their `stage_s` are of all together
     sync_score: float | None = None  # how well it fits the picture: comparable within one render
+    timbre_of: Path | None = None  # the reference, given or found in a library
 
 
 @dataclass
@@ -186,8 +184,9 @@ def watch_and_plan(
     part = copyable_part(job.video, job.out, job.start_s, job.duration_s)
     watched = watch_video(job.video, part, model, job.settings, clock, report, also)
     n_steps = steps_to_cover(part.duration_s, model.codec.latent_rate_hz)
-    with clock.stage("codec"):
+    with clock.stage("features"):
         timbre_of = job.reference or recording_for(job.settings, watched.seen, job.sounds)
+    with clock.stage("codec"):
         reference = read_reference(timbre_of, job.ref_start_s, model, job.settings)  # [R, D] or None
     windows = windows_of(n_steps, model, job.settings, watched.cuts_s, reference)
     return Planned(part, watched, n_steps, windows, timbre_of, reference)
@@ -265,16 +264,23 @@ def features_of(streams: dict[str, Stream], model: Model, settings: Settings) ->
 
 
 def windows_of(
-    n_steps: int, model: Model, settings: Settings, cuts_s: list[float], reference: Tensor | None = None
+    n_steps: int,
+    model: Model,
+    settings: Settings,
+    cuts_s: list[float],
+    reference: Tensor | None = None,
+    is_heard_again: bool = True,
 ) -> list[Window]:
-    """The windows of a clip, by the settings' context, the scene cuts and what stands before them."""
+    """The windows of a clip, by the settings' context, the scene cuts and what stands before them.
+
+    A reference is heard again before later windows, unless the context says enough.
+    """
     rate_hz, longest = model.codec.latent_rate_hz, model.family.spec.window_steps
     cut_steps = [step_at(cut_s, rate_hz) for cut_s in cuts_s]
     n_context = min(round(settings.context_s * rate_hz), longest // 2)
     n_reference = min(len(reference), longest // 2) if reference is not None else 0
     grid_steps, whole = model.family.spec.window_grid_s * rate_hz, model.family.spec.whole_windows
-    # Where half a second of context holds no hit, only the reference still says how one sounds.
-    n_again = 0 if grid_steps or whole else min(n_reference, longest // HEARD_AGAIN)
+    n_again = steps_heard_again(n_reference, longest, grid_steps, whole) if is_heard_again else 0
     return plan_windows(n_steps, longest, n_context, cut_steps, n_reference, grid_steps, whole, n_again)
 
 
@@ -286,12 +292,12 @@ def unknown_track(n_steps: int, model: Model) -> tuple[Tensor, Tensor]:
 def recording_for(settings: Settings, seen: list[tuple[str, float]], sounds: Path | None = None) -> Path | None:
     """The recording of a library that the prompt names, or else what is surely seen; None: there is none.
 
-    `sounds` is a folder in place of the shipped library, whose vectors of words choose for every model.
+    `sounds` is a folder in place of the shipped library; given, it is used whatever the settings say.
     """
     words = settings.prompt or next((word for word, sure in seen[:1] if sure >= SURELY_SEEN), "")
     if not words or not (settings.library or sounds):
         return None
-    found = choose(words, read_library(sounds or SHIPPED_LIBRARY), WordLlamaText())
+    found = open_library(sounds or SHIPPED_LIBRARY).nearest(words, NEAR if settings.prompt else SEEN_NEAR)
     return found.path if found else None
 
 
@@ -356,6 +362,6 @@ def told(job: RenderJob, planned: Planned, model: Model, finished: FinishedSound
     part, watched = planned.part, planned.watched
     return Made(
         job.out, part.duration_s, part.start_s, job.settings, model.name, model.sha256, str(model.device),
-        planned.windows, watched.cuts_s, watched.seen, watched.events_s, planned.timbre_of,
-        clock.spent_s, finished.peak_dbtp, finished.lufs,
+        planned.windows, watched.cuts_s, watched.seen, watched.events_s, clock.spent_s,
+        finished.peak_dbtp, finished.lufs, timbre_of=planned.timbre_of,
     )  # fmt: skip

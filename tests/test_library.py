@@ -11,13 +11,10 @@ import soundfile
 import yaml
 
 from foleycli.errors import FoleyError
-from foleycli.features.text import WordLlamaText
-from foleycli.library import INDEX_NAME, SHIPPED_LIBRARY, choose, read_library
+from foleycli.library import INDEX_NAME, SHIPPED_LIBRARY, open_library, read_library
 from foleycli.media.audio import read_audio
 from foleycli.training import reels
 from foleycli.training.held_out import is_held_out
-
-TEXT = WordLlamaText()
 
 
 def beep(path: Path, hz: float, length_s: float = 0.3) -> Path:
@@ -32,8 +29,11 @@ def test_every_shipped_reel_is_heard_and_may_be_shipped():
     assert {row["file"] for row in rows} | {INDEX_NAME, "README.md"} == {p.name for p in SHIPPED_LIBRARY.iterdir()}
     for row in rows:
         sound = read_audio(SHIPPED_LIBRARY / row["file"], 44100, 1)
-        assert sound.duration_s <= reels.LENGTH_S + 0.01 and 0.3 < np.abs(sound.samples).max() < 0.95, row["file"]
-        assert all(one["licence"] in reels.FREE and not is_held_out(one["file"]) for one in row["from"])
+        assert sound.duration_s == pytest.approx(reels.LENGTH_S, abs=0.01), row["file"]
+        assert 0.3 < np.abs(sound.samples).max() < 0.95 and np.abs(sound.samples[0, :44100]).max() > 0.1, row["file"]
+        for one in row["from"]:
+            assert one["licence"] in reels.FREE or (one["licence"] in reels.NAMED and one["authors"]), one["file"]
+            assert not is_held_out(one["file"])
 
 
 def test_the_shipped_table_is_what_was_made_of_it():
@@ -51,32 +51,57 @@ def test_the_shipped_table_is_what_was_made_of_it():
         ("walking through fresh snow", "footsteps_on_snow.ogg"),
         ("snare drum", "snare_drum.ogg"),
         ("chopping cabbage with a knife", "chopping_vegetables.ogg"),
-        ("string quartet", None),
-        ("cat meowing", None),
+        ("rifle shots", "gunshot.ogg"),
+        *((words, None) for words in (
+            "string quartet", "cat meowing", "glass bottle clink", "bow arrow shot", "fire truck siren", "car horn",
+            "cardboard box", "cat on a keyboard", "impacts, hits and knocks", "ambience",
+        )),
     ],
-)
+)  # fmt: skip
 def test_words_choose_what_they_mean(words, file):
-    found = choose(words, read_library(), TEXT)
+    found = open_library().nearest(words)
     assert (found.path.name if found else None) == file
 
 
 def test_a_folder_without_an_index_goes_by_its_names(tmp_path):
     wood = beep(tmp_path / "steps" / "wood" / "boot_03.wav", 200)
     glass = beep(tmp_path / "glass" / "Smash-2.flac", 2000)
+    door = beep(tmp_path / "Tür_zu.wav", 100)
+    beep(tmp_path / "01.wav", 100)  # has no name
+    (tmp_path / "glass" / "._Smash-2.flac").write_bytes(b"what macOS keeps")
+    (tmp_path / "hall.wav").mkdir()
     (tmp_path / "notes.txt").write_text("not a sound")
-    library = read_library(tmp_path)
-    assert [(one.path, one.phrases) for one in library] == [
+    library = open_library(tmp_path)
+    assert [(one.path, one.phrases) for one in library.recordings] == [
+        (door, ("tür zu",)),
         (glass, ("smash", "glass smash")),
         (wood, ("boot", "wood boot", "steps wood boot")),
     ]
-    assert choose("glass smashing", library, TEXT).path == glass
-    assert choose("steps on wood in boots", library, TEXT).path == wood
-    assert choose("helicopter", library, TEXT) is None
+    assert library.nearest("glass smash").path == glass
+    assert library.nearest("steps on wood in boots").path == wood
+    assert library.nearest("helicopter") is None
 
 
-@pytest.mark.parametrize("name", ["missing", "empty"])
-def test_a_folder_without_sounds_is_refused(tmp_path, name):
-    (tmp_path / "empty").mkdir()
+def test_an_index_says_what_recordings_are_called(tmp_path):
+    one, two = (beep(tmp_path / name, 200) for name in ("1.wav", "2.wav"))
+    rows = [{"file": "1.wav", "words": "rain"}, {"file": "2.wav", "words": ["wind", "storm"]}]
+    (tmp_path / INDEX_NAME).write_text("\n".join(map(json.dumps, rows)) + "\n\n")
+    assert [(r.path, r.phrases) for r in read_library(tmp_path)] == [(one, ("rain",)), (two, ("wind", "storm"))]
+
+
+def test_an_index_of_something_else_is_passed_over(tmp_path):
+    rain = beep(tmp_path / "rain.wav", 200)
+    (tmp_path / INDEX_NAME).write_text(json.dumps({"file": "rain.wav", "category": "water"}))
+    assert [one.path for one in read_library(tmp_path)] == [rain]
+
+
+@pytest.mark.parametrize("name", ["missing", "empty", "nameless", "broken", "gone"])
+def test_a_folder_that_is_no_library_is_refused(tmp_path, name):
+    for folder in ("empty", "nameless", "broken", "gone"):
+        (tmp_path / folder).mkdir()
+    beep(tmp_path / "nameless" / "01.wav", 200)
+    (tmp_path / "broken" / INDEX_NAME).write_text('{"words": ["rain"]}')
+    (tmp_path / "gone" / INDEX_NAME).write_text('{"file": "a.wav", "words": ["rain"]}')
     with pytest.raises(FoleyError, match=name):
         read_library(tmp_path / name)
 
@@ -111,10 +136,52 @@ def test_an_even_reel_is_the_middle_without_gaps(tmp_path):
     assert len(samples) == round(reels.LENGTH_S * 44100) and rms.min() > 0.9 * rms.max()
 
 
+COPYRIGHT = """Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
+
+Files: *
+Copyright: the packagers
+License: CC-BY-3.0
+
+Files: sounds/wood/0001.wav
+ sounds/other/*
+Copyright: 2010 First Author
+ 2011 Second Author
+License: CC-BY-3.0
+ Some words.
+
+Files: debian/*
+Copyright: someone else
+License: CC-BY-3.0
+"""
+
+
+def test_authors_stand_beside_licences_that_ask_for_them(sound_set):
+    (sound_set / "licences").mkdir()
+    (sound_set / "licences" / "p.copyright").write_text(COPYRIGHT)
+    row = {"file": "a.ogg", "licence": "CC-BY-3.0", "package": "p", "version": "1",
+           "path": "usr/share/games/p/sounds/wood/0001.wav"}  # fmt: skip
+    [told] = reels.origins_of(["a.ogg"], {"a.ogg": row}, sound_set / "licences")
+    assert told["authors"] == "2010 First Author 2011 Second Author"
+    for change in ({"licence": "CC-BY-4.0"}, {"path": "usr/share/games/p/sounds/wood/0002.wav"}, {"package": "q"}):
+        with pytest.raises(FoleyError, match="asks for more"):
+            reels.origins_of(["a.ogg"], {"a.ogg": {**row, **change}}, sound_set / "licences")
+
+
 def test_licences_that_ask_for_more_are_refused(sound_set):
     rows = [json.loads(line) for line in (sound_set / INDEX_NAME).read_text().splitlines()]
     index = {row["file"]: row for row in rows}
-    assert [one["licence"] for one in reels.origins_of(["wood/0001.wav", "wood/0002.wav"], index)] == ["CC0-1.0", "MIT"]
-    for file in ("wood/0003.wav", "wood/0009.wav"):
+    [told] = reels.origins_of(["wood/0001.wav"], index, sound_set / "licences")
+    assert told["licence"] == "CC0-1.0"
+    for file in ("wood/0002.wav", "wood/0003.wav", "wood/0009.wav"):
         with pytest.raises(FoleyError, match=file):
-            reels.origins_of([file], index)
+            reels.origins_of([file], index, sound_set / "licences")
+
+
+def test_what_is_short_silent_or_fades_is_no_even_reel(tmp_path):
+    rng, n = np.random.default_rng(0), 4 * 44100
+    noise = 0.1 * rng.standard_normal(n)
+    sounds = {"short": noise[:44100], "silent": 0 * noise, "fading": noise * np.exp(-np.arange(n) / 4410)}
+    for name, samples in sounds.items():
+        soundfile.write(tmp_path / f"{name}.wav", samples, 44100)
+        with pytest.raises(FoleyError, match=name):
+            reels.reel("even", [f"{name}.wav"], tmp_path)

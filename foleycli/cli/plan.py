@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from foleycli import speed
 from foleycli.timebase import steps_to_cover
-from foleycli.windows.plan import plan_windows
+from foleycli.windows.plan import plan_windows, steps_heard_again
 
 if TYPE_CHECKING:
     from foleycli.cli.work import Job
@@ -50,8 +50,17 @@ def make(job: Job, folder: Path, device: str, dtype: str) -> Plan:
     length_s = made_s(job)
     rate_hz, window_steps, grid_s, whole = _grid(config)
     context_steps = min(round(job.settings.context_s * rate_hz), window_steps // 2)
+    n_reference = min(round(reference_s(job) * rate_hz), window_steps // 2)
+    n_again = steps_heard_again(n_reference, window_steps, grid_s, whole)
     windows = plan_windows(
-        steps_to_cover(length_s, rate_hz), window_steps, context_steps, grid_steps=grid_s * rate_hz, whole=whole
+        steps_to_cover(length_s, rate_hz),
+        window_steps,
+        context_steps,
+        (),
+        n_reference,
+        grid_s * rate_hz,
+        whole,
+        n_again,
     )
     takes, outs = takes_of(job)
     costs = speed.measured(config.get("family", ""), _width(config), chosen.type)
@@ -71,6 +80,17 @@ def make(job: Job, folder: Path, device: str, dtype: str) -> Plan:
         expected_memory_mb=speed.peak_mb(costs, takes) if costs else None,
         settings=asdict(job.settings),
     )
+
+
+def reference_s(job: Job) -> float:
+    """Seconds of a sound that will stand before the first window: given, or found by the prompt."""
+    from foleycli.media.probe import probe_audio
+    from foleycli.pipeline import RenderJob, recording_for
+
+    if not isinstance(job, RenderJob):
+        return 0.0
+    path = job.reference or recording_for(job.settings, [], job.sounds)
+    return min(job.settings.ref_s, probe_audio(path)[0]) if path else 0.0
 
 
 def takes_of(job: Job) -> tuple[int, list[Path]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -122,8 +123,10 @@ def render(
     run = work.Run(model, device, dtype, force, quiet, json, dry_run, report, accept_license, compiled)
     outs = _outputs(videos, out, out_dir, run)
     sources = [*videos, ref] if ref else videos  # none of them may be written over, whatever the order
-    timbre, n_takes = (ref, ref_start, sounds), (takes or 1, pick is not None)
-    ask = partial(_prepare, settings, (start, duration), timbre, n_takes, sources, run)
+    timbre = Timbre(ref, ref_start, sounds, _own_recording(settings.prompt, sounds))
+    if timbre.found is not None:
+        sources = [*sources, timbre.found]
+    ask = partial(_prepare, settings, (start, duration), timbre, (takes or 1, pick is not None), sources, run)
     pairs = zip(videos, outs, strict=True)
     work.perform([work.Task(video, partial(ask, video, to)) for video, to in pairs], run)
 
@@ -136,6 +139,29 @@ def _check_together(
         raise UsageError("--original-gain-db is given, but the video's own sound is not kept", "add --mix")
     if ref_start_s is not None and ref is None:
         raise UsageError("--ref-start is given without --ref", "add --ref AUDIO")
+
+
+@dataclass(frozen=True)
+class Timbre:
+    """Whose timbre is taken on."""
+
+    reference: Path | None  # --ref
+    start_s: float | None  # in it
+    sounds: Path | None  # --sounds
+    found: Path | None  # what the prompt means there
+
+
+def _own_recording(prompt: str, sounds: Path | None) -> Path | None:
+    """What a prompt means in a folder of the user's; errors: FoleyError where that cannot be read."""
+    if sounds is None or not prompt:
+        return None
+    from foleycli.library import open_library
+    from foleycli.media.probe import probe_audio
+
+    found = open_library(sounds).nearest(prompt)
+    if found is not None:
+        probe_audio(found.path)
+    return found.path if found else None
 
 
 def _check_sounds(sounds: Path | None, ref: Path | None, library: bool | None) -> None:
@@ -187,7 +213,7 @@ def _name(video: Path) -> str:
 def _prepare(
     settings: Settings,
     part: tuple[float, float | None],
-    timbre: tuple[Path | None, float | None, Path | None],
+    timbre: Timbre,
     n_takes: tuple[int, bool],
     sources: list[Path],
     run: work.Run,
@@ -200,7 +226,7 @@ def _prepare(
     from foleycli.media.probe import probe, probe_audio
 
     video = probe(video_path)
-    (start_s, duration_s), (ref, ref_start_s, sounds), (takes, pick_best) = part, timbre, n_takes
+    (start_s, duration_s), (takes, pick_best) = part, n_takes
     work.check_part(start_s, duration_s, video.duration_s, video_path)
     check_ending(out)
     for file in files_of_takes(out, takes, pick_best):
@@ -210,13 +236,15 @@ def _prepare(
             work.check_report(file, run.force)
     if is_video_name(out):
         check_mux(video, out)
-    if ref is not None:
-        ref_length_s, _, _ = probe_audio(ref)
-        if ref_start_s is not None and not 0 <= ref_start_s < ref_length_s:
+    if timbre.reference is not None:
+        ref_length_s, _, _ = probe_audio(timbre.reference)
+        if timbre.start_s is not None and not 0 <= timbre.start_s < ref_length_s:
             raise UsageError(
-                f"--ref-start is {ref_start_s:g}, but {ref} lasts {ref_length_s:.2f} s",
+                f"--ref-start is {timbre.start_s:g}, but {timbre.reference} lasts {ref_length_s:.2f} s",
                 "choose a start within it",
             )
     from foleycli.pipeline import RenderJob  # loads torch; a refusal should not wait for it
 
-    return RenderJob(video, out, settings, start_s, duration_s, ref, ref_start_s, sounds, takes, pick_best)
+    return RenderJob(
+        video, out, settings, start_s, duration_s, timbre.reference, timbre.start_s, timbre.sounds, takes, pick_best
+    )

@@ -156,8 +156,9 @@ def _make_all(ready: Sequence[tuple[Task, Job]], folder: Path, alone: bool, run:
         n_done += made is not None
         for one in made or ():
             _show_made(task, one, run)
-            if isinstance(job, RenderJob) and (told := off_loudness(one)):
-                console.note(f"{one.out.name}: {told}", run.quiet)
+            for told in (off_loudness(one), borrowed(job, one)) if isinstance(job, RenderJob) else ():
+                if told:
+                    console.note(f"{one.out.name}: {told}", run.quiet)
     return n_done
 
 
@@ -199,6 +200,16 @@ def off_loudness(made: Made) -> str:
     is_full = made.peak_dbtp > CEILING_DBTP - 0.5
     reason = f"its peaks are at {CEILING_DBTP:g} dBTP" if is_full else f"it is raised by {MOST_RAISED_DB:g} dB at most"
     return f"{made.lufs:.1f} LUFS instead of {wanted:g}: {reason}"
+
+
+def borrowed(job: RenderJob, made: Made) -> str:
+    """Whose timbre a result has, where the user did not name the very file; "" where there is nothing to tell."""
+    if job.reference is None and made.timbre_of is not None:
+        return f"it has the timbre of {made.timbre_of}"
+    if job.sounds is not None and made.timbre_of is None:
+        words = f"the prompt {job.settings.prompt!r}" if job.settings.prompt else "what is seen"
+        return f"nothing in {job.sounds} is called like {words}"
+    return ""
 
 
 def _show_made(task: Task, made: Made, run: Run) -> None:

@@ -15,6 +15,8 @@ from fractions import Fraction
 
 from foleycli.records import Window
 
+HEARD_AGAIN = Fraction(1, 5)  # of a later window at most: 1 s of SALSA-V's five
+
 
 def plan_windows(
     n_steps: int,
@@ -47,6 +49,15 @@ def plan_windows(
     for first, end in zip(edges, edges[1:], strict=False):
         _append_shot(windows, (first, end), window_steps, n_context, n_reference, n_again, grid_steps, whole)
     return windows
+
+
+def steps_heard_again(n_reference: int, window_steps: int, grid: Fraction, whole: bool) -> int:
+    """How much of a reference stands before a shot's later windows too: `plan_windows`' `n_again`.
+
+    Where a little context holds no hit, only the reference says how one sounds.  Families on a grid of windows, or
+    with whole ones, have learnt no such windows.
+    """
+    return 0 if grid or whole else min(n_reference, int(window_steps * HEARD_AGAIN))
 
 
 def _append_shot(

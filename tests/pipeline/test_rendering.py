@@ -13,6 +13,7 @@ from PIL import Image
 
 from foleycli import preset
 from foleycli.cli.work import off_loudness
+from foleycli.hub.resolve import wanted_settings
 from foleycli.media.audio import read_audio
 from foleycli.media.loudness import measure_file
 from foleycli.media.probe import probe
@@ -97,7 +98,7 @@ def test_every_preset_runs(foley, kept_model, model_name, clips, tmp_path, name)
     args = ("--preset", name, "--model", model_name, "--device", "cpu", "--json")
     told = foley("render", clips("short.mp4"), "-o", tmp_path / "out.wav", *args)
     assert told.code == 0
-    assert told.lines[0]["settings"] == preset.resolve(name).__dict__
+    assert told.lines[0]["settings"] == preset.resolve(name, model_wants=wanted_settings(model_name)).__dict__
 
 
 def test_words_and_guidance_change_the_sound(render, clips, tmp_path):
@@ -263,7 +264,7 @@ def test_why_a_loudness_is_another(tmp_path, lufs, peak_dbtp, told):
 
 
 def test_words_find_a_recording_in_the_library(render, clips, tmp_path):
-    made = {}
+    made, notes = {}, {}
     for name, more in (
         ("found", ()),
         ("other", ("--prompt", "string quartet")),
@@ -271,8 +272,9 @@ def test_words_find_a_recording_in_the_library(render, clips, tmp_path):
     ):
         told = render(clips("plain.mp4"), "-o", tmp_path / f"{name}.wav", "--prompt", "metal hit", "--json", *more)
         assert told.code == 0
-        made[name] = told.lines[0]["timbre_of"]
+        made[name], notes[name] = told.lines[0]["timbre_of"], told.err
     assert Path(made["found"]).name == "metal_hit.ogg"
+    assert f"found.wav: it has the timbre of {made['found']}" in notes["found"] and not notes["without"]
     assert made["other"] is made["without"] is None
     assert (tmp_path / "found.wav").read_bytes() != (tmp_path / "without.wav").read_bytes()
 
@@ -285,6 +287,50 @@ def test_words_find_a_recording_among_ones_own(render, clips, write_take, tmp_pa
     assert told.code == 0 and told.lines[0]["timbre_of"] == str(own)
 
 
+def test_a_plan_counts_the_windows_that_a_found_recording_takes_room_in(render, tmp_path):
+    from clips import flash_clip
+
+    flash_clip(tmp_path / "long.mp4", duration_s=21.0)
+    n_windows = {}
+    for more in ((), ("--no-library",)):
+        told = [
+            render(
+                tmp_path / "long.mp4",
+                "-o",
+                tmp_path / "a.wav",
+                "--prompt",
+                "metal hit",
+                "--no-cuts",
+                "--json",
+                *more,
+                *dry,
+            )
+            for dry in (("--dry-run",), ())
+        ]
+        n_windows[more] = told[0].lines[0]["windows"]
+        assert n_windows[more] == len(told[1].lines[0]["windows"])
+        (tmp_path / "a.wav").unlink()
+    assert n_windows[()] > n_windows["--no-library",]
+
+
+def test_broken_recordings_and_words_without_one_are_told(render, clips, tmp_path):
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "metal hit.wav").write_bytes(b"no sound")
+    ask = ("-o", tmp_path / "a.wav", "--sounds", own, "--prompt")
+    told = render(clips("plain.mp4"), *ask, "metal hit")
+    assert told.code == 1 and "metal hit.wav" in told.error
+    told = render(clips("plain.mp4"), *ask, "string quartet")
+    assert told.code == 0 and f"nothing in {own} is called like the prompt 'string quartet'" in told.err
+
+
+def test_ones_own_recordings_are_not_written_over(render, clips, write_take, tmp_path):
+    own = write_take(tmp_path / "metal hit.wav", 44100, 1, duration_s=1.0)
+    before = own.read_bytes()
+    told = render(clips("plain.mp4"), "-o", own, "--sounds", tmp_path, "--prompt", "metal hit", "--force")
+    assert told.code == 1 and own.read_bytes() == before
+
+
 @pytest.mark.parametrize(("more", "names"), [(("--ref", "x.wav"), "--ref"), (("--no-library",), "--no-library")])
 def test_two_sources_of_one_timbre_are_refused(render, clips, tmp_path, more, names):
     told = render(clips("plain.mp4"), "-o", tmp_path / "a.wav", "--sounds", tmp_path, *more)
@@ -293,4 +339,4 @@ def test_two_sources_of_one_timbre_are_refused(render, clips, tmp_path, more, na
 
 def test_a_folder_without_sounds_is_refused_before_a_model_is_loaded(render, clips, tmp_path):
     told = render(clips("plain.mp4"), "-o", tmp_path / "a.wav", "--sounds", tmp_path, "--model", "salsav-mini")
-    assert told.code == 1 and "there is no sound in" in told.error
+    assert told.code == 1 and "there is no sound with a name in" in told.error

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foleycli.windows.plan import plan_windows
+from foleycli.windows.plan import plan_windows, steps_heard_again
 
 
 @st.composite
@@ -44,6 +44,14 @@ def test_windows_fit_and_carry_the_context_within_their_shot(plan) -> None:
         assert window.n_reference == (n_reference if is_first else n_again)
         assert window.n_steps <= window_steps - window.n_reference
         assert not any(first_made < cut < window.end_step for cut in shots)
+
+
+@pytest.mark.parametrize(
+    ("n_reference", "grid", "whole", "steps"),
+    [(86, 0, False, 43), (30, 0, False, 30), (0, 0, False, 0), (86, 10, False, 0), (86, 0, True, 0)],
+)
+def test_a_fifth_of_a_window_is_for_hearing_a_reference_again(n_reference, grid, whole, steps) -> None:
+    assert steps_heard_again(n_reference, 215, Fraction(grid), whole) == steps
 
 
 def test_half_second_contexts_of_a_long_clip() -> None:
