@@ -10,7 +10,7 @@ against none.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -24,9 +24,10 @@ from foleycli.evaluation.onsets import agreement, detect_onsets, envelope_correl
 from foleycli.evaluation.spectrum import spectral_distance_db
 from foleycli.features.seen import seen_in
 from foleycli.features.watch import watch
-from foleycli.hub.resolve import resolve
+from foleycli.hub.resolve import resolve, wanted_settings
 from foleycli.model import Model, load_model
 from foleycli.pipeline import encode, features_of, read_reference, recording_for, unknown_track, windows_of
+from foleycli.preset import resolve as settings_for
 from foleycli.records import Settings, Stream
 from foleycli.timebase import steps_to_cover
 from foleycli.training.worlds import Clip, SoundBank, WorldConfig
@@ -155,7 +156,7 @@ def reference_distances(model: Model, shown: Shown, settings: Settings) -> tuple
     """Distance to a held-out take of what is made after it, and of what is made without it."""
     rate_hz = model.codec.rate_hz
     take = shown.other[: round(settings.ref_s * rate_hz)]
-    with_it, without = make(model, shown, settings, take), make(model, shown, settings)
+    with_it, without = make(model, shown, settings, take), make(model, shown, replace(settings, library=False))
     return spectral_distance_db(with_it, take, rate_hz), spectral_distance_db(without, take, rate_hz)
 
 
@@ -189,13 +190,16 @@ def main(
     model: Annotated[str, typer.Option(help="Name or folder.")] = "salsav-mini",
     clips: Annotated[int, typer.Option(help="How many held-out clips.")] = 60,
     sounds: Annotated[Path | None, typer.Option(help="A folder of labelled sounds; without: synthesised.")] = None,
-    steps: Annotated[int, typer.Option(help="Sampler steps.")] = Settings().steps,
-    guidance: Annotated[float, typer.Option(help="Guidance.")] = Settings().guidance,
+    steps: Annotated[int | None, typer.Option(help="Sampler steps.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="Guidance.")] = None,
+    library: Annotated[bool | None, typer.Option(help="Whether a recording may lend its timbre.")] = None,
     device: str = "auto",
 ) -> None:
     """Print the figures as JSON."""
     loaded = load_model(resolve(model), device)
-    summary, scored = evaluate(loaded, clips, Settings(steps=steps, guidance=guidance), sounds)
+    options = {"steps": steps, "guidance": guidance, "library": library}
+    given = {name: value for name, value in options.items() if value is not None}
+    summary, scored = evaluate(loaded, clips, settings_for(options=given, model_wants=wanted_settings(model)), sounds)
     by_scene: dict[str, list[float]] = {}
     for one in scored:
         by_scene.setdefault(one.scene, []).append(one.f1)
