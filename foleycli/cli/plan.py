@@ -50,18 +50,11 @@ def make(job: Job, folder: Path, device: str, dtype: str) -> Plan:
     length_s = made_s(job)
     rate_hz, window_steps, grid_s, whole = _grid(config)
     context_steps = min(round(job.settings.context_s * rate_hz), window_steps // 2)
-    n_reference = min(round(reference_s(job) * rate_hz), window_steps // 2)
+    reference_s = given_s(job)
+    n_reference = min(steps_to_cover(reference_s, rate_hz), window_steps // 2) if reference_s else 0
     n_again = steps_heard_again(n_reference, window_steps, grid_s, whole)
-    windows = plan_windows(
-        steps_to_cover(length_s, rate_hz),
-        window_steps,
-        context_steps,
-        (),
-        n_reference,
-        grid_s * rate_hz,
-        whole,
-        n_again,
-    )
+    n_steps = steps_to_cover(length_s, rate_hz)
+    windows = plan_windows(n_steps, window_steps, context_steps, (), n_reference, grid_s * rate_hz, whole, n_again)
     takes, outs = takes_of(job)
     costs = speed.measured(config.get("family", ""), _width(config), chosen.type)
     return Plan(
@@ -82,7 +75,7 @@ def make(job: Job, folder: Path, device: str, dtype: str) -> Plan:
     )
 
 
-def reference_s(job: Job) -> float:
+def given_s(job: Job) -> float:
     """Seconds of a sound that will stand before the first window: given, or found by the prompt."""
     from foleycli.media.probe import probe_audio
     from foleycli.pipeline import RenderJob, recording_for
