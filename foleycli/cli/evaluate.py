@@ -92,6 +92,7 @@ def evaluate(
     steps: options.Steps = None,
     guidance: options.Guidance = None,
     words_guidance: options.WordsGuidance = None,
+    library: options.Library = None,
     seed: options.Seed = None,
     aisfx: Aisfx = None,
     labels: Labels = None,
