@@ -7,6 +7,7 @@ import pytest
 from clips import run_ffmpeg
 
 from foleycli.evaluation.seams import joins_s, jumps_db, measure, other_moments_s, summarise
+from foleycli.hub.resolve import wanted_settings
 from foleycli.preset import resolve
 from foleycli.records import Window
 
@@ -70,8 +71,9 @@ def long_clip(tmp_path_factory):
 
 
 def joined(model, clip, **options):
-    """Two sounds of a clip, measured."""
-    settings = [resolve(options={"cuts": False, "steps": 4, "seed": seed, **options}) for seed in range(2)]
+    """Two sounds of a clip, made with the settings that the model brings, measured."""
+    asked = [{"cuts": False, "steps": 4, "seed": seed, **options} for seed in range(2)]
+    settings = [resolve(options=one, model_wants=wanted_settings(model.name)) for one in asked]
     return summarise([measure(model, clip, each) for each in settings])
 
 
