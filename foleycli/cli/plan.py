@@ -83,7 +83,7 @@ def given_s(job: Job) -> float:
     if not isinstance(job, RenderJob):
         return 0.0
     path = job.reference or recording_for(job.settings, [], job.sounds)
-    return min(job.settings.ref_s, probe_audio(path)[0]) if path else 0.0
+    return min(job.settings.ref_s, probe_audio(path)[0] - (job.ref_start_s or 0.0)) if path else 0.0
 
 
 def takes_of(job: Job) -> tuple[int, list[Path]]:

@@ -172,9 +172,9 @@ def _check_sounds(sounds: Path | None, ref: Path | None, library: bool | None) -
         raise UsageError("--sounds and --ref are both given", "--ref names the very sound; use one of them")
     if library is False:
         raise UsageError("--sounds and --no-library are both given", "--sounds is a library; use one of them")
-    from foleycli.library import read_library
+    from foleycli.library import open_library
 
-    read_library(sounds)
+    open_library(sounds)
 
 
 def _check_takes(takes: int | None, pick: str | None) -> None:
