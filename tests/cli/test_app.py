@@ -96,6 +96,7 @@ def test_interrupt_is_130_and_leaves_nothing(tmp_path, model):
         [sys.executable, "-m", "foleycli", "render", str(pipe), "-o", str(out), "--model", str(model)],
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's "&" has it ignored
     )
     write_end = _wait_for_reader(pipe)
     child.send_signal(signal.SIGINT)
