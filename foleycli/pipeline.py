@@ -33,7 +33,7 @@ from foleycli.records import Features, Report, Settings, Stream, Video, Window, 
 from foleycli.reference import characteristic_start_s
 from foleycli.timebase import FEATURE_FPS, seconds_to_samples, step_at, steps_to_cover
 from foleycli.windows.compose import compose, decode_chunks
-from foleycli.windows.plan import plan_windows, steps_heard_again
+from foleycli.windows.plan import windows_for
 
 SURELY_SEEN = 0.3  # from here on a recording of what is seen may stand for it
 
@@ -271,17 +271,14 @@ def windows_of(
     reference: Tensor | None = None,
     is_heard_again: bool = True,
 ) -> list[Window]:
-    """The windows of a clip, by the settings' context, the scene cuts and what stands before them.
-
-    A reference is heard again before later windows, unless the context says enough.
-    """
-    rate_hz, longest = model.codec.latent_rate_hz, model.family.spec.window_steps
+    """The windows of a clip, by the settings' context, the scene cuts and what stands before them."""
+    spec, rate_hz = model.family.spec, model.codec.latent_rate_hz
     cut_steps = [step_at(cut_s, rate_hz) for cut_s in cuts_s]
-    n_context = min(round(settings.context_s * rate_hz), longest // 2)
-    n_reference = min(len(reference), longest // 2) if reference is not None else 0
-    grid_steps, whole = model.family.spec.window_grid_s * rate_hz, model.family.spec.whole_windows
-    n_again = steps_heard_again(n_reference, longest, grid_steps, whole) if is_heard_again else 0
-    return plan_windows(n_steps, longest, n_context, cut_steps, n_reference, grid_steps, whole, n_again)
+    n_reference = len(reference) if reference is not None else 0
+    return windows_for(
+        n_steps, spec.window_steps, rate_hz, settings.context_s, n_reference, cut_steps, spec.window_grid_s,
+        spec.whole_windows, is_heard_again,
+    )  # fmt: skip
 
 
 def unknown_track(n_steps: int, model: Model) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from foleycli import speed
 from foleycli.timebase import steps_to_cover
-from foleycli.windows.plan import plan_windows, steps_heard_again
+from foleycli.windows.plan import windows_for
 
 if TYPE_CHECKING:
     from foleycli.cli.work import Job
@@ -49,12 +49,10 @@ def make(job: Job, folder: Path, device: str, dtype: str) -> Plan:
     chosen = choose_device(device)
     length_s = made_s(job)
     rate_hz, window_steps, grid_s, whole = _grid(config)
-    context_steps = min(round(job.settings.context_s * rate_hz), window_steps // 2)
     reference_s = given_s(job)
-    n_reference = min(steps_to_cover(reference_s, rate_hz), window_steps // 2) if reference_s else 0
-    n_again = steps_heard_again(n_reference, window_steps, grid_s, whole)
-    n_steps = steps_to_cover(length_s, rate_hz)
-    windows = plan_windows(n_steps, window_steps, context_steps, (), n_reference, grid_s * rate_hz, whole, n_again)
+    n_reference = steps_to_cover(reference_s, rate_hz) if reference_s else 0
+    n_steps, context_s = steps_to_cover(length_s, rate_hz), job.settings.context_s
+    windows = windows_for(n_steps, window_steps, rate_hz, context_s, n_reference, grid_s=grid_s, whole=whole)
     takes, outs = takes_of(job)
     costs = speed.measured(config.get("family", ""), _width(config), chosen.type)
     return Plan(

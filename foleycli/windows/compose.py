@@ -84,7 +84,7 @@ def _make(
     if bool(is_known.all()):
         return known
     n_before = min(len(reference), window.n_reference) if reference is not None else 0
-    if reference is not None and n_before:
+    if n_before:
         known = torch.cat([reference[:n_before].expand(n_takes, -1, -1), known], dim=1)
         is_known = torch.cat([torch.ones(n_before, dtype=torch.bool), is_known])
     rate_hz = family.spec.latent_rate_hz

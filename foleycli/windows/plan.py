@@ -51,6 +51,26 @@ def plan_windows(
     return windows
 
 
+def windows_for(
+    n_steps: int,
+    window_steps: int,
+    rate_hz: Fraction,
+    context_s: float,
+    n_reference: int = 0,
+    cut_steps: Sequence[int] = (),
+    grid_s: Fraction = Fraction(0),
+    whole: bool = False,
+    is_heard_again: bool = True,
+) -> list[Window]:
+    """`plan_windows` as a render and its dry run ask for it: half a window at most for context, and for a reference.
+
+    A reference is heard again before later windows, unless the context says enough.
+    """
+    n_context, n_reference = min(round(context_s * rate_hz), window_steps // 2), min(n_reference, window_steps // 2)
+    n_again = steps_heard_again(n_reference, window_steps, grid_s, whole) if is_heard_again else 0
+    return plan_windows(n_steps, window_steps, n_context, cut_steps, n_reference, grid_s * rate_hz, whole, n_again)
+
+
 def steps_heard_again(n_reference: int, window_steps: int, grid: Fraction, whole: bool) -> int:
     """How much of a reference stands before a shot's later windows too: `plan_windows`' `n_again`.
 
