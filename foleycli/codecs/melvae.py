@@ -100,8 +100,7 @@ class MelVae(VaeCodec):
     def posterior_of(self, log_mels: Tensor) -> Posterior:
         """Log10 mels [B, mels, frames] to the distribution of raw latents."""
         per_step = self.config.frames_per_step
-        scaled = (log_mels - LEVEL_MEAN) / LEVEL_SPREAD
-        folded = scaled.unflatten(2, (-1, per_step)).transpose(2, 3).flatten(1, 2)  # [B, mels * per_step, L]
+        folded = scaled(log_mels).unflatten(2, (-1, per_step)).transpose(2, 3).flatten(1, 2)  # [B, mels * per_step, L]
         mean, raw_std = self.encoder(folded).float().chunk(2, dim=1)  # [B, D, L] each
         return Posterior(mean, F.softplus(raw_std) + 1e-3)
 
@@ -118,6 +117,11 @@ class MelVae(VaeCodec):
         mels = torch.where(mels > 1.5 * FLOOR, mels, 0.0)  # at the floor there was silence
         spectra = magnitudes_of(mels, config.rate_hz, config.n_fft)
         return sound_of(spectra, config.n_fft, config.mel_hop, start_sample, config.phase_rounds) * self.output_gain
+
+
+def scaled(log_mels: Tensor) -> Tensor:
+    """Log10 mels in the range in which networks see them."""
+    return (log_mels - LEVEL_MEAN) / LEVEL_SPREAD
 
 
 class StepBlock(nn.Module):

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foleycli.codecs.melvae import FLOOR, LEVEL_MEAN, LEVEL_SPREAD, MelVae, MelVaeConfig
+from foleycli.codecs.melvae import FLOOR, MelVae, MelVaeConfig, scaled
 from foleycli.codecs.vae import measure_latents
 from foleycli.hub.resolve import resolve
 from foleycli.nn.spectra import mel_spectrogram
@@ -113,7 +113,7 @@ class MelCodecTask:
         total = mel + w.power * power + w.kl * kl + w.codebook * codebook + w.commitment * commitment
         figures = {"mel": mel, "power": power, "kl": kl, "codebook": codebook}
         if w.adversarial > 0:
-            game = self.opponent.round(_scaled(made), _scaled(mels))
+            game = self.opponent.round(*(scaled(x.clamp_min(SILENCE)) for x in (made, mels)))
             total = total + w.adversarial * game["adversarial"] + w.feature * game["feature"]
             figures |= game
         return total, figures
@@ -160,11 +160,6 @@ def measure_gain(codec: MelVae, sounds: list[Sound], n: int = 200) -> None:
             changes_db.append(10 * np.log10(powers[1] / powers[0]))
     if changes_db:
         codec.output_gain.fill_(float(10 ** (-np.mean(changes_db) / 20)))
-
-
-def _scaled(log_mels: Tensor) -> Tensor:
-    """Log10 mels in the range in which networks see them, without what lies under the floor."""
-    return (log_mels.clamp_min(SILENCE) - LEVEL_MEAN) / LEVEL_SPREAD
 
 
 def power_loss(made: Tensor, rms: Tensor) -> Tensor:

@@ -21,11 +21,10 @@ import typer
 import yaml
 
 from foleycli.errors import FoleyError
-from foleycli.library import INDEX_NAME
+from foleycli.library import INDEX_NAME, index_rows
 from foleycli.media.audio import read_audio
 from foleycli.media.output import replacing
 from foleycli.training.held_out import is_held_out
-from foleycli.training.worlds.bank import INDEX_NAME as SOUNDS_INDEX
 from foleycli.training.worlds.bank import make_take
 from foleycli.training.worlds.config import RATE_HZ
 
@@ -119,8 +118,7 @@ def authors_of(row: dict, licences: Path) -> str:
 
 def write(table: list[dict], sounds: Path, out: Path) -> None:
     """The folder: one Ogg file a reel, and the index with words and origins."""
-    rows_of_set = (sounds / SOUNDS_INDEX).read_text(encoding="utf-8").splitlines()
-    index = {row["file"]: row for row in map(json.loads, rows_of_set)}
+    index = {row["file"]: row for row in index_rows(sounds)}
     out.mkdir(parents=True, exist_ok=True)
     rows = []
     for entry in table:
@@ -140,9 +138,9 @@ def main(
     out: Annotated[Path, typer.Option(help="The folder to write.")],
 ) -> None:
     """Write the library and say how large it is."""
-    if not (sounds / SOUNDS_INDEX).is_file():
+    if not (sounds / INDEX_NAME).is_file():
         raise FoleyError(
-            f"{sounds} has no {SOUNDS_INDEX}, which names each sound's licence", "make it: foleycli.training.sound_set"
+            f"{sounds} has no {INDEX_NAME}, which names each sound's licence", "make it: foleycli.training.sound_set"
         )
     table = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
     write(table, sounds, out)
