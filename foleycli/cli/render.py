@@ -123,9 +123,9 @@ def render(
     run = work.Run(model, device, dtype, force, quiet, json, dry_run, report, accept_license, compiled)
     outs = _outputs(videos, out, out_dir, run)
     sources = [*videos, ref] if ref else videos  # none of them may be written over, whatever the order
-    timbre = Timbre(ref, ref_start, sounds, _own_recording(settings.prompt, sounds))
-    if timbre.found is not None:
-        sources = [*sources, timbre.found]
+    if (found := _own_recording(settings.prompt, sounds)) is not None:
+        sources = [*sources, found]
+    timbre = Timbre(ref, ref_start, sounds)
     ask = partial(_prepare, settings, (start, duration), timbre, (takes or 1, pick is not None), sources, run)
     pairs = zip(videos, outs, strict=True)
     work.perform([work.Task(video, partial(ask, video, to)) for video, to in pairs], run)
@@ -148,7 +148,6 @@ class Timbre:
     reference: Path | None  # --ref
     start_s: float | None  # in it
     sounds: Path | None  # --sounds
-    found: Path | None  # what the prompt means there
 
 
 def _own_recording(prompt: str, sounds: Path | None) -> Path | None:
