@@ -7,8 +7,12 @@ in other company and from another crop: making a clip costs more than learning f
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import itertools
+import json
+import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,6 +23,7 @@ from foleycli.evaluation.onsets import loudness_envelope
 from foleycli.records import Video
 from foleycli.training.held_out import held_out_of
 from foleycli.training.worlds import Clip, SoundBank, WorldConfig, make_clip
+from foleycli.training.worlds.config import VERSION
 
 FPS = 25
 MOST_BROKEN = 20  # cuts in a row that cannot be read
@@ -37,6 +42,11 @@ class ClipData:
     scene_weights: dict = field(default_factory=dict)  # how often a scene kind is drawn, where not as usual
     pool: int = 1200  # clips kept
     fresh_per_step: int = 2  # clips made anew for every step
+    kept: str = ""  # a folder in which synthetic clips are kept, for trainings that shall see the same; "" keeps none
+
+    def described(self) -> dict:
+        """What decides which clips there are, and not how they are used."""
+        return {name: value for name, value in asdict(self).items() if name not in ("pool", "fresh_per_step", "kept")}
 
 
 @dataclass(frozen=True)
@@ -63,9 +73,7 @@ def grey_of(frames: np.ndarray) -> np.ndarray:
 
 
 def world_config(data: ClipData, split: str) -> WorldConfig:
-    return WorldConfig(
-        data.duration_s, FPS, data.size_px, data.difficulty, split, scene_weights=data.scene_weights
-    )
+    return WorldConfig(data.duration_s, FPS, data.size_px, data.difficulty, split, scene_weights=data.scene_weights)
 
 
 def world_clips(data: ClipData, first_seed: int, stride: int = 1, split: str = "train") -> Iterator[TrainingClip]:
@@ -76,6 +84,27 @@ def world_clips(data: ClipData, first_seed: int, stride: int = 1, split: str = "
         config = world_config(data, split)
         yield from_world(make_clip(seed, config, bank))
         seed += stride
+
+
+def kept_clips(data: ClipData, first_seed: int, stride: int = 1) -> Iterator[TrainingClip]:
+    """`world_clips` of the training split out of `data.kept`; what is not there yet is made and written."""
+    key = json.dumps([VERSION, data.described()], sort_keys=True)
+    folder = Path(data.kept) / f"clips-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed in itertools.count(first_seed, stride):
+        path = folder / f"{seed}.npz"
+        if not path.exists():
+            _write_clip(next(world_clips(data, seed)), path)
+        with np.load(path, allow_pickle=False) as held:
+            arrays = (held[name] for name in ("grey", "samples", "events_s", "loudness_db"))
+            yield TrainingClip(*arrays, tuple(json.loads(str(held["words"]))))
+
+
+def _write_clip(clip: TrainingClip, path: Path) -> None:
+    part = path.with_suffix(f".{os.getpid()}.part")
+    with part.open("wb") as file:
+        np.savez(file, **{**vars(clip), "words": np.array(json.dumps(clip.words))})
+    part.replace(path)
 
 
 def filmed_clips(data: ClipData, seed: int, held_out: bool = False) -> Iterator[TrainingClip]:

@@ -9,7 +9,15 @@ from pathlib import Path
 import torch
 from torch.utils.data import IterableDataset
 
-from foleycli.training.clips import ClipData, TrainingClip, filmed_clips, from_world, world_clips, world_config
+from foleycli.training.clips import (
+    ClipData,
+    TrainingClip,
+    filmed_clips,
+    from_world,
+    kept_clips,
+    world_clips,
+    world_config,
+)
 from foleycli.training.recipe import Recipe
 from foleycli.training.workers import items_of
 from foleycli.training.worlds import SoundBank, Track
@@ -34,7 +42,9 @@ class _Clips(IterableDataset):
 
 
 def _stream(data: ClipData, first: int, stride: int) -> Iterator[TrainingClip]:
-    return filmed_clips(data, seed=first) if data.videos else world_clips(data, first, stride)
+    if data.videos:
+        return filmed_clips(data, seed=first)
+    return (kept_clips if data.kept else world_clips)(data, first, stride)
 
 
 def clip_stream(data: ClipData, recipe: Recipe, first_clip: int, rank: int, world_size: int) -> Iterator[TrainingClip]:
