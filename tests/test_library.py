@@ -15,6 +15,7 @@ from foleycli.library import INDEX_NAME, SHIPPED_LIBRARY, open_library, read_lib
 from foleycli.media.audio import read_audio
 from foleycli.training import reels
 from foleycli.training.held_out import is_held_out
+from foleycli.training.worlds import reel
 
 
 def beep(path: Path, hz: float, length_s: float = 0.3) -> Path:
@@ -29,7 +30,7 @@ def test_every_shipped_reel_is_heard_and_may_be_shipped():
     assert {row["file"] for row in rows} | {INDEX_NAME, "README.md"} == {p.name for p in SHIPPED_LIBRARY.iterdir()}
     for row in rows:
         sound = read_audio(SHIPPED_LIBRARY / row["file"], 44100, 1)
-        assert sound.duration_s == pytest.approx(reels.LENGTH_S, abs=0.01), row["file"]
+        assert sound.duration_s == pytest.approx(reel.REEL_S, abs=0.01), row["file"]
         assert 0.3 < np.abs(sound.samples).max() < 0.95 and np.abs(sound.samples[0, :44100]).max() > 0.1, row["file"]
         for one in row["from"]:
             assert one["licence"] in reels.FREE or (one["licence"] in reels.NAMED and one["authors"]), one["file"]
@@ -121,9 +122,9 @@ def sound_set(tmp_path) -> Path:
 
 def test_a_reel_strikes_its_takes_in_turn(sound_set):
     samples = reels.reel("hits", ["wood/0001.wav", "wood/0002.wav"], sound_set)
-    assert len(samples) == round(reels.LENGTH_S * 44100) and np.abs(samples).max() == pytest.approx(reels.PEAK)
+    assert len(samples) == reel.REEL_SAMPLES and np.abs(samples).max() == pytest.approx(reel.PEAK)
     for k, hz in enumerate((300, 600, 300)):
-        first = round((reels.FIRST_HIT_S + k * reels.GAP_S) * 44100)
+        first = round((reel.FIRST_HIT_S + k * reel.GAP_S) * 44100)
         spectrum = np.abs(np.fft.rfft(samples[first : first + 4410]))  # 0.1 s: 10 Hz a bin
         assert np.argmax(spectrum) * 10 == pytest.approx(hz, abs=20)
 
@@ -133,7 +134,7 @@ def test_an_even_reel_is_the_middle_without_gaps(tmp_path):
     soundfile.write(tmp_path / "rain.wav", 0.1 * rng.standard_normal(4 * 44100), 44100)
     samples = reels.reel("even", ["rain.wav"], tmp_path)
     rms = np.sqrt((samples[: 15 * 4410].reshape(15, -1) ** 2).mean(axis=1))
-    assert len(samples) == round(reels.LENGTH_S * 44100) and rms.min() > 0.9 * rms.max()
+    assert len(samples) == reel.REEL_SAMPLES and rms.min() > 0.9 * rms.max()
 
 
 COPYRIGHT = """Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/

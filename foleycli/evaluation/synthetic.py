@@ -89,9 +89,9 @@ def shown_clips(model: Model, n: int, sounds: Path | None) -> list[Shown]:
     for seed in range(FIRST_SEED, FIRST_SEED + n):
         clip, track = make_clip_and_track(seed, config, bank)
         streams = watch([clip.frames], [model.sync, model.seen.shaped(1.0)])
-        [(other, _)] = sounds_for(track, bank, np.random.default_rng(seed), 1)
+        [other] = sounds_for(track, bank, np.random.default_rng(seed), 1)
         alike = sound_of(track, bank, np.random.default_rng((seed, 1)))
-        shown.append(Shown(clip, streams, other, alike))
+        shown.append(Shown(clip, streams, other.samples, alike))
     return shown
 
 

@@ -15,7 +15,7 @@ import itertools
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -34,9 +34,11 @@ from foleycli.training.sources import HELD_OUT_SEED, world_seeds
 from foleycli.training.sync import prepare_grey
 from foleycli.training.workers import items_of
 from foleycli.training.worlds.config import VERSION
-from foleycli.training.worlds.variants import sounds_for
+from foleycli.training.worlds.reel import REEL_SAMPLES
+from foleycli.training.worlds.variants import Sounding, own_sound, sounds_for
 from foleycli.weights import sha256_of
 
+FORMAT = 2  # one more when an example holds other things
 FIRST_OF_SEED = 10_000_000  # examples apart that two recipe seeds begin
 
 
@@ -53,6 +55,7 @@ class FamilyData:
     first: int = 0  # examples that the first step waits for; 0: twice the batch
     fresh_per_step: int = 2
     p_reference: float = 0.2  # rows that begin with up to 2 s of the same sound from elsewhere
+    p_reel: float = 0.0  # rows that begin with what sounds by itself, as a reel of the library
     p_text_only: float = 0.45  # a prompt and no look at the picture
     p_seen_only: float = 0.35  # a look at the picture and no prompt
     p_neither: float = 0.08  # the rest has both
@@ -60,13 +63,22 @@ class FamilyData:
 
 
 @dataclass(frozen=True)
+class Sounds:
+    """S sounds of one length, as the codec and the sync encoder's audio tower know them."""
+
+    latents: Tensor  # float16 [S, L, D]
+    codes: Tensor  # int16 [S, L, K]
+    heard: Tensor  # float16 [S, T / 2, D], 12.5 Hz
+
+
+@dataclass(frozen=True)
 class Example:
     """One picture with its features, and S sounds that fit its motion."""
 
     sync: Tensor  # float16 [T, D], 25 Hz
-    latents: Tensor  # float16 [S, L, D]
-    codes: Tensor  # int16 [S, L, K]
-    heard: Tensor  # float16 [S, T / 2, D]: what the sync encoder's audio tower hears, 12.5 Hz
+    sounds: Sounds
+    reels: Sounds  # of each sound: what sounds in it, by itself
+    has_reel: Tensor  # bool [S]
     words: tuple[tuple[str, ...], ...]  # of each sound: ways to say what it is
     events_s: np.ndarray | None  # None: not known
 
@@ -109,37 +121,45 @@ class ExampleMaker:
         for clip, sounds in self._clips(first, stride):
             yield make_example(clip, sounds, *self._parts)
 
-    def _clips(self, first: int, stride: int) -> Iterator[tuple[TrainingClip, list]]:
+    def _clips(self, first: int, stride: int) -> Iterator[tuple[TrainingClip, list[Sounding]]]:
         if self.clips.videos:
             for clip in filmed_clips(self.clips, seed=first, held_out=self.split == "test"):
-                yield clip, [(clip.samples, clip.words)]
+                yield clip, [Sounding(clip.samples, clip.words, None)]
         else:
             for clip, track, bank in world_seeds(self.clips, first, stride, self.split):
                 rng = np.random.default_rng((first, track.sound_seed))
                 others = sounds_for(track, bank, rng, self.data.sounds_per_clip - 1)
-                yield clip, [(clip.samples, clip.words), *others]
+                yield clip, [own_sound(track, bank), *others]
 
 
 @torch.inference_mode()
-def make_example(clip: TrainingClip, sounds: list, encoder: sync.SyncEncoder, codec: vae.VaeCodec) -> Example:
-    """Features of the picture; latents, codes and what is heard of each (samples, words)."""
+def make_example(clip: TrainingClip, sounds: list[Sounding], encoder: sync.SyncEncoder, codec: vae.VaeCodec) -> Example:
+    """Features of the picture; latents, codes and what is heard of each sound, and of each sound's reel."""
     features = encoder.features(prepare_grey(clip.grey, encoder.config.size_px))[0]  # [T, D]
-    samples = torch.from_numpy(np.stack([samples for samples, _ in sounds]))  # [S, N]
-    raw = codec.posterior(samples).mean  # [S, D, L]
+    whole = _known(np.stack([sound.samples for sound in sounds]), encoder, codec)
+    blank = np.zeros(REEL_SAMPLES, np.float32)
     return Example(
         features.half(),
-        codec.normalise(raw).half(),
-        codec.codes_of(raw).to(torch.int16),
-        encoder.audio.frames(samples)[:, : len(features) // 2].half(),
-        tuple(tuple(words) for _, words in sounds),
+        replace(whole, heard=whole.heard[:, : len(features) // 2]),
+        _known(np.stack([blank if sound.reel is None else sound.reel for sound in sounds]), encoder, codec),
+        torch.tensor([sound.reel is not None for sound in sounds]),
+        tuple(tuple(sound.words) for sound in sounds),
         clip.events_s,
     )
+
+
+def _known(samples: np.ndarray, encoder: sync.SyncEncoder, codec: vae.VaeCodec) -> Sounds:
+    """Sounds float32 [S, N] as networks know them."""
+    given = torch.from_numpy(samples)
+    raw = codec.posterior(given).mean  # [S, D, L]
+    codes = codec.codes_of(raw).to(torch.int16)
+    return Sounds(codec.normalise(raw).half(), codes, encoder.audio.frames(given).half())
 
 
 def kept_folder(data: FamilyData, clips: ClipData, split: str) -> Path:
     """Where examples of these clips by these encoders are kept: other parts or clips get another folder."""
     parts = [sha256_of(resolve(part) / "model.safetensors") for part in (data.codec, data.sync)]
-    described = json.dumps([VERSION, asdict(clips), data.sounds_per_clip, split, *parts], sort_keys=True)
+    described = json.dumps([VERSION, FORMAT, clips.described(), data.sounds_per_clip, split, *parts], sort_keys=True)
     return Path(data.kept) / hashlib.sha256(described.encode()).hexdigest()[:12]
 
 
@@ -147,18 +167,25 @@ def write_example(example: Example, path: Path) -> None:
     """One example to a file, written aside and renamed into place."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".{os.getpid()}.part")  # two trainings may make the same one
-    tensors = {name: getattr(example, name).numpy() for name in ("sync", "latents", "codes", "heard")}
+    arrays = {"sync": example.sync, "has_reel": example.has_reel}
+    for kind, sounds in (("sounds", example.sounds), ("reels", example.reels)):
+        arrays |= {f"{kind}_{field.name}": getattr(sounds, field.name) for field in fields(Sounds)}
     known = {} if example.events_s is None else {"events_s": example.events_s}
     with part.open("wb") as file:
-        np.savez(file, words=np.array(json.dumps(example.words)), **tensors, **known)
+        words = np.array(json.dumps(example.words))
+        np.savez(file, words=words, **{name: array.numpy() for name, array in arrays.items()}, **known)
     part.replace(path)
 
 
 def read_example(path: Path) -> Example:
     with np.load(path, allow_pickle=False) as held:
-        tensors = (torch.from_numpy(held[name]) for name in ("sync", "latents", "codes", "heard"))
+        sync_features, has_reel = (torch.from_numpy(held[name]) for name in ("sync", "has_reel"))
+        sounds, reels = (
+            Sounds(*(torch.from_numpy(held[f"{kind}_{field.name}"]) for field in fields(Sounds)))
+            for kind in ("sounds", "reels")
+        )
         words = tuple(map(tuple, json.loads(str(held["words"]))))
-        return Example(*tensors, words, held.get("events_s"))
+        return Example(sync_features, sounds, reels, has_reel, words, held.get("events_s"))
 
 
 class ExamplePool:

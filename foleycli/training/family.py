@@ -39,6 +39,18 @@ HEARD_RATE_HZ = FEATURE_FPS / 2
 SEEN_RATE_HZ = Fraction(2)  # of `Rows.semantic`
 MAX_REFERENCE = 88  # latent steps, about 2 s
 MIN_REFERENCE = 16
+P_WHOLE_REEL = 0.6
+
+
+@dataclass(frozen=True)
+class Lead:
+    """What stands before a training window: steps of a reel or of the same sound from elsewhere; none."""
+
+    n_steps: int = 0
+    is_reel: bool = False
+
+
+NO_LEAD = Lead()
 
 
 @dataclass(frozen=True)
@@ -109,10 +121,11 @@ class FamilyTask:
     def rows_of(self, examples: list[Example], rng: np.random.Generator) -> Rows:
         """A random sound of each example as a window, some of them behind a reference."""
         config, data = self.network.config, self.data
-        picks = [int(rng.integers(len(example.latents))) for example in examples]
-        lengths = [self._reference_steps(rng) for _ in examples]
+        picks = [int(rng.integers(len(example.words))) for example in examples]
+        leads = [self._lead(example, k, rng) for example, k in zip(examples, picks, strict=True)]
         laid = [
-            lay_out(example, k, config.window_steps, n) for example, k, n in zip(examples, picks, lengths, strict=True)
+            lay_out(example, k, config.window_steps, lead)
+            for example, k, lead in zip(examples, picks, leads, strict=True)
         ]
         words = [str(rng.choice(e.words[k])) for e, k in zip(examples, picks, strict=True)]
         text = torch.stack([self.vector(text) for text in words])  # [B, D]
@@ -129,7 +142,7 @@ class FamilyTask:
             text=text,
             has_semantic=~is_text_only & ~is_neither,
             has_text=~is_seen_only & ~is_neither & text.any(dim=1),
-            n_reference=torch.tensor(lengths),
+            n_reference=torch.tensor([lead.n_steps for lead in leads]),
         )  # fmt: skip
 
     def vector(self, words: str) -> Tensor:
@@ -186,12 +199,20 @@ class FamilyTask:
         figures = {**history, "objective": self.objective_dict()}
         save_folder(average, folder, {**config, "network": average.config.to_dict(), "training": figures})
 
-    def _reference_steps(self, rng: np.random.Generator) -> int:
-        """How many steps of reference a row begins with; 0 for most."""
+    def _lead(self, example: Example, k: int, rng: np.random.Generator) -> Lead:
+        """What a window of sound k begins with."""
         longest = min(MAX_REFERENCE, (self.network.config.window_steps - 1) // 2)
-        if rng.random() >= self.data.p_reference or longest <= MIN_REFERENCE:
-            return 0
-        return int(rng.integers(MIN_REFERENCE, longest + 1))
+        kind = rng.random()
+        if longest <= MIN_REFERENCE or kind >= self.data.p_reel + self.data.p_reference:
+            return Lead()
+        n_steps = int(rng.integers(MIN_REFERENCE, longest + 1))
+        if kind >= self.data.p_reel:
+            return Lead(n_steps)
+        if not example.has_reel[k]:
+            return Lead()
+        # Mostly the whole reel; later windows hear less of it again.
+        n_steps = longest if rng.random() < P_WHOLE_REEL else n_steps
+        return Lead(min(n_steps, example.reels.latents.shape[1]), is_reel=True)
 
 
 def inputs_of(rows: Rows) -> Inputs:
@@ -232,20 +253,24 @@ def sized_config(kind: type, sizes: dict[str, Any], network: dict) -> Any:
     return kind.from_dict(checked.to_dict())  # rates become fractions
 
 
-def lay_out(example: Example, k: int, n_steps: int, n_reference: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def lay_out(example: Example, k: int, n_steps: int, lead: Lead = NO_LEAD) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Sound k as a window: latents [n_steps, D], codes [n_steps, K], heard [T / 2, D] and sync features [T, D].
 
-    The reference is the end of the same sound and the window is its beginning, so that nothing that is to
-    be made stands in it; over the reference the picture's first frame stands still, as in `windows.compose`.
+    The reference is the sound's reel, or the end of the sound itself, and the window is the sound's beginning, so
+    that nothing that is to be made stands in it; over the reference the picture's first frame stands still, as in
+    `windows.compose`.
     """
     frames = example.sync.float()
-    n_held = round(n_reference / n_steps * len(frames))
+    n_held = round(lead.n_steps / n_steps * len(frames))
     frames = torch.cat([frames[:1].expand(n_held, -1), frames[: len(frames) - n_held]])
-    heard = example.heard[k].float()
-    latents = _of_length(example.latents[k].float(), n_steps)
-    codes = _of_length(example.codes[k].long(), n_steps)
-    turned = (_turned(x, round(n_reference * len(x) / n_steps)) for x in (latents, codes, heard))
-    return *turned, frames
+    sounds, reels = example.sounds, example.reels
+    pairs = (
+        (_of_length(sounds.latents[k].float(), n_steps), reels.latents[k].float()),
+        (_of_length(sounds.codes[k].long(), n_steps), reels.codes[k].long()),
+        (sounds.heard[k].float(), reels.heard[k].float()),
+    )
+    behind = [_behind(x, reel if lead.is_reel else None, round(lead.n_steps * len(x) / n_steps)) for x, reel in pairs]
+    return *behind, frames
 
 
 def _of_length(x: Tensor, n_steps: int) -> Tensor:
@@ -253,9 +278,10 @@ def _of_length(x: Tensor, n_steps: int) -> Tensor:
     return x[torch.arange(n_steps).clamp(max=len(x) - 1)]
 
 
-def _turned(x: Tensor, n: int) -> Tensor:
-    """The last n steps first."""
-    return torch.roll(x, n, dims=0) if n else x
+def _behind(x: Tensor, reel: Tensor | None, n: int) -> Tensor:
+    """The beginning of x [L, D] behind n steps of a reel, or of its own end."""
+    before = x[len(x) - n :] if reel is None else _of_length(reel, n)
+    return torch.cat([before, x[: len(x) - n]])
 
 
 def _bring(part: Path, folder: Path) -> str:

@@ -27,49 +27,24 @@ from foleycli.media.output import replacing
 from foleycli.training.held_out import is_held_out
 from foleycli.training.worlds.bank import make_take
 from foleycli.training.worlds.config import RATE_HZ
+from foleycli.training.worlds.reel import REEL_SAMPLES, hits, levelled
 
 TABLE = Path(__file__).with_name("reels.yaml")
 FIELD = re.compile(r"^([A-Z][\w-]*):((?:.*\n?)(?:^[ \t].*\n?)*)", re.MULTILINE)  # of a Debian copyright file
 FREE, NAMED = ("CC0-1.0", "public-domain"), ("CC-BY-3.0", "CC-BY-4.0")  # the latter ask for the authors
-LENGTH_S = 1.6
-FIRST_HIT_S, GAP_S, LONGEST_GAP_S = 0.04, 0.52, 0.9  # three hits to a reel, or two of what rings long
-LAST_HIT_S = LENGTH_S - 0.25
-PEAK = 0.6  # as loud as the training's sounds
 EVEN = 0.1  # of the loudest quarter of a stretch, in RMS, the softest has at least so much
-FADE_S = 0.02
 VORBIS_LEVEL = 0.5  # of soundfile's 0 (best) to 1 (smallest)
-
-
-def hits(takes: list[np.ndarray]) -> np.ndarray:
-    """Takes of one thing, float32 [N] each from its attack on, struck again and again."""
-    out = np.zeros(round(LENGTH_S * RATE_HZ), np.float32)
-    start_s, k = FIRST_HIT_S, 0
-    while start_s < LAST_HIT_S:
-        take, first = takes[k % len(takes)], round(start_s * RATE_HZ)
-        piece = take[: len(out) - first]
-        out[first : first + len(piece)] += piece
-        start_s += float(np.clip(len(take) / RATE_HZ, GAP_S, LONGEST_GAP_S))
-        k += 1
-    return out
 
 
 def stretch(samples: np.ndarray) -> np.ndarray:
     """The middle of something even; errors: ValueError where it is too short, or falls off."""
-    n = round(LENGTH_S * RATE_HZ)
+    n = REEL_SAMPLES
     first = (len(samples) - n) // 2
     piece = samples[max(0, first) : first + n]
     rms = np.sqrt(np.mean(piece[: len(piece) // 4 * 4].reshape(4, -1) ** 2, axis=1))
     if first < 0 or rms.min() < EVEN * rms.max():
         raise ValueError("it is shorter than a reel, or not even")
     return piece
-
-
-def levelled(samples: np.ndarray) -> np.ndarray:
-    """At `PEAK`, with a fade where the end was cut off."""
-    out = samples / max(float(np.abs(samples).max()), 1e-6) * PEAK
-    n_fade = round(FADE_S * RATE_HZ)
-    out[-n_fade:] *= np.linspace(1, 0, n_fade, dtype=np.float32)
-    return out.astype(np.float32)
 
 
 def reel(kind: str, files: list[str], sounds: Path) -> np.ndarray:

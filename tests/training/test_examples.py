@@ -1,12 +1,22 @@
-"""Examples are made ahead only where they are kept."""
+"""Examples: made ahead only where they are kept, read as they were written, laid out behind a reel or a reference."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
 import pytest
+import torch
 import typer
 import yaml
 
-from foleycli.training.examples import main
+from foleycli.training.clips import ClipData
+from foleycli.training.examples import Example, ExampleMaker, FamilyData, Sounds, main, read_example, write_example
+from foleycli.training.family import Lead, lay_out
+from foleycli.training.worlds.clips import WEIGHTS
+from foleycli.training.worlds.reel import REEL_SAMPLES
 
 
 def test_a_recipe_that_keeps_none_is_refused(tmp_path):
@@ -15,3 +25,49 @@ def test_a_recipe_that_keeps_none_is_refused(tmp_path):
     recipe.write_text(yaml.safe_dump({"name": "none", "steps": 1, "batch_size": 1, "lr": 1e-3, "data": data}))
     with pytest.raises(typer.BadParameter, match=r"data\.kept"):
         main(recipe, count=1)
+
+
+def example(n_frames: int = 50, n_steps: int = 80, n_reel: int = 12) -> Example:
+    """Two sounds; every number of one tells which sound, and where in it."""
+
+    def sounds(n: int, first: int) -> Sounds:
+        steps = first + torch.arange(2)[:, None] * 1000 + torch.arange(n)
+        heard = first + torch.arange(2)[:, None] * 1000 + torch.arange(n // 4)
+        return Sounds(steps[..., None].float(), steps[..., None].to(torch.int16), heard[..., None].float())
+
+    frames = torch.arange(n_frames)[:, None].float()
+    return Example(frames, sounds(n_steps, 0), sounds(n_reel, 500), torch.tensor([True, False]), (("a",), ("b",)), None)
+
+
+def test_a_reel_stands_before_the_beginning_of_its_sound():
+    latents, codes, heard, frames = lay_out(example(), 1, n_steps=40, lead=Lead(8, is_reel=True))
+    assert latents[:, 0].tolist() == [*range(1500, 1508), *range(1000, 1032)]
+    assert torch.equal(codes.float(), latents)
+    assert heard[:, 0].tolist() == [1500, 1501, 1502, 1502, *range(1000, 1016)]  # the reel's own end is held
+    assert frames[:, 0].tolist() == [0] * 10 + list(range(40))  # a fifth of the window, the first picture
+
+
+def test_a_reference_of_the_same_sound_is_its_end():
+    latents, _, _, _ = lay_out(example(), 0, n_steps=40, lead=Lead(8))
+    assert latents[:, 0].tolist() == [*range(32, 40), *range(32)]
+
+
+def test_an_example_is_read_as_it_was_written(tmp_path):
+    written = replace(example(), events_s=np.array([0.5, 1.25]))
+    write_example(written, tmp_path / "0.npz")
+    found = read_example(tmp_path / "0.npz")
+    assert torch.equal(found.sync, written.sync) and found.words == written.words
+    assert found.has_reel.tolist() == [True, False] and found.events_s.tolist() == [0.5, 1.25]
+    for kind in ("sounds", "reels"):
+        for name in ("latents", "codes", "heard"):
+            assert torch.equal(getattr(getattr(found, kind), name), getattr(getattr(written, kind), name))
+
+
+def test_what_sounds_in_an_example_has_a_reel_and_silence_has_none():
+    clips = ClipData(duration_s=2.0, scene_weights={name: 0 for name in WEIGHTS} | {"waving": 1, "strike": 1})
+    data = FamilyData(codec="mel-mini", sync="sync-mini", clips={}, sounds_per_clip=3)
+    made = list(islice(ExampleMaker(data, clips, "train").stream(0, 1), 6))
+    assert {bool(has) for one in made for has in one.has_reel} == {True, False}
+    for one in made:
+        assert one.reels.latents.shape == (3, math.ceil(REEL_SAMPLES / 1024), 64)
+        assert [words[0] == "silence" for words in one.words] == [not has for has in one.has_reel]

@@ -17,7 +17,7 @@ from foleycli.training.worlds.scenes import HELD_OUT, SCENES, Props, Stage, occl
 from foleycli.training.worlds.scenes.stage import Builder
 from foleycli.training.worlds.solid import SOLID_HELD_OUT, SOLID_SCENES
 from foleycli.training.worlds.solid.world import Film, stage_solid
-from foleycli.training.worlds.sound import loudness_db, mix_of
+from foleycli.training.worlds.sound import Mix, loudness_db, mix_of
 
 _TRIES = 5  # cameras tried until all events are visible
 _MIN_MOVE_PX = 3.0  # at 112 px; less motion around an event is no evidence
@@ -54,12 +54,17 @@ def make_clip(
     """
     bank = bank if bank is not None else shared_bank(config.sounds_dir)
     frames, track = scene if scene is not None else make_scene(seed, config)
-    mix = mix_of(track, bank, np.random.default_rng([track.sound_seed, 9]))
+    mix = own_mix(track, bank)
     labels = mix.family.labels if mix.family is not None else _SILENT_WORDS
     events = [replace(event, category=labels[0]) for event in track.events]
     loudness = loudness_db(mix.clean, config.n_frames, config.fps)
     pick = np.random.default_rng([track.sound_seed, 10]).integers(len(labels))
     return Clip(frames, mix.samples, events, loudness, labels[int(pick)], list(labels), track.scene)
+
+
+def own_mix(track: Track, bank: SoundBank) -> Mix:
+    """The sound that `make_clip` gives a track, in its layers."""
+    return mix_of(track, bank, np.random.default_rng([track.sound_seed, 9]))
 
 
 def _scene_name(rng: np.random.Generator, config: WorldConfig) -> str:

@@ -10,16 +10,26 @@ from scipy.signal import fftconvolve, lfilter
 from foleycli.training.worlds.bank import SoundBank, Take
 from foleycli.training.worlds.config import GRID_HZ, RATE_HZ, Track
 from foleycli.training.worlds.families import Family
+from foleycli.training.worlds.reel import REEL_SAMPLES, hits, levelled
 from foleycli.training.worlds.synth import band_noise
 
 
 @dataclass(frozen=True)
+class Source:
+    """What one thing sounds like: recordings of it, and how fast they are played."""
+
+    takes: tuple[Take, ...]
+    pitch: float = 1.0
+
+
+@dataclass(frozen=True)
 class Mix:
-    """A track's sound in two layers, float32 [N] each, and the family it was made of."""
+    """A track's sound in two layers, float32 [N] each, and the family and the takes it was made of."""
 
     clean: np.ndarray
     bed: np.ndarray
     family: Family | None  # None: silence
+    source: Source | None = None
 
     @property
     def samples(self) -> np.ndarray:
@@ -38,30 +48,45 @@ def mix_of(track: Track, bank: SoundBank, rng: np.random.Generator) -> Mix:
     if track.kind == "silence":
         return Mix(np.zeros(n, np.float32), bed, None)
     family = bank.choose(track.families, track.split)
-    takes = bank.takes(family.name, track.split)
-    clean = _hits(track, takes, rng, n) if track.kind == "hits" else _loop(track, takes, rng, n)
+    source = _source(track, bank.takes(family.name, track.split), rng)
+    clean = _hits(track, source, rng, n) if track.kind == "hits" else _loop(track, source, rng, n)
     if track.reverb_s > 0:
         clean = _reverb(clean, track.reverb_s, rng)
     peak = float(np.abs(clean).max(initial=0.0))
     gain = 10 ** (track.peak_db / 20) / peak if peak > 1e-5 else 0.0
-    return Mix((clean * gain).astype(np.float32), bed, family)
+    return Mix((clean * gain).astype(np.float32), bed, family, source)
 
 
-def _hits(track: Track, takes: list[Take], rng: np.random.Generator, n: int) -> np.ndarray:
-    chosen = _alike(takes, rng)
-    pitch = rng.uniform(0.9, 1.1)
+def reel_of(source: Source, is_even: bool, rng: np.random.Generator) -> np.ndarray:
+    """The source by itself, float32 [N], as a reel of the library has it: hits at rest, or a stretch of it."""
+    if is_even:
+        return levelled(_endless(source.takes[0].samples(), REEL_SAMPLES, rng))
+    return levelled(hits([_played(take, source.pitch) for take in source.takes]))
+
+
+def _source(track: Track, takes: list[Take], rng: np.random.Generator) -> Source:
+    if track.kind == "hits":
+        return Source(tuple(_alike(takes, rng)), rng.uniform(0.9, 1.1))
+    return Source((takes[rng.integers(len(takes))],))
+
+
+def _hits(track: Track, source: Source, rng: np.random.Generator, n: int) -> np.ndarray:
     out = np.zeros(n + 4 * RATE_HZ, np.float32)
     for event in track.events:
-        take = chosen[rng.integers(len(chosen))]
-        samples = take.samples()
-        speed = pitch * rng.uniform(0.97, 1.03)
-        steps = np.arange(-take.onset, (len(samples) - take.onset) / speed - 1)
-        shot = np.interp(take.onset + steps * speed, np.arange(len(samples)), samples)
+        take = source.takes[rng.integers(len(source.takes))]
+        shot = _played(take, source.pitch * rng.uniform(0.97, 1.03))
         shot = _darken(shot, event.strength) * 10 ** (_strength_db(event.strength) / 20)
         start = round(event.time_s * RATE_HZ) - take.onset
         skip = max(0, -start)
         out[start + skip : start + len(shot)] += shot[skip:].astype(np.float32)
     return out[:n]
+
+
+def _played(take: Take, speed: float) -> np.ndarray:
+    """A take so many times faster, float64 [N]; its attack stays at the sample `onset`."""
+    samples = take.samples()
+    steps = np.arange(-take.onset, (len(samples) - take.onset) / speed - 1)
+    return np.interp(take.onset + steps * speed, np.arange(len(samples)), samples)
 
 
 def _alike(takes: list[Take], rng: np.random.Generator) -> list[Take]:
@@ -87,9 +112,8 @@ def _darken(samples: np.ndarray, strength: float) -> np.ndarray:
     return lfilter([1 - pole], [1, -pole], samples)  # [N]
 
 
-def _loop(track: Track, takes: list[Take], rng: np.random.Generator, n: int) -> np.ndarray:
-    take = takes[rng.integers(len(takes))]
-    out = _endless(take.samples(), n, rng)
+def _loop(track: Track, source: Source, rng: np.random.Generator, n: int) -> np.ndarray:
+    out = _endless(source.takes[0].samples(), n, rng)
     if track.drive is None:
         return out
     drive = np.interp(np.arange(n) / RATE_HZ, np.arange(len(track.drive)) / GRID_HZ, track.drive)

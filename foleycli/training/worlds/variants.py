@@ -5,15 +5,15 @@ What is drawn and what sounds are then no longer tied, so that a generator must 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from foleycli.training.worlds.bank import SoundBank
-from foleycli.training.worlds.clips import make_clip, make_scene
+from foleycli.training.worlds.clips import make_clip, make_scene, own_mix
 from foleycli.training.worlds.config import Clip, Track, WorldConfig
 from foleycli.training.worlds.families import FAMILIES
-from foleycli.training.worlds.sound import mix_of
+from foleycli.training.worlds.sound import Mix, mix_of, reel_of
 
 # How a track may sound in other words.  An even texture goes with any picture, if words ask for it.
 _KINDS = {
@@ -26,22 +26,39 @@ _EVEN = ("engine", "machine", "water", "rain", "wind", "fire", "nature", "place"
 _SILENT_WORDS = ("silence", "no sound", "quiet")
 
 
+@dataclass(frozen=True)
+class Sounding:
+    """A sound for a picture."""
+
+    samples: np.ndarray  # float32 [N]
+    words: tuple[str, ...]  # ways to say what it is
+    reel: np.ndarray | None  # what sounds by itself, float32 [REEL_SAMPLES]; None: silence, or not known
+
+
 def make_clip_and_track(seed: int, config: WorldConfig, bank: SoundBank) -> tuple[Clip, Track]:
     """A clip as `make_clip` gives it, and the track that its sound was made from."""
     frames, track = make_scene(seed, config)
     return make_clip(seed, config, bank, scene=(frames, track)), track
 
 
-def sounds_for(
-    track: Track, bank: SoundBank, rng: np.random.Generator, n: int
-) -> list[tuple[np.ndarray, tuple[str, ...]]]:
-    """`n` sounds float32 [N] with the words for each, of families that have takes in the track's split."""
+def own_sound(track: Track, bank: SoundBank) -> Sounding:
+    """The sound that `make_clip` gives the track."""
+    return _sounding(own_mix(track, bank), track, np.random.default_rng((track.sound_seed, 11)))
+
+
+def sounds_for(track: Track, bank: SoundBank, rng: np.random.Generator, n: int) -> list[Sounding]:
+    """`n` sounds for the track, of families that have takes in its split."""
     made = []
     for _ in range(n):
-        mix = mix_of(_otherwise(track, bank, rng), bank, rng)
-        words = mix.family.labels if mix.family is not None else _SILENT_WORDS
-        made.append((mix.samples, words))
+        other = _otherwise(track, bank, rng)
+        made.append(_sounding(mix_of(other, bank, rng), other, np.random.default_rng(rng.integers(2**62))))
     return made
+
+
+def _sounding(mix: Mix, track: Track, rng: np.random.Generator) -> Sounding:
+    if mix.family is None or mix.source is None:
+        return Sounding(mix.samples, _SILENT_WORDS, None)
+    return Sounding(mix.samples, mix.family.labels, reel_of(mix.source, track.kind != "hits", rng))
 
 
 def _otherwise(track: Track, bank: SoundBank, rng: np.random.Generator) -> Track:
