@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from foleycli.features.growing import Growing
 from foleycli.nn.motionformer import Motionformer, MotionformerConfig
 from foleycli.records import Stream
 from foleycli.timebase import FEATURE_FPS
@@ -50,7 +51,7 @@ class AvclipSession:
         self.waiting: list[Tensor] = []  # pictures uint8 [n, H, W, 3], their middles alone
         self.n_waiting = 0
         self.n_frames = 0
-        self.made: list[Tensor] = []
+        self.made = Growing(tower.config.width)
 
     def push(self, frames: np.ndarray) -> None:
         if len(frames) == 0:
@@ -69,8 +70,7 @@ class AvclipSession:
             self.waiting.append(torch.cat(self.waiting)[-1:].expand(missing, -1, -1, -1))
             self._make(self.n_waiting + missing)
         n_steps = -(-self.n_frames // self.tower.config.tube_frames)
-        made = torch.cat(self.made)[:n_steps] if self.made else torch.zeros(0, self.tower.config.width)
-        return Stream(made, self.rate_hz)
+        return Stream(self.made.all()[:n_steps], self.rate_hz)
 
     @torch.inference_mode()
     def _make(self, n_frames: int) -> None:
@@ -79,7 +79,7 @@ class AvclipSession:
         segments = pictures[:n_frames].unflatten(0, (-1, self.tower.config.n_frames))  # [S, 16, H, W, 3]
         pixels = segments.to(weight.device).permute(0, 4, 1, 2, 3).float() / 127.5 - 1  # [S, 3, 16, H, W]
         vectors = self.tower(pixels.to(weight.dtype))  # [S, steps, D]
-        self.made.append(vectors.flatten(0, 1).float().cpu())
+        self.made.append(vectors.flatten(0, 1))
         self.waiting = [pictures[n_frames:].clone()]  # a view would keep the whole
         self.n_waiting = len(self.waiting[0])
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from foleycli import checkpoints
 from foleycli.features.clip_tokens import N_TOKENS, VOCABULARY, tokenize
+from foleycli.features.growing import Growing
 from foleycli.records import Stream
 from foleycli.timebase import FEATURE_FPS
 from foleycli.weights import WEIGHTS_NAME, read_config
@@ -159,14 +160,14 @@ class DfnSession:
 
     def __init__(self, extractor: DfnVision) -> None:
         self.extractor = extractor
-        self.made = [torch.zeros(0, extractor.dim)]
+        self.made = Growing(extractor.dim)
 
     def push(self, frames: np.ndarray) -> None:
         for first in range(0, len(frames), self.extractor.batch):
             self.made.append(self.extractor.look(frames[first : first + self.extractor.batch]))
 
     def finish(self) -> Stream:
-        return Stream(torch.cat(self.made), RATE_HZ)  # [T, D]
+        return Stream(self.made.all(), RATE_HZ)  # [T, D]
 
 
 class DfnText:

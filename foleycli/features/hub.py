@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from foleycli.errors import FoleyError
+from foleycli.features.growing import Growing
 from foleycli.records import Stream
 from foleycli.timebase import FEATURE_FPS
 
@@ -95,14 +96,14 @@ class HubSession:
     def __init__(self, extractor: HubVision) -> None:
         self.extractor = extractor
         # Half precision: an hour at 8 per second and 1152 wide is 66 MB.
-        self.values = [torch.zeros(0, extractor.dim, dtype=torch.float16)]
+        self.values = Growing(extractor.dim, torch.float16)
 
     def push(self, frames: np.ndarray) -> None:
         for first in range(0, len(frames), MOST_FRAMES):
-            self.values.append(self.extractor.look(frames[first : first + MOST_FRAMES]).half())
+            self.values.append(self.extractor.look(frames[first : first + MOST_FRAMES]))
 
     def finish(self) -> Stream:
-        return Stream(torch.cat(self.values).float(), self.extractor.rate_hz)  # [T, D]
+        return Stream(self.values.all().float(), self.extractor.rate_hz)  # [T, D]
 
 
 class HubText:

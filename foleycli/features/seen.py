@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from foleycli.errors import FoleyError
+from foleycli.features.growing import Growing
 from foleycli.features.text import TextEncoder, package_file
 from foleycli.nn.efficientnet_lite import N_CLASSES, EfficientNetLite0, from_checkpoint
 from foleycli.records import Stream
@@ -120,7 +121,7 @@ class SeenSession:
     def __init__(self, extractor: SeenWords) -> None:
         self.extractor = extractor
         self.n_steps = 0
-        self.sure = [torch.zeros(0, len(extractor.words))]  # pieces of [T, W]
+        self.sure = Growing(len(extractor.words))  # [T, W]
 
     def push(self, frames: np.ndarray) -> None:
         for first in range(0, len(frames), MOST_FRAMES):
@@ -129,7 +130,7 @@ class SeenSession:
             self.n_steps += len(piece)
 
     def finish(self) -> SeenStream:
-        sure = smooth(torch.cat(self.sure))  # [T, W]
+        sure = smooth(self.sure.all())  # [T, W]
         values = mix(sure, self.extractor.vectors)  # [T, D]
         return SeenStream(values, RATE_HZ, tuple(most_sure(sure, self.extractor.words)))
 

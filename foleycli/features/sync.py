@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from foleycli.errors import FoleyError
+from foleycli.features.growing import Growing
 from foleycli.features.peaks import pick_peaks
 from foleycli.nn.spectra import log_mel
 from foleycli.records import Stream
@@ -322,7 +323,7 @@ class SyncSession:
         self.margin = encoder.config.context_frames
         self.grey: Tensor | None = None  # [1, T, H, W], what is still needed
         self.n_before = 0  # of its first pictures: context only
-        self.made: list[Tensor] = []
+        self.made = Growing(encoder.dim)
 
     def push(self, frames: np.ndarray) -> None:
         if len(frames) == 0:
@@ -336,8 +337,7 @@ class SyncSession:
     def finish(self) -> Stream:
         if self.grey is not None:
             self._make(self.grey.shape[1] - self.n_before, 0)
-        made = torch.cat(self.made) if self.made else torch.zeros(0, self.encoder.dim)
-        return Stream(made, FEATURE_FPS)
+        return Stream(self.made.all(), FEATURE_FPS)
 
     @torch.inference_mode()
     def _make(self, n_new: int, n_after: int) -> None:
@@ -346,7 +346,7 @@ class SyncSession:
             return
         seen = self.grey[:, : self.n_before + n_new + n_after]
         vectors = self.encoder.features(seen)[0, self.n_before : self.n_before + n_new]  # [n_new, D]
-        self.made.append(vectors.float().cpu())
+        self.made.append(vectors)
         kept = min(self.margin, self.n_before + n_new)
         self.grey = self.grey[:, self.n_before + n_new - kept :]
         self.n_before = kept

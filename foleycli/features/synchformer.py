@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from foleycli import checkpoints
+from foleycli.features.growing import Growing
 from foleycli.nn.motionformer import Motionformer, MotionformerConfig, load_tower
 from foleycli.records import Stream
 from foleycli.timebase import FEATURE_FPS
@@ -58,7 +59,7 @@ class SynchformerSession:
         self.extractor = extractor
         side_px = extractor.frame_px
         self.frames = np.zeros((0, side_px, side_px, 3), np.uint8)
-        self.made = [torch.zeros(0, extractor.dim)]
+        self.made = Growing(extractor.dim)
 
     def push(self, frames: np.ndarray) -> None:
         self.frames = np.concatenate([self.frames, frames])  # [T, H, W, 3]
@@ -67,13 +68,13 @@ class SynchformerSession:
             self._make(self.extractor.batch)
 
     def finish(self) -> Stream:
-        if len(self.frames) and len(self.made) == 1 and len(self.frames) < SEGMENT_FRAMES:
+        if len(self.frames) and not len(self.made) and len(self.frames) < SEGMENT_FRAMES:
             # Less than 0.64 s of video: its last picture stands until the segment is full.
             missing = SEGMENT_FRAMES - len(self.frames)
             self.frames = np.concatenate([self.frames, np.repeat(self.frames[-1:], missing, axis=0)])
         while len(self.frames) >= SEGMENT_FRAMES:
             self._make(1)
-        return Stream(torch.cat(self.made), RATE_HZ)  # [segments, 8 * D]
+        return Stream(self.made.all(), RATE_HZ)  # [segments, 8 * D]
 
     def _make(self, n_segments: int) -> None:
         frames = torch.from_numpy(self.frames)

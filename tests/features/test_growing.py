@@ -1,0 +1,35 @@
+"""Steps that come piece by piece are the steps at once, however many."""
+
+from __future__ import annotations
+
+import torch
+
+from foleycli.features.growing import FIRST_ROWS, Growing
+
+
+def test_pieces_are_the_whole():
+    rows = torch.randn(3 * FIRST_ROWS + 7, 3)
+    growing = Growing(3)
+    for piece in rows.split(1000):
+        growing.append(piece)
+    assert len(growing) == len(rows) and torch.equal(growing.all(), rows)
+
+
+def test_a_piece_may_be_larger_than_twice_what_there_was():
+    growing = Growing(2, torch.float16)
+    growing.append(torch.ones(5, 2))
+    growing.append(torch.full((4 * FIRST_ROWS, 2), 2.0, dtype=torch.float64))
+    assert growing.all().dtype == torch.float16 and growing.all().sum() == 10 + 16 * FIRST_ROWS
+
+
+def test_nothing_has_come_yet():
+    assert Growing(4).all().shape == (0, 4)
+
+
+def test_what_was_given_out_stays_as_it_was():
+    growing = Growing(1)
+    growing.append(torch.zeros(2, 1))
+    given = growing.all()
+    growing.append(torch.ones(2, 1))
+    given += 5
+    assert growing.all()[:, 0].tolist() == [0, 0, 1, 1]
