@@ -7,7 +7,8 @@ and what was recorded; the nearest family is the one whose three nearest recordi
 Chance is 1 in 20.  Neighbours are, once, recordings that nothing was trained on alone (2 to 9 a family), once up to 24
 recordings of each family, and once those of them that are not of a series ("hit wood 1", "hit wood 2") of which the
 shipped library lends a reel.  How far the rule itself can tell is measured on the held-out recordings: each is left out
-of its neighbours, once with its whole series, as it is and after the model's codec.
+of its neighbours, once with its whole series, as it is and after the model's codec.  And how far it can tell on this
+clip: recordings of each family struck at the moments that the encoder sees, as the synthetic worlds do it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import typer
 
 from foleycli.errors import FoleyError
 from foleycli.evaluation import networks
-from foleycli.evaluation.compare import RATE_HZ
+from foleycli.evaluation.compare import RATE_HZ, watched
 from foleycli.evaluation.listeners.base import Listener
 from foleycli.evaluation.neighbours import A_LABEL, LONGEST_S, Neighbours, pooled
 from foleycli.hub.resolve import resolve, wanted_settings
@@ -38,9 +39,12 @@ from foleycli.model import Model, load_model
 from foleycli.pipeline import RenderJob, encode, render
 from foleycli.preset import resolve as settings_for
 from foleycli.records import Settings, Video
+from foleycli.timebase import FEATURE_FPS
 from foleycli.training.held_out import is_held_out
-from foleycli.training.worlds.bank import read_index
+from foleycli.training.worlds.bank import SoundBank, read_index
+from foleycli.training.worlds.config import Event, Track
 from foleycli.training.worlds.families import FAMILIES
+from foleycli.training.worlds.sound import mix_of
 from foleycli.windows.compose import decode_chunks
 
 # Different materials and actions, each with two held-out recordings or more in ../shared/sounds.  Of families whose
@@ -50,6 +54,8 @@ CHOSEN = (
     "wood", "metal", "stone", "thud", "knife", "hand drum", "click", "gun", "explosion", "door",
     "step tile", "step gravel", "water", "fire", "wind", "bird", "man", "engine", "scrape", "nature",
 )  # fmt: skip
+
+STRENGTH, DRAWS = 0.8, 3  # of the hits of recordings, and how often takes of a family are drawn
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,14 @@ class Ceiling:
 
 
 @dataclass(frozen=True)
+class Struck:
+    """How many recordings, struck at the clip's moments, get their own family of all; they are no neighbours then."""
+
+    as_they_are: float
+    after_codec: float
+
+
+@dataclass(frozen=True)
 class Result:
     """All figures; accuracies are shares of made sounds whose nearest family is the prompt's."""
 
@@ -100,6 +114,7 @@ class Result:
     accuracy_by_unlent: float
     ceiling: Ceiling
     ceiling_after_codec: Ceiling
+    struck: Struck
     recordings: int
     recordings_held_out: int
     sounds: list[Named]
@@ -171,7 +186,25 @@ def through_codec(samples: np.ndarray, model: Model) -> np.ndarray:
     return torch.cat(list(decode_chunks(model.codec, latents.to(model.device)))).float().cpu().numpy()
 
 
-def measure(model: Model, video: Video, settings: Settings, bank: Bank, n_seeds: int) -> Result:
+def struck(model: Model, video: Video, bank: Bank, sounds: Path) -> Struck:
+    """Recordings of every family at the moments that the encoder sees; families without an attack go on throughout."""
+    events_s = model.sync.events_s(watched(video.path, model.sync))
+    takes, right = SoundBank(sounds), []
+    for family in bank.all.labels:
+        kind = "texture" if FAMILIES[family].kind == "loop" else "hits"
+        events = tuple(Event(time_s, STRENGTH, family) for time_s in events_s)
+        track = Track(video.duration_s, int(FEATURE_FPS), "train", kind, (family,), events, "struck")
+        for draw in range(DRAWS):
+            mix = mix_of(track, takes, np.random.default_rng(draw))
+            own = {take.name for take in mix.source.takes} if mix.source else set()
+            rows = [row for row, one in enumerate(bank.recordings) if one.file in own]
+            coded = bank.vector(through_codec(mix.samples, model), model.codec.rate_hz)
+            vectors = bank.vector(mix.samples), coded
+            right.append([bank.all.nearest(vector, rows) == family for vector in vectors])
+    return Struck(*(float(share) for share in np.mean(right, axis=0)))
+
+
+def measure(model: Model, video: Video, settings: Settings, bank: Bank, sounds: Path, n_seeds: int) -> Result:
     """Render every prompt and name what came out."""
     named = []
     for family in bank.all.labels:
@@ -187,7 +220,8 @@ def measure(model: Model, video: Video, settings: Settings, bank: Bank, n_seeds:
         float(np.mean([one.by_held_out == one.family for one in named])),
         float(np.mean([one.by_all == one.family for one in named])),
         float(np.mean([one.by_unlent == one.family for one in named])),
-        plain, bank.ceiling(coded), len(bank.recordings), len(bank.kept_back), named,
+        plain, bank.ceiling(coded), struck(model, video, bank, sounds),
+        len(bank.recordings), len(bank.kept_back), named,
     )  # fmt: skip
 
 
@@ -221,7 +255,7 @@ def main(
     settings = settings_for(options=given, model_wants=wanted_settings(model))
     loaded = load_model(resolve(model), device)
     listener = networks.load({"aisfx": files["aisfx"]}, loaded.device)["aisfx"]
-    result = measure(loaded, video, settings, Bank(listener, read_recordings(sounds)), seeds)
+    result = measure(loaded, video, settings, Bank(listener, read_recordings(sounds)), sounds, seeds)
     confused = Counter((one.family, one.by_all) for one in result.sounds if one.family != one.by_all)
     taken_for = {f"{family} for {other}": n for (family, other), n in confused.most_common()}
     typer.echo(json.dumps({**asdict(result), "confused_by_all": taken_for}, indent=2))

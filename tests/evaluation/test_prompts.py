@@ -85,8 +85,8 @@ def test_too_few_held_out_recordings_are_refused(sounds):
         prompts.read_recordings(sounds, ("rain", "wind"))
 
 
-def test_prompts_are_rendered_and_named(bank, kept_model, clips):
-    result = prompts.measure(kept_model, probe(clips("plain.mp4")), Settings(steps=1), bank, n_seeds=2)
+def test_prompts_are_rendered_and_named(bank, kept_model, clips, sounds):
+    result = prompts.measure(kept_model, probe(clips("plain.mp4")), Settings(steps=1), bank, sounds, n_seeds=2)
     assert [(one.prompt, one.family, one.seed) for one in result.sounds] == [
         ("rain", "rain", 0), ("rain", "rain", 1), ("bird call", "bird", 0), ("bird call", "bird", 1),
     ]  # fmt: skip
@@ -96,3 +96,5 @@ def test_prompts_are_rendered_and_named(bank, kept_model, clips):
     assert [one.by_unlent for one in result.sounds] == [one.by_all for one in result.sounds]  # none of these is lent
     assert (result.recordings, result.recordings_held_out) == (8, 4)
     assert result.ceiling.held_out == 1 and 0 <= result.ceiling_after_codec.held_out <= 1
+    assert result.struck.as_they_are >= 0.5  # noise that goes on is noise, whatever is seen
+    assert 0 <= result.struck.after_codec <= 1
