@@ -164,7 +164,7 @@ class FamilyTask:
 
     def _onsets(self, average: nn.Module) -> dict[str, float]:
         family = self.family(average)
-        chosen = [e for e in self._held_out if e.events_s is not None and len(e.events_s)]
+        chosen = [e for e in self._held_out if e.events_s is not None]
         if not chosen:  # of filmed clips no event times are known
             return {}
         codec = vae.load(resolve(self.data.codec), torch.device("cpu"))
@@ -177,14 +177,15 @@ class FamilyTask:
                              self.validation_settings, rngs)  # fmt: skip
         sounds = codec.decode(made.float().cpu())  # [B, N]
         duration_s = sounds.shape[1] / codec.rate_hz
-        scores = [
-            agreement(detect_onsets(samples.numpy(), codec.rate_hz), np.sort(e.events_s), 0.06, duration_s)
-            for samples, e in zip(sounds, chosen, strict=True)
-        ]
-        return {
-            "f1_60ms": float(np.mean([score.f1 for score in scores])),
-            "f1_60ms_shifted": float(np.mean([score.shifted_f1 for score in scores])),
+        found = [detect_onsets(samples.numpy(), codec.rate_hz) for samples in sounds]
+        pairs = list(zip(found, chosen, strict=True))
+        scores = [agreement(f, np.sort(e.events_s), 0.06, duration_s) for f, e in pairs if len(e.events_s)]
+        figures = {
+            "f1_60ms": [score.f1 for score in scores],
+            "f1_60ms_shifted": [score.shifted_f1 for score in scores],
+            "onsets_per_s_without_events": [len(f) / duration_s for f, e in pairs if not len(e.events_s)],
         }
+        return {name: float(np.mean(values)) for name, values in figures.items() if values}
 
     def state(self) -> dict:
         return {}
