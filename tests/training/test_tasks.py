@@ -229,7 +229,7 @@ def test_what_was_trained_renders(foley, runs, clips, tmp_path):
 
 def test_vaura_on_the_trained_parts_renders(foley, train, runs, clips, tmp_path):
     data = {"codec": str(runs / "codec" / "model"), "sync": str(runs / "sync" / "model"), "clips": CLIPS}
-    data |= {"fresh_per_step": 1, "validation_clips": 2, "sounds_per_clip": 2, "p_reference": 0.5}
+    data |= {"fresh_per_step": 1, "validation_clips": 2, "sounds_per_clip": 2, "p_reference": 0.3, "p_reel": 0.5}
     told = train("vaura", tmp_path / "run", "vaura-test", network=VAURA, data=data)
     assert told.code == 0, told.err
     config = read_config(tmp_path / "run" / "model")
@@ -244,7 +244,7 @@ def test_vaura_on_the_trained_parts_renders(foley, train, runs, clips, tmp_path)
 
 def test_maskvat_on_the_trained_parts_renders(foley, train, runs, clips, tmp_path):
     data = {"codec": str(runs / "codec" / "model"), "sync": str(runs / "sync" / "model"), "clips": CLIPS}
-    data |= {"fresh_per_step": 1, "validation_clips": 2, "sounds_per_clip": 2, "p_reference": 0.5}
+    data |= {"fresh_per_step": 1, "validation_clips": 2, "sounds_per_clip": 2, "p_reference": 0.3, "p_reel": 0.5}
     told = train("maskvat", tmp_path / "run", "maskvat-test", network=MASKVAT, data=data)
     assert told.code == 0, told.err
     config = read_config(tmp_path / "run" / "model")
