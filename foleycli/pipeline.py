@@ -17,7 +17,7 @@ from torch import Tensor
 
 from foleycli.device import telling_of_memory
 from foleycli.errors import FoleyError
-from foleycli.features.base import Extractor, events_s, frame_kind, shaped
+from foleycli.features.base import Extractor, events_s, frame_kind, loudness_db, shaped
 from foleycli.features.cuts import CutDetector, cut_times
 from foleycli.features.seen import seen_in
 from foleycli.features.watch import watch
@@ -28,6 +28,7 @@ from foleycli.media.frames import grid_length, read_frames
 from foleycli.media.mux import mux
 from foleycli.media.output import files_of_takes, is_video_name, replacing, temporary_beside
 from foleycli.media.part import Part, copyable_part
+from foleycli.media.riding import ride_file
 from foleycli.model import Model, load_model
 from foleycli.records import Features, Report, Settings, Stream, Video, Window, silent
 from foleycli.reference import characteristic_start_s
@@ -152,6 +153,7 @@ def render(job: RenderJob, model: Model, report: Report = silent) -> Made:
     with temporary_beside(job.out, ".wav") as made_wav:
         with clock.stage("codec"):
             write_sound(latents, model, made_wav, report)
+            ride_along(made_wav, planned.watched, model, job.settings)
         with clock.stage("mux"):
             finished = write_result(job, planned.part, made_wav, report)
     return told(job, planned, model, finished, clock)
@@ -323,6 +325,13 @@ def write_sound(latents: Tensor, model: Model, path: Path, report: Report = sile
         for samples in decode_chunks(model.codec, latents.to(model.device)):
             writer.write(samples.float().cpu().numpy())
             report("codec", writer.n_samples // model.codec.hop, len(latents))
+
+
+def ride_along(made_wav: Path, watched: Watched, model: Model, settings: Settings) -> None:
+    """Move a made sound's level towards the loudness seen, where the encoder can tell and the settings ask for it."""
+    shown_db = loudness_db(model.sync, watched.streams[model.sync.name])
+    if shown_db is not None and settings.ride > 0:
+        ride_file(made_wav, shown_db, settings.ride)
 
 
 def write_result(job: RenderJob, part: Part, made_wav: Path, report: Report) -> FinishedSound:

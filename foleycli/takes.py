@@ -24,6 +24,7 @@ from foleycli.pipeline import (
     Made,
     Planned,
     RenderJob,
+    ride_along,
     told,
     unknown_track,
     watch_and_plan,
@@ -59,6 +60,7 @@ def make_takes(job: RenderJob, model: Model, report: Report = silent) -> list[Ma
             wav = files.enter_context(temporary_beside(job.out, ".wav"))
             with clock.stage("codec"):
                 write_sound(latents, model, wav, share(report, k, 1, job.takes))
+                ride_along(wav, planned.watched, model, job.settings)
             with clock.stage("features"):
                 take = Take(seed, sync_score_of_file(judge, seen, wav), wav)
             best_first = sorted([*best_first, take], key=lambda take: -take.score)

@@ -88,6 +88,7 @@ def render(
     steps: options.Steps = None,
     guidance: options.Guidance = None,
     words_guidance: options.WordsGuidance = None,
+    ride: options.Ride = None,
     seed: options.Seed = None,
     start: Start = 0.0,
     duration: Duration = None,

@@ -61,6 +61,7 @@ def rows_of(model: Model, shown: Sequence[Shown], own: Settings) -> Iterator[Row
         for g in WORDS_GUIDANCE
         if g != own.words_guidance
     ]
+    changes += [("ride 0", replace(own, ride=0.0), told_label), ("ride 1", replace(own, ride=1.0), told_label)]
     changes += [("no library", replace(own, library=False), told_label)] if own.library else []
     changes += [("no prompt", own, lambda one: ("", None)), ("a wrong prompt", own, lambda one: (WRONG_PROMPT, None))]
     changes += [("a reference", own, lambda one: (one.clip.label, one.alike)),

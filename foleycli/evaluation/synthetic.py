@@ -22,9 +22,11 @@ from torch import Tensor
 
 from foleycli.evaluation.onsets import agreement, detect_onsets, envelope_correlation
 from foleycli.evaluation.spectrum import spectral_distance_db
+from foleycli.features.base import loudness_db
 from foleycli.features.seen import seen_in
 from foleycli.features.watch import watch
 from foleycli.hub.resolve import resolve, wanted_settings
+from foleycli.media.riding import ride
 from foleycli.model import Model, load_model
 from foleycli.pipeline import encode, features_of, read_reference, recording_for, unknown_track, windows_of
 from foleycli.preset import resolve as settings_for
@@ -112,7 +114,9 @@ def make_takes(
     features, nothing = features_of(shown.streams, model, settings), unknown_track(n_steps, model)
     tracks = compose_takes(model.family, features, windows, settings, seeds, *nothing, given)  # [B, L, D]
     sounds = (torch.cat(list(decode_chunks(model.codec, track))) for track in tracks.to(model.device))
-    return [sound.float().cpu().numpy()[: len(shown.clip.samples)] for sound in sounds]
+    made = [sound.float().cpu().numpy()[: len(shown.clip.samples)] for sound in sounds]
+    shown_db = loudness_db(model.sync, shown.streams[model.sync.name])
+    return made if shown_db is None else [ride(one, model.codec.rate_hz, shown_db, settings.ride) for one in made]
 
 
 def found_in_library(shown: Shown, model: Model, settings: Settings) -> Tensor | None:

@@ -41,7 +41,8 @@ class Extractor(Protocol):
 
     It may also have `frame_px`, `frame_fit` and `frame_scaling`, where it wants other pictures than
     `FrameKind`'s; `shaped(aspect)`, the same extractor for videos of that shape; `events_s(stream)`, when
-    something sounds; and `gives_way_to_prompt`, true for a stream that says in words what a prompt says better.
+    something sounds; `loudness_db(stream)`, how loud each step should be; and `gives_way_to_prompt`, true
+    for a stream that says in words what a prompt says better.
     """
 
     name: str  # of the stream: "sync", "semantic", "cuts"
@@ -70,3 +71,8 @@ def shaped(extractor: Extractor, aspect: float) -> Extractor:
 def events_s(extractor: Extractor, stream: Stream) -> list[float]:
     """When something sounds; empty for extractors that cannot tell."""
     return extractor.events_s(stream) if hasattr(extractor, "events_s") else []
+
+
+def loudness_db(extractor: Extractor, stream: Stream) -> np.ndarray | None:
+    """How loud each step of the stream should be, dB [T]; None for extractors that cannot tell."""
+    return extractor.loudness_db(stream) if hasattr(extractor, "loudness_db") else None

@@ -27,6 +27,7 @@ from foleycli.timebase import FEATURE_FPS
 from foleycli.weights import load_weights, read_config
 
 SNIPPET_FRAMES = 16  # 0.64 s at 25 fps: the unit of the contrastive loss
+LOUDNESS_RANGE_DB = 60.0  # of the loudness head: 0 is so far below full scale, 1 is full scale
 N_EXTRAS = 2  # event and loudness, appended to every vector
 
 
@@ -307,6 +308,11 @@ class SyncExtractor:
         """When something sounds, by the event head."""
         curve = stream.values[:, -N_EXTRAS].float().cpu().numpy()
         return [float(time) for time in pick_peaks(curve, float(self.rate_hz), self.event_threshold)]
+
+    def loudness_db(self, stream: Stream) -> np.ndarray:
+        """How loud it is, by the loudness head: dB [T], LOUDNESS_RANGE_DB of them at most."""
+        seen = stream.values[:, -1].float().cpu().numpy()
+        return (np.clip(seen, 0.0, 1.0) - 1.0) * LOUDNESS_RANGE_DB
 
 
 class SyncSession:

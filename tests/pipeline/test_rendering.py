@@ -111,6 +111,21 @@ def test_words_and_guidance_change_the_sound(render, clips, tmp_path):
     assert len(set(heard)) == len(choices)
 
 
+def test_the_level_follows_what_is_seen_as_far_as_asked(render, clips, tmp_path):
+    """The gain between two renders moves slowly and has no mean; what is not ridden is what the codec gave."""
+    sounds = {}
+    for ride in ("0", "0.5", "1"):
+        out = tmp_path / f"{ride}.wav"
+        assert render(clips("plain.mp4"), "-o", out, "--ride", ride, "--rate", "44100").code == 0
+        sounds[ride] = soundfile.read(out)[0]
+    plain = sounds["0"]
+    heard = np.abs(plain) > 0.05 * np.abs(plain).max()
+    half_db, whole_db = (20 * np.log10(np.abs(sounds[ride][heard] / plain[heard])) for ride in ("0.5", "1"))
+    assert np.ptp(whole_db) > 1.0 and np.abs(whole_db).max() < 9.5
+    assert np.corrcoef(half_db, whole_db)[0, 1] > 0.95
+    assert render(clips("plain.mp4"), "-o", tmp_path / "no.wav", "--ride", "2").code == 2
+
+
 def test_part_of_a_video(render, packets, clips, tmp_path):
     part = ("--start", "0.5", "--duration", "0.7")
     assert render(clips("reordered.mp4"), "-o", tmp_path / "out.wav", *part).code == 0
