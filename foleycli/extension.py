@@ -54,7 +54,7 @@ class Place:
 
 def extend_take(job: ExtendJob, model: Model, report: Report = silent) -> Made:
     """See `pipeline.extend`."""
-    clock, settings, codec = Clock(), replace(job.settings, context_s=CONTEXT_S), model.codec
+    clock, settings, codec = Clock(), replace(job.settings, context_s=CONTEXT_S, ride=0.0), model.codec
     take = read_audio(job.take)  # [C, N] at its own rate
     if not np.abs(take.samples).max(initial=0.0) > 1e-4:
         raise FoleyError(f"{job.take} is silent: there is nothing to carry on", "give another take")

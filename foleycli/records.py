@@ -120,7 +120,7 @@ class Settings:
     context_s: float = _setting(0.5, "Seconds of the finished sound that each window continues.", 0.0, 2.0)
     cuts: bool = _setting(True, "Start afresh at scene cuts.")
     library: bool = _setting(False, "Take the timbre of a recording that the words name, where no --ref does.")
-    ride: float = _setting(0.5, "How far the level follows the loudness seen; 0 is not at all.", 0.0, 1.0)
+    ride: float = _setting(0.5, "How far a render's level follows the loudness seen; 0: not at all.", 0.0, 1.0)
     ref_s: float = _setting(2.0, "Seconds of the reference that are used, at most.", 0.1, 2.0)
     rate_hz: int = _setting(48000, "Sample rate of the result: 48000 or 44100.", choices=(44100, 48000))
     channels: int = _setting(0, "1 or 2; 0 is 2 in a video and 1 in a sound file.", 0, 2)

@@ -31,6 +31,7 @@ from foleycli.evaluation import networks
 from foleycli.evaluation.compare import RATE_HZ, watched
 from foleycli.evaluation.listeners.base import Listener
 from foleycli.evaluation.neighbours import A_LABEL, LONGEST_S, Neighbours, pooled
+from foleycli.features.base import events_s
 from foleycli.hub.resolve import resolve, wanted_settings
 from foleycli.library import lent_files
 from foleycli.media.audio import read_audio, resample
@@ -96,7 +97,7 @@ class Ceiling:
 
 @dataclass(frozen=True)
 class Struck:
-    """How many recordings, struck at the clip's moments, get their own family of all; they are no neighbours then."""
+    """Share of recordings, struck at the clip's moments, that get their own family of all but their own series."""
 
     as_they_are: float
     after_codec: float
@@ -114,7 +115,7 @@ class Result:
     accuracy_by_unlent: float
     ceiling: Ceiling
     ceiling_after_codec: Ceiling
-    struck: Struck
+    struck: Struck | None  # None: the encoder sees no moments in the clip
     recordings: int
     recordings_held_out: int
     sounds: list[Named]
@@ -186,18 +187,23 @@ def through_codec(samples: np.ndarray, model: Model) -> np.ndarray:
     return torch.cat(list(decode_chunks(model.codec, latents.to(model.device)))).float().cpu().numpy()
 
 
-def struck(model: Model, video: Video, bank: Bank, sounds: Path) -> Struck:
-    """Recordings of every family at the moments that the encoder sees; families without an attack go on throughout."""
-    events_s = model.sync.events_s(watched(video.path, model.sync))
-    takes, right = SoundBank(sounds), []
+def struck(model: Model, video: Video, bank: Bank, sounds: Path) -> Struck | None:
+    """Recordings of every family at the moments that the encoder sees; families without an attack go on throughout.
+
+    None where it sees none.
+    """
+    seen_s = events_s(model.sync, watched(video.path, model.sync))
+    if not seen_s:
+        return None
+    takes, right = SoundBank(sounds, only_recorded=True), []
     for family in bank.all.labels:
         kind = "texture" if FAMILIES[family].kind == "loop" else "hits"
-        events = tuple(Event(time_s, STRENGTH, family) for time_s in events_s)
+        events = tuple(Event(time_s, STRENGTH, family) for time_s in seen_s)
         track = Track(video.duration_s, int(FEATURE_FPS), "train", kind, (family,), events, "struck")
         for draw in range(DRAWS):
             mix = mix_of(track, takes, np.random.default_rng(draw))
-            own = {take.name for take in mix.source.takes} if mix.source else set()
-            rows = [row for row, one in enumerate(bank.recordings) if one.file in own]
+            own = {take.group for take in mix.source.takes} if mix.source else set()
+            rows = [row for row, one in enumerate(bank.recordings) if one.series in own]
             coded = bank.vector(through_codec(mix.samples, model), model.codec.rate_hz)
             vectors = bank.vector(mix.samples), coded
             right.append([bank.all.nearest(vector, rows) == family for vector in vectors])
@@ -206,6 +212,7 @@ def struck(model: Model, video: Video, bank: Bank, sounds: Path) -> Struck:
 
 def measure(model: Model, video: Video, settings: Settings, bank: Bank, sounds: Path, n_seeds: int) -> Result:
     """Render every prompt and name what came out."""
+    by_recordings = struck(model, video, bank, sounds)
     named = []
     for family in bank.all.labels:
         for seed in range(settings.seed, settings.seed + n_seeds):
@@ -220,7 +227,7 @@ def measure(model: Model, video: Video, settings: Settings, bank: Bank, sounds: 
         float(np.mean([one.by_held_out == one.family for one in named])),
         float(np.mean([one.by_all == one.family for one in named])),
         float(np.mean([one.by_unlent == one.family for one in named])),
-        plain, bank.ceiling(coded), struck(model, video, bank, sounds),
+        plain, bank.ceiling(coded), by_recordings,
         len(bank.recordings), len(bank.kept_back), named,
     )  # fmt: skip
 

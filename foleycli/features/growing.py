@@ -9,14 +9,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-FIRST_ROWS = 4096  # nearly three minutes at 25 Hz
+FIRST_BYTES = 1 << 21  # nearly three minutes of the shipped encoder's vectors
 
 
 class Growing:
     """Rows [n, D], float32 on the CPU unless another `dtype` is asked for."""
 
     def __init__(self, dim: int, dtype: torch.dtype = torch.float32) -> None:
-        self._rows = torch.empty(FIRST_ROWS, dim, dtype=dtype)
+        self._rows = torch.empty(max(1, FIRST_BYTES // (4 * dim)), dim, dtype=dtype)
         self._n = 0
 
     def __len__(self) -> int:

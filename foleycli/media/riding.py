@@ -3,7 +3,7 @@
 A generator places hits well and levels them badly: a window that begins from nothing is softer than the next, and what
 is far off can be as loud as what is near.  The synchronisation encoder tells how loud every moment should be, and a
 gain that moves slowly against hits brings one nearer to the other.  Only differences count: a sound is on the whole
-as loud as it was.
+as loud as it was, to about a decibel.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from foleycli.media.output import replacing
 
 STEPS_PER_S = 25  # of levels and gains
 SMOOTH_STEPS = 7  # 0.28 s: longer than a hit, shorter than what is between them
-LEAST_DB, MOST_DB = -9.0, 6.0  # of the gain: raised further, noise between hits is heard
+LEAST_DB, MOST_DB = -9.0, 6.0  # of the gain, against what is loud: raised further, noise between hits is heard
 FLOOR_DB = -60.0  # levels below are alike
 BLOCK_S = 10  # of a file that is read at once
 
@@ -62,7 +62,9 @@ def gains_of(made_db: np.ndarray, shown_db: np.ndarray, share: float) -> np.ndar
         return np.zeros(len(made_db))
     shown_db = shown_db[np.minimum(np.arange(len(made_db)), len(shown_db) - 1)]
     missing_db = _smooth(shown_db) - _smooth(made_db)
-    return np.clip(share * (missing_db - missing_db.mean()), LEAST_DB, MOST_DB)
+    power = 10 ** (made_db / 10)  # what is loud decides how loud the whole is
+    gains_db = np.clip(share * (missing_db - np.average(missing_db, weights=power)), LEAST_DB, MOST_DB)
+    return gains_db - 10 * np.log10(np.average(10 ** (gains_db / 10), weights=power))
 
 
 def with_gains(pieces: Iterable[np.ndarray], rate_hz: int, gains_db: np.ndarray) -> Iterator[np.ndarray]:

@@ -22,7 +22,8 @@ from foleycli.errors import FoleyError
 from foleycli.evaluation.onsets import loudness_envelope
 from foleycli.records import Video
 from foleycli.training.held_out import held_out_of
-from foleycli.training.worlds import Clip, SoundBank, WorldConfig, make_clip
+from foleycli.training.worlds import Clip, WorldConfig, make_clip
+from foleycli.training.worlds.bank import shared_bank
 from foleycli.training.worlds.config import VERSION
 
 FPS = 25
@@ -78,7 +79,7 @@ def world_config(data: ClipData, split: str) -> WorldConfig:
 
 def world_clips(data: ClipData, first_seed: int, stride: int = 1, split: str = "train") -> Iterator[TrainingClip]:
     """Endless synthetic clips from rising seeds, `stride` apart (one residue per process)."""
-    bank = SoundBank(Path(data.sounds) if data.sounds else None)
+    bank = shared_bank(Path(data.sounds) if data.sounds else None)
     seed = first_seed
     while True:
         config = world_config(data, split)

@@ -183,7 +183,7 @@ class FamilyTask:
         figures = {
             "f1_60ms": [score.f1 for score in scores],
             "f1_60ms_shifted": [score.shifted_f1 for score in scores],
-            "onsets_per_s_without_events": [len(f) / duration_s for f, e in pairs if not len(e.events_s)],
+            "onsets_per_s_in_silence": [len(f) / duration_s for f, e in pairs if not e.has_reel[0]],
         }
         return {name: float(np.mean(values)) for name, values in figures.items() if values}
 

@@ -38,8 +38,8 @@ def test_each_row_changes_one_thing(model, shown, monkeypatch):
     own = Settings(steps=2, library=True)
     rows = list(sweep.rows_of(model, shown, own))
     assert [row.changed for row in rows] == [
-        "nothing", "steps 1", "guidance 1", "ride 0", "ride 1", "no library", "no prompt", "a wrong prompt", "a reference",
-        "a reference, no prompt",
+        "nothing", "steps 1", "guidance 1", "ride 0", "ride 1", "no library", "no prompt", "a wrong prompt",
+        "a reference", "a reference, no prompt",
     ]  # fmt: skip
     assert [row.steps for row in rows] == [2, 1, 2, 2, 2, 2, 2, 2, 2, 2]
     assert rows[2].guidance == 1.0 and all(row.guidance == 5.0 for row in rows if row is not rows[2])

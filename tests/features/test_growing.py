@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from foleycli.features.growing import FIRST_ROWS, Growing
+from foleycli.features.growing import FIRST_BYTES, Growing
+
+FIRST_ROWS = FIRST_BYTES // 8  # of width 2
 
 
 def test_pieces_are_the_whole():

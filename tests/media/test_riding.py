@@ -22,9 +22,9 @@ def level_db(samples: np.ndarray) -> float:
 
 def test_a_soft_beginning_is_brought_nearer_to_the_rest():
     made = noise(8)
-    made[: 4 * RATE_HZ] *= 10 ** (-10 / 20)
+    made[: 4 * RATE_HZ] *= 10 ** (-6 / 20)
     shown_db = np.full(200, -20.0)
-    for share, left_db in ((1.0, 0.0), (0.5, 5.0), (0.0, 10.0)):
+    for share, left_db in ((1.0, 0.0), (0.5, 3.0), (0.0, 6.0)):
         ridden = ride(made, RATE_HZ, shown_db, share)
         first, second = ridden[RATE_HZ : 3 * RATE_HZ], ridden[5 * RATE_HZ : 7 * RATE_HZ]
         assert level_db(second) - level_db(first) == pytest.approx(left_db, abs=0.7)
@@ -34,6 +34,17 @@ def test_the_level_shown_says_nothing_about_the_whole():
     made = noise(4)
     assert np.array_equal(ride(made, RATE_HZ, np.full(100, -50.0), 0.5), ride(made, RATE_HZ, np.full(100, -3.0), 0.5))
     assert level_db(ride(made, RATE_HZ, np.full(100, -50.0), 0.5)) == pytest.approx(level_db(made), abs=0.3)
+
+
+@pytest.mark.parametrize("floor", [0.0, 1e-3])
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_sparse_hits_stay_as_loud_as_they_were(floor, share):
+    made = floor * noise(8)
+    for first_s in (1, 3, 4.5, 7):
+        first = round(first_s * RATE_HZ)
+        made[first : first + 11025] += noise(1, round(first_s))[:11025]
+    for shown_db in (np.full(200, -20.0), np.linspace(-50, 0, 200)):
+        assert level_db(ride(made, RATE_HZ, shown_db, share)) == pytest.approx(level_db(made), abs=0.5)
 
 
 def test_a_hit_keeps_its_shape():
@@ -48,7 +59,7 @@ def test_a_hit_keeps_its_shape():
 def test_gains_stay_within_their_bounds():
     made_db, shown_db = np.r_[np.full(50, -60.0), np.full(50, 0.0)], np.r_[np.full(50, 0.0), np.full(50, -60.0)]
     gains = gains_of(made_db, shown_db, 1.0)
-    assert gains.min() == LEAST_DB and gains.max() == MOST_DB
+    assert gains.max() - gains.min() <= MOST_DB - LEAST_DB
     assert gains_of(made_db, shown_db[:0], 1.0).tolist() == [0.0] * 100  # nothing was watched
 
 
