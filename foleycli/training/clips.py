@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import itertools
 import json
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
@@ -20,6 +19,7 @@ import numpy as np
 
 from foleycli.errors import FoleyError
 from foleycli.evaluation.onsets import loudness_envelope
+from foleycli.media.output import replacing
 from foleycli.records import Video
 from foleycli.training.held_out import held_out_of
 from foleycli.training.worlds import Clip, WorldConfig, make_clip
@@ -102,10 +102,8 @@ def kept_clips(data: ClipData, first_seed: int, stride: int = 1) -> Iterator[Tra
 
 
 def _write_clip(clip: TrainingClip, path: Path) -> None:
-    part = path.with_suffix(f".{os.getpid()}.part")
-    with part.open("wb") as file:
-        np.savez(file, **{**vars(clip), "words": np.array(json.dumps(clip.words))})
-    part.replace(path)
+    with replacing(path) as part:
+        np.savez(part, **{**vars(clip), "words": np.array(json.dumps(clip.words))})
 
 
 def filmed_clips(data: ClipData, seed: int, held_out: bool = False) -> Iterator[TrainingClip]:

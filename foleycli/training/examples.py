@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from foleycli.codecs import vae
 from foleycli.features import sync
 from foleycli.hub.resolve import resolve
+from foleycli.media.output import replacing
 from foleycli.training.clips import ClipData, TrainingClip, filmed_clips
 from foleycli.training.recipe import Recipe, from_dict, read_recipe
 from foleycli.training.sources import HELD_OUT_SEED, world_seeds
@@ -166,15 +166,13 @@ def kept_folder(data: FamilyData, clips: ClipData, split: str) -> Path:
 def write_example(example: Example, path: Path) -> None:
     """One example to a file, written aside and renamed into place."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")  # two trainings may make the same one
     arrays = {"sync": example.sync, "has_reel": example.has_reel}
     for kind, sounds in (("sounds", example.sounds), ("reels", example.reels)):
         arrays |= {f"{kind}_{field.name}": getattr(sounds, field.name) for field in fields(Sounds)}
     known = {} if example.events_s is None else {"events_s": example.events_s}
-    with part.open("wb") as file:
+    with replacing(path) as part:  # each its own: two trainings may make the same example
         words = np.array(json.dumps(example.words))
-        np.savez(file, words=words, **{name: array.numpy() for name, array in arrays.items()}, **known)
-    part.replace(path)
+        np.savez(part, words=words, **{name: array.numpy() for name, array in arrays.items()}, **known)
 
 
 def read_example(path: Path) -> Example:

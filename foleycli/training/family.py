@@ -50,9 +50,6 @@ class Lead:
     is_reel: bool = False
 
 
-NO_LEAD = Lead()
-
-
 @dataclass(frozen=True)
 class Rows:
     """B training windows of equal length, as they are laid out when a model is used."""
@@ -254,7 +251,7 @@ def sized_config(kind: type, sizes: dict[str, Any], network: dict) -> Any:
     return kind.from_dict(checked.to_dict())  # rates become fractions
 
 
-def lay_out(example: Example, k: int, n_steps: int, lead: Lead = NO_LEAD) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def lay_out(example: Example, k: int, n_steps: int, lead: Lead) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Sound k as a window: latents [n_steps, D], codes [n_steps, K], heard [T / 2, D] and sync features [T, D].
 
     The reference is the sound's reel, or the end of the sound itself, and the window is the sound's beginning, so

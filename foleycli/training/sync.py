@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from foleycli.evaluation.onsets import agreement
 from foleycli.features.peaks import pick_peaks
-from foleycli.features.sync import SNIPPET_FRAMES, SyncConfig, SyncEncoder, prepare
+from foleycli.features.sync import LOUDNESS_RANGE_DB, SNIPPET_FRAMES, SyncConfig, SyncEncoder, prepare
 from foleycli.hub.resolve import resolve
 from foleycli.training.clips import FPS, ClipData, TrainingClip
 from foleycli.training.pool import Pool
@@ -76,7 +76,7 @@ class SyncTask:
             network.log_scale, network.bias,
         )  # fmt: skip
         hit = _event_loss(event, batch, w.event_weight)
-        loud = F.l1_loss(loudness, 1 + batch["loudness_db"] / 60)
+        loud = F.l1_loss(loudness, 1 + batch["loudness_db"] / LOUDNESS_RANGE_DB)
         total = w.contrast * contrast + w.event * hit + w.loudness * loud
         return total, {"contrast": contrast, "event": hit, "loudness": loud}
 
