@@ -12,6 +12,8 @@ sound-effect network about as often as the recordings themselves.  What is lost 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from foleycli.codecs.phases import magnitudes_of, sound_of, spread_frames
+from foleycli.codecs.spikes import softened, with_soft_ends
 from foleycli.codecs.vae import Posterior, VaeCodec, fuse_weight_norm
 from foleycli.nn.spectra import log_mel
 from foleycli.timebase import exact_div
@@ -27,6 +30,12 @@ from foleycli.weights import load_weights, read_config
 
 LEVEL_MEAN, LEVEL_SPREAD = -3.0, 1.5  # of log10 mels: brings them to about -1..2
 FLOOR = 1e-5  # magnitudes under it are silence
+SILENCE = math.log10(FLOOR)
+LEVEL_FRAMES = 65  # 0.4 s over which a level is compared with what comes back
+LEVEL_ROUNDS = 2
+MOST_CHANGE = 0.5  # in a round, log10 of amplitude: 10 dB
+QUIET_POWER = 1e-9  # -90 dB: below, levels are not compared
+PIECE_STEPS = 430  # 10 s that are decoded at once
 
 
 @dataclass(frozen=True)
@@ -83,10 +92,42 @@ class MelVae(VaeCodec):
 
     @property
     def context_steps(self) -> int:
-        """Latent steps on either side that a decoded step can hear: through the decoder, and through the phases."""
+        """Latent steps on either side that a decoded step can hear: the decoder's, the phases', a spike's sides."""
         config = self.config
         heard = spread_frames(config.n_fft, config.mel_hop, config.phase_rounds)
-        return 1 + config.n_decoder * (config.kernel_steps // 2) + -(-heard // config.frames_per_step)
+        return 2 + config.n_decoder * (config.kernel_steps // 2) + -(-heard // config.frames_per_step)
+
+    def encode(self, samples: Tensor) -> Tensor:
+        """Sound [B, N] to normalised latents [B, L, D] of which comes what is as loud; see `_levelled`."""
+        return self.normalise(self._levelled(samples, lambda raw: raw))
+
+    def encode_codes(self, samples: Tensor) -> Tensor:
+        """Sound [B, N] to residual codes int64 [B, L, K] of which comes what is as loud; see `_levelled`."""
+        return self.codes_of(self._levelled(samples, lambda raw: self.quantizer(raw)[0]))
+
+    def _levelled(self, samples: Tensor, through: Callable[[Tensor], Tensor]) -> Tensor:
+        """Raw latents [B, D, L] of a sound made as much louder as it comes back quieter, or the other way round.
+
+        Bands, bottleneck and phases each move levels, by 5 dB and more in an odd sound.  How much is heard by
+        going the way there and back, `through` what else lies on it (analysis by synthesis, as speech codecs do).
+        """
+        samples = F.pad(samples, (0, -samples.shape[-1] % self.hop))
+        wanted, mels = frame_powers(samples, self.config.mel_hop), self.log_mels(samples)
+        is_sound = mels > SILENCE
+        for _ in range(LEVEL_ROUNDS):
+            change = level_change(wanted, self._powers_of(through(self.posterior_of(mels).mean)))
+            mels = torch.where(is_sound, mels + change, mels).clamp_min(SILENCE)
+        return self.posterior_of(mels).mean
+
+    def _powers_of(self, raw: Tensor) -> Tensor:
+        """Mean power of every frame of the sound of raw latents [B, D, L], [B, frames]; in pieces: a take is long."""
+        margin, powers = self.context_steps, []
+        for start in range(0, raw.shape[2], PIECE_STEPS):
+            first, end = max(0, start - margin), min(raw.shape[2], start + PIECE_STEPS)
+            sound = self.synthesise(raw[..., first : end + margin], first * self.hop)
+            own = slice((start - first) * self.hop, (end - first) * self.hop)
+            powers.append(frame_powers(sound[:, own], self.config.mel_hop))
+        return torch.cat(powers, dim=1)
 
     def log_mels(self, samples: Tensor) -> Tensor:
         """Sound [B, N], N a multiple of the hop, to log10 mels [B, mels, N / mel_hop]."""
@@ -116,7 +157,21 @@ class MelVae(VaeCodec):
         mels = 10 ** self.mels_of(raw).clamp(max=1.0)
         mels = torch.where(mels > 1.5 * FLOOR, mels, 0.0)  # at the floor there was silence
         spectra = magnitudes_of(mels, config.rate_hz, config.n_fft)
-        return sound_of(spectra, config.n_fft, config.mel_hop, start_sample, config.phase_rounds) * self.output_gain
+        sound = sound_of(spectra, config.n_fft, config.mel_hop, start_sample, config.phase_rounds) * self.output_gain
+        return softened(with_soft_ends(sound, config.rate_hz), config.rate_hz)
+
+
+def frame_powers(samples: Tensor, hop: int) -> Tensor:
+    """Mean power of sound [B, N] in every `hop` samples, [B, N / hop]."""
+    return samples.square().unflatten(1, (-1, hop)).mean(dim=2)
+
+
+def level_change(wanted: Tensor, made: Tensor) -> Tensor:
+    """log10 of the amplitude by which made powers [B, frames] miss the wanted ones, slowly: [B, 1, frames]."""
+    weights = torch.hann_window(LEVEL_FRAMES + 2, periodic=False, device=made.device)[None, None, 1:-1]
+    weights = weights / weights.sum()
+    slow = [F.conv1d(powers[:, None], weights, padding=LEVEL_FRAMES // 2) + QUIET_POWER for powers in (wanted, made)]
+    return (slow[0] / slow[1]).log10().clamp(-2 * MOST_CHANGE, 2 * MOST_CHANGE) / 2
 
 
 def scaled(log_mels: Tensor) -> Tensor:

@@ -1,22 +1,20 @@
 """Audible clicks: moments that stand out of what is before and after them, where the real sound has nothing alike.
 
-A click lasts less than a millisecond, so that it is loud in the samples' second difference, where smooth
-sound is quiet.  Hits are loud there too, but the sound goes on after them; and what is a click in the
-real sound (a key, a crackle of fire) may be one in the made sound.
+What is a click in the real sound (a key, a crackle of fire) may be one in the made sound.
 """
 
 from __future__ import annotations
 
 import numpy as np
+import torch
+
+from foleycli.codecs.spikes import heights_db
 
 WINDOW_S = 0.0005  # over which a click's energy is summed
-AROUND_S = 0.010  # before and after, that it must stand out of
-GUARD_S = 0.001  # of these nearest to it are not looked at: a click rings
 APART_S = 0.005  # what is nearer to the one before is the same click
 NEAR_S = 0.020  # where the real sound may have a spike of its own
 STANDS_OUT_DB = 12.0  # noise stays below: its loudest half millisecond is 6 dB above the middle one
 MORE_THAN_REAL_DB = 6.0  # than the real sound's spike
-FLOOR = 1e-4  # full scale is 1: a click over silence counts from about -65 dB
 
 
 def clicks(made: np.ndarray, real: np.ndarray, rate_hz: int) -> np.ndarray:
@@ -31,16 +29,7 @@ def clicks(made: np.ndarray, real: np.ndarray, rate_hz: int) -> np.ndarray:
 
 def spikes_db(samples: np.ndarray, rate_hz: int) -> np.ndarray:
     """How far every window of [N] samples stands out of both its sides, dB: one number per quarter millisecond."""
-    hop = _hop(rate_hz)
-    bent = np.diff(samples.astype(np.float64), n=2, prepend=[0.0, 0.0])
-    n = len(bent) // hop
-    halves = (bent[: n * hop] ** 2).reshape(n, hop).mean(axis=1)  # [n]
-    energy = (halves[:-1] + halves[1:]) / 2 + FLOOR**2  # windows overlap by half
-    reach, guard = round(AROUND_S * rate_hz / hop), round((GUARD_S + WINDOW_S) * rate_hz / hop)
-    padded = np.pad(energy, reach, constant_values=FLOOR**2)
-    sides = np.median(np.lib.stride_tricks.sliding_window_view(padded, reach - guard), axis=1)
-    before, after = sides[: len(energy)], sides[reach + guard + 1 :][: len(energy)]
-    return 10 * np.log10(energy / np.maximum(before, after))
+    return heights_db(torch.from_numpy(samples.astype(np.float64))[None], rate_hz, _hop(rate_hz), 2)[0].numpy()
 
 
 def _hop(rate_hz: int) -> int:

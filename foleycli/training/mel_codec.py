@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foleycli.codecs.melvae import FLOOR, MelVae, MelVaeConfig, scaled
+from foleycli.codecs.melvae import FLOOR, SILENCE, MelVae, MelVaeConfig, scaled
 from foleycli.codecs.vae import measure_latents
 from foleycli.hub.resolve import resolve
 from foleycli.nn.spectra import mel_spectrogram
@@ -29,7 +29,6 @@ from foleycli.weights import load_weights, save_folder
 
 PATCHES = ((10, 1), (1, 4), (5, 4), (20, 8))  # (mels, frames) over which power is summed
 GAINS = (-0.6, 0.3)  # of a crop, log10, drawn anew each time it is seen
-SILENCE = float(np.log10(FLOOR))
 VALIDATION_CROPS = 32
 LONGEST_S = 4  # of a sound whose level is measured
 QUIET_POWER = 1e-8  # -80 dB: below, levels are not compared
@@ -155,7 +154,8 @@ def measure_gain(codec: MelVae, sounds: list[Sound], n: int = 200) -> None:
     changes_db = []
     for sound in sounds[:: max(1, len(sounds) // n)]:
         samples = torch.from_numpy(sound.as_float()[: LONGEST_S * codec.rate_hz])[None].to(codec.latent_mean.device)
-        powers = [x.square().mean().item() for x in (samples, codec.decode(codec.encode(samples)))]
+        made = codec.synthesise(codec.posterior(samples).mean)  # not `encode`, which makes up for what is wrong here
+        powers = [x.square().mean().item() for x in (samples, made)]
         if min(powers) > QUIET_POWER:
             changes_db.append(10 * np.log10(powers[1] / powers[0]))
     if changes_db:

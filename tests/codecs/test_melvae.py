@@ -9,6 +9,7 @@ import torch
 
 from foleycli.codecs import melvae, vae
 from foleycli.codecs.melvae import MelVae, MelVaeConfig
+from foleycli.hub.resolve import resolve
 from foleycli.weights import save_folder
 from foleycli.windows.compose import decode_chunks
 
@@ -73,6 +74,67 @@ def test_folder_keeps_the_codec_and_its_kind(codec, tmp_path):
     assert isinstance(melvae.load(tmp_path, torch.device("cpu")), MelVae)
     raw = torch.randn(1, 64, 12)
     assert torch.allclose(codec.mels_of(raw), loaded.mels_of(raw), atol=0.02)  # fp16 on disk
+
+
+@pytest.fixture(scope="module")
+def shipped() -> MelVae:
+    return vae.load(resolve("mel-mini"), torch.device("cpu"))
+
+
+def sounds() -> dict[str, torch.Tensor]:
+    """Mono sounds [1, N] of kinds whose level a spectrogram with few bands misses in different ways."""
+    torch.manual_seed(0)
+    time_s = torch.arange(2 * 44100) / 44100
+    burst = torch.randn(2 * 44100) * torch.exp(-15 * (time_s % 0.5)) * 0.2
+    return {
+        "noise": 0.1 * torch.randn(1, 2 * 44100),
+        "tone": 0.3 * torch.sin(2 * torch.pi * 700 * time_s)[None],
+        "hits": burst[None],
+        "hits, then quiet": (burst * torch.where(time_s < 1, 1.0, 0.1))[None],
+        "odd length": 0.1 * torch.randn(1, 30001),
+    }
+
+
+def level_db(samples: torch.Tensor) -> float:
+    return 10 * samples.square().mean().log10().item()
+
+
+@pytest.mark.parametrize("kind", sounds())
+def test_sound_comes_back_as_loud_as_it_was(shipped, kind):
+    samples = sounds()[kind]
+    with torch.inference_mode():
+        made = shipped.decode(shipped.encode(samples))[:, : samples.shape[1]]
+    assert level_db(made) == pytest.approx(level_db(samples), abs=0.5)
+
+
+@pytest.mark.parametrize("kind", ["noise", "hits", "hits, then quiet", "odd length"])  # codes cannot hold a lone tone
+def test_sound_comes_back_from_codes_as_loud_as_it_was(shipped, kind):
+    samples = sounds()[kind]
+    with torch.inference_mode():
+        made = shipped.decode(shipped.codes_to_latents(shipped.encode_codes(samples)))[:, : samples.shape[1]]
+    assert level_db(made) == pytest.approx(level_db(samples), abs=1.0)
+
+
+def test_levels_are_right_before_and_after_a_change(shipped):
+    samples = sounds()["hits, then quiet"]
+    with torch.inference_mode():
+        made = shipped.decode(shipped.encode(samples))
+    for part in (slice(0, 40000), slice(48000, 2 * 44100)):
+        assert level_db(made[:, part]) == pytest.approx(level_db(samples[:, part]), abs=0.7)
+
+
+def test_a_long_sound_is_levelled_in_pieces_as_at_once(shipped, monkeypatch):
+    samples = torch.cat([sounds()["hits"], sounds()["noise"]], dim=1)
+    with torch.inference_mode():
+        at_once = shipped.encode(samples)
+        monkeypatch.setattr(melvae, "PIECE_STEPS", 50)
+        in_pieces = shipped.encode(samples)
+    assert (in_pieces - at_once).abs().max() < 1e-2 * at_once.abs().max()
+
+
+def test_silence_stays_silence(shipped):
+    with torch.inference_mode():
+        assert shipped.decode(shipped.encode(torch.zeros(1, 44100))).abs().max() < 1e-3
 
 
 def test_gradients_reach_every_weight():

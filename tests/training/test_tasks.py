@@ -138,7 +138,7 @@ def test_the_mel_codecs_gain_evens_out_levels(sounds):
     for sound in read:
         samples = torch.from_numpy(sound.as_float())[None]
         with torch.no_grad():
-            made = codec.decode(codec.encode(samples))
+            made = codec.synthesise(codec.posterior(samples).mean)
         changes_db.append(10 * np.log10(made.square().mean().item() / samples.square().mean().item()))
     assert len(changes_db) == 3 and codec.output_gain != 1
     assert np.mean(changes_db) == pytest.approx(0, abs=0.01)
