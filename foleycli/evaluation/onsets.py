@@ -8,6 +8,7 @@ after circular shifts: what chance alone would give.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -70,6 +71,13 @@ def n_matches(found: np.ndarray, true: np.ndarray, tolerance_s: float) -> int:
         else:
             j += 1
     return n
+
+
+def cut_at_onsets(samples: np.ndarray, rate_hz: int, lead_s: float, longest_s: float) -> list[np.ndarray]:
+    """The hits of mono [N]: from `lead_s` before each onset to `lead_s` before the next; none where nothing sets in."""
+    starts = [max(0, round((time_s - lead_s) * rate_hz)) for time_s in detect_onsets(samples, rate_hz)]
+    longest = round(longest_s * rate_hz)
+    return [samples[start : min(end, start + longest)] for start, end in pairwise([*starts, len(samples)])]
 
 
 def loudness_envelope(samples: np.ndarray, rate_hz: int, hop_s: float = 0.02, floor_db: float = -60.0) -> np.ndarray:

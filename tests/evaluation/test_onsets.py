@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from foleycli.evaluation.onsets import agreement, detect_onsets, envelope_correlation, n_matches
+from foleycli.evaluation.onsets import agreement, cut_at_onsets, detect_onsets, envelope_correlation, n_matches
 
 TIMES_S = np.array([0.31, 0.52, 0.9, 1.33, 1.45, 2.2, 2.71])
 
@@ -30,6 +30,16 @@ def test_strikes_are_found_when_they_begin(rate_hz: int, kind: str) -> None:
     told = agreement(found, TIMES_S, 0.03, 3.2)
     assert told.f1 > 0.9
     assert told.shifted_f1 < 0.4
+
+
+def test_a_sound_is_cut_at_its_onsets():
+    times_s = np.array([0.5, 1.0, 2.2])
+    sound = strikes(44100, times_s, np.full(3, 0.3), "noise")
+    hits = cut_at_onsets(sound, 44100, lead_s=0.05, longest_s=0.8)
+    assert [len(hit) / 44100 for hit in hits] == pytest.approx([0.5, 0.8, 0.8], abs=0.02)
+    for hit in hits:
+        assert np.abs(hit[:1500]).max() < 0.01 and np.abs(hit[1500:3000]).max() > 0.1  # it begins after the lead
+    assert cut_at_onsets(np.zeros(44100, np.float32), 44100, 0.05, 0.8) == []
 
 
 def test_silence_and_steady_noise_have_no_strikes() -> None:

@@ -99,7 +99,20 @@ def test_prompts_are_rendered_and_named(bank, kept_model, clips, sounds):
     assert [one.by_unlent for one in result.sounds] == [one.by_all for one in result.sounds]  # none of these is lent
     assert (result.recordings, result.recordings_held_out) == (8, 4)
     assert result.ceiling.held_out == 1 and 0 <= result.ceiling_after_codec.held_out <= 1
-    assert result.struck is None or (result.struck.as_they_are, result.struck.after_codec) == (0, 0)
+    assert result.struck is None or result.struck == prompts.Struck(0, 0, 0, 0)
+    right = {name: [getattr(one, name) == one.family for one in result.sounds] for name in prompts.NEIGHBOURS}
+    assert result.accuracy_by_hits == np.mean(right["by_hits"])
+    assert result.accuracy_by_hits_unlent == np.mean(right["by_hits_unlent"])
+
+
+def test_a_row_of_hits_is_heard_as_one_of_them_and_an_even_sound_as_a_whole(bank):
+    rng = np.random.default_rng(0)
+    hit = np.concatenate([np.zeros(RATE_HZ // 2), rng.standard_normal(RATE_HZ // 4), np.zeros(RATE_HZ // 4)])
+    hit = (0.3 * hit * np.geomspace(1, 1e-3, RATE_HZ)).astype(np.float32)
+    [alone], row = prompts.cut_at_onsets(hit, RATE_HZ, prompts.LEAD_S, prompts.HIT_S), np.tile(hit, 4)
+    assert bank.vector_by_hits(row) @ bank.vector(alone) > 0.999
+    even = (0.1 * rng.standard_normal(3 * RATE_HZ)).astype(np.float32)
+    assert np.allclose(bank.vector_by_hits(even), bank.vector(even))
 
 
 def test_recordings_that_are_struck_have_no_neighbours_of_their_own_series(bank, sounds, kept_model, monkeypatch):
@@ -107,7 +120,7 @@ def test_recordings_that_are_struck_have_no_neighbours_of_their_own_series(bank,
     monkeypatch.setattr(prompts, "watched", lambda path, extractor: None)
     monkeypatch.setattr(prompts, "events_s", lambda extractor, stream: [0.5, 1.5])
     video = SimpleNamespace(path=None, duration_s=2.0)
-    assert prompts.struck(kept_model, video, bank, sounds) == prompts.Struck(0, 0)
+    assert prompts.struck(kept_model, video, bank, sounds) == prompts.Struck(0, 0, 0, 0)
     unrelated = copy(bank)
     unrelated.recordings = [replace(one, series="another") for one in bank.recordings]
     assert prompts.struck(kept_model, video, unrelated, sounds).as_they_are >= 0.5
