@@ -7,7 +7,6 @@ still made by the model, at the picture's times.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +15,9 @@ from pathlib import Path
 
 from foleycli.errors import FoleyError
 from foleycli.features.text import TextEncoder, WordLlamaText
+from foleycli.sound_index import INDEX_NAME, index_rows
 
 SHIPPED_LIBRARY = Path(__file__).with_name("shipped") / "library"
-INDEX_NAME = "index.jsonl"
 ENDINGS = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".m4a"}  # what ffmpeg reads and people keep
 # Cosines of text vectors from which on words mean the same.  By trial: "rifle shots" is 0.88 from "rifle shot", "cat on
 # a keyboard" 0.61 from "typing on a keyboard".  What was only seen must say it more plainly than what was asked for.
@@ -74,23 +73,6 @@ def read_library(folder: Path = SHIPPED_LIBRARY) -> list[Recording]:
 def lent_files(folder: Path = SHIPPED_LIBRARY) -> set[str]:
     """The files of the sound set that the reels of a library were cut from, as its index names them."""
     return {origin["file"] for row in index_rows(folder) for origin in row.get("from", ())}
-
-
-def index_rows(folder: Path) -> list[dict]:
-    """The lines of a folder's index, each with a "file"; none without an index."""
-    index = folder / INDEX_NAME
-    lines = index.read_text(encoding="utf-8").splitlines() if index.is_file() else []
-    rows = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            rows.append({**row, "file": row["file"]})
-        except (ValueError, TypeError, KeyError):
-            hint = f'write lines like {{"file": "a.wav", "words": ["wood hit"]}}, or remove {INDEX_NAME}'
-            raise FoleyError(f"{index}, line {number}, names no file", hint) from None
-    return rows
 
 
 def _words_of(row: dict) -> tuple[str, ...]:

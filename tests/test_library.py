@@ -11,8 +11,9 @@ import soundfile
 import yaml
 
 from foleycli.errors import FoleyError
-from foleycli.library import INDEX_NAME, SHIPPED_LIBRARY, open_library, read_library
+from foleycli.library import SHIPPED_LIBRARY, open_library, read_library
 from foleycli.media.audio import read_audio
+from foleycli.sound_index import INDEX_NAME
 from foleycli.training import reels
 from foleycli.training.held_out import is_held_out
 from foleycli.training.worlds import reel

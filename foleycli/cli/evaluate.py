@@ -93,6 +93,7 @@ def evaluate(
     guidance: options.Guidance = None,
     words_guidance: options.WordsGuidance = None,
     library: options.Library = None,
+    ride: options.Ride = None,
     seed: options.Seed = None,
     aisfx: Aisfx = None,
     labels: Labels = None,

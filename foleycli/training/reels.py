@@ -21,9 +21,9 @@ import typer
 import yaml
 
 from foleycli.errors import FoleyError
-from foleycli.library import INDEX_NAME, index_rows
 from foleycli.media.audio import read_audio
 from foleycli.media.output import replacing
+from foleycli.sound_index import INDEX_NAME, index_rows
 from foleycli.training.held_out import is_held_out
 from foleycli.training.worlds.bank import make_take
 from foleycli.training.worlds.config import RATE_HZ

@@ -6,7 +6,6 @@ each sub-folder's name is the label of the sound files in it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import soundfile
 import soxr
 
 from foleycli.errors import FoleyError
+from foleycli.sound_index import INDEX_NAME, index_rows
 from foleycli.training.held_out import held_out_of
 
 RATE_HZ = 44100
@@ -70,28 +70,13 @@ def read_sound(folder: Path, listed: Listed) -> Sound:
 def _entries(folder: Path) -> Iterator[Listed]:
     if not folder.is_dir():
         raise FoleyError(f"there is no folder {folder}", "set data.sounds in the recipe to a folder of sounds")
-    index = folder / "index.jsonl"
-    if index.is_file():
-        for number, line in enumerate(index.read_text(encoding="utf-8").splitlines(), start=1):
-            if line.strip():
-                yield _listed(folder, line, number)
+    if (folder / INDEX_NAME).is_file():
+        for row in index_rows(folder, needed=("file", "category")):
+            yield Listed(row["file"], row["category"], f"{row.get('folder', '')} {row.get('name', '')}".strip())
         return
     for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS):
         file = path.relative_to(folder)
         yield Listed(file.as_posix(), file.parts[0] if len(file.parts) > 1 else "other", path.stem)
-
-
-def _listed(folder: Path, line: str, number: int) -> Listed:
-    """The sound that a line of index.jsonl names."""
-    try:
-        entry = json.loads(line)
-        words = f"{entry.get('folder', '')} {entry.get('name', '')}".strip()
-        return Listed(entry["file"], entry["category"], words)
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise FoleyError(
-            f"{folder / 'index.jsonl'}, line {number} cannot be read: {error!r}",
-            "each line is a JSON object with file and category",
-        ) from error
 
 
 def _read(path: Path) -> np.ndarray:

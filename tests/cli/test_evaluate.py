@@ -111,6 +111,7 @@ def test_a_model_on_clips_and_a_broken_one_among_them(foley, kept_model, model_n
         (("{real}",), 2, "1 paths are given"),
         (("{real}", "nowhere"), 1, "nowhere does not exist"),
         (("{real}", "{made}", "--steps", "4"), 2, "--steps is for rendering"),
+        (("{real}", "{made}", "--ride", "0"), 2, "--ride is for rendering"),
         (("{real}", "{made}", "--prompts", "x"), 2, "--prompts is for rendering"),
         (("{real}", "{made}", "--aisfx", "gone.whl"), 1, "gone.whl"),
         (("{real}", "{made}", "--labels", "{real}"), 2, "--labels needs aisfx"),

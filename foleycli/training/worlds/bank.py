@@ -8,7 +8,6 @@ takes, so an empty checkout works too.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from foleycli.errors import FoleyError
+from foleycli.sound_index import INDEX_NAME, index_rows
 from foleycli.training.held_out import held_out_of
 from foleycli.training.sounds import ENDINGS
 from foleycli.training.worlds.config import RATE_HZ, Split
@@ -25,7 +25,6 @@ from foleycli.training.worlds.families import FAMILIES, Family
 from foleycli.training.worlds.names import families_meant
 from foleycli.training.worlds.synth import synthetic_take
 
-INDEX_NAME = "index.jsonl"
 _STEP = RATE_HZ // 1000  # envelopes are looked at in steps of one millisecond
 _MAX_S = {"hit": 2.5, "rough": 1.5, "voice": 3.0, "loop": 20.0}
 _N_SYNTHETIC = {"train": 24, "test": 6}
@@ -193,9 +192,8 @@ def _synthetic(family: Family, index: int) -> Take:
 
 def read_index(folder: Path) -> list[tuple[str, str]]:
     """(file, "category|folder|name") for every sound of a folder, sorted by file."""
-    index = folder / INDEX_NAME
-    if index.is_file():
-        rows = [json.loads(line) for line in index.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if (folder / INDEX_NAME).is_file():
+        rows = index_rows(folder, needed=("file", "category"))
         return sorted((r["file"], _key(r["category"], r.get("folder", ""), r.get("name", ""))) for r in rows)
     if not folder.is_dir():
         raise FoleyError(f"{folder} is not a folder", "Give a folder of sounds, or none for synthetic ones.")

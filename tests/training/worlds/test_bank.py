@@ -12,7 +12,7 @@ import soundfile
 from foleycli.errors import FoleyError
 from foleycli.training.clips import ClipData
 from foleycli.training.held_out import is_held_out
-from foleycli.training.sounds import list_sounds
+from foleycli.training.sounds import list_sounds, read_sounds
 from foleycli.training.sources import check_sounds
 from foleycli.training.worlds import RATE_HZ, SoundBank
 from foleycli.training.worlds.__main__ import main
@@ -58,6 +58,14 @@ def test_splits_are_disjoint_and_about_a_tenth() -> None:
         train = {take.name for take in bank.takes(family, "train")}
         assert train
         assert train.isdisjoint(take.name for take in bank.takes(family, "test"))
+
+
+@pytest.mark.parametrize("read", [SoundBank, read_sounds])
+@pytest.mark.parametrize("line", ["{broken", "[]", '{"file": "a.wav"}'])
+def test_a_broken_line_of_an_index_is_named(tmp_path, read, line):
+    (tmp_path / "index.jsonl").write_text('{"file": "a.wav", "category": "wood"}\n\n' + line)
+    with pytest.raises(FoleyError, match="line 3, does not name file and category"):
+        read(tmp_path)
 
 
 def test_a_folder_with_an_index(tmp_path: Path) -> None:

@@ -1,0 +1,37 @@
+"""What is built to be installed: all that ships is in it, and nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MOST_BYTES = 60e6
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    [built] = folder.glob("*.whl")
+    return built
+
+
+def test_everything_that_ships_is_in_the_wheel(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    package = {p.relative_to(ROOT).as_posix() for p in (ROOT / "foleycli").rglob("*") if p.is_file()}
+    package = {name for name in package if "__pycache__" not in name}
+    presets = {f"foleycli/{p.relative_to(ROOT).as_posix()}" for p in (ROOT / "presets").rglob("*.yaml")}
+    assert sum(name.endswith("model.safetensors") for name in package) >= 6 and len(presets) > 20
+    assert package | presets <= names
+
+
+def test_the_wheel_is_small_and_holds_the_package_alone(wheel):
+    tops = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"foleycli"}
+    assert wheel.stat().st_size < MOST_BYTES
