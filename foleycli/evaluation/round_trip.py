@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated
@@ -24,8 +24,11 @@ from foleycli.evaluation.clicks import clicks
 from foleycli.evaluation.picture import draw_pair
 from foleycli.model import load_part
 from foleycli.training.codec import mel_loss
+from foleycli.training.held_out import held_out_of
 from foleycli.training.sounds import RATE_HZ, Sound, read_sounds
+from foleycli.training.worlds.bank import read_index
 
+STRANGERS = "all of strange series"
 LONGEST_S = 4.0
 ZIMTOHRLI_HZ = 48000
 ZIMTOHRLI_SHORTEST_S = 0.25  # of what it is given: shorter sounds are followed by silence
@@ -101,12 +104,24 @@ def zimtohrli(rate_hz: int) -> Distance:
     return distance
 
 
-def by_category(sounds: Sequence[Sound], measured: Sequence[RoundTrip]) -> dict[str, Row]:
-    """One row a category, in the order of the alphabet, and one for all."""
+def by_category(
+    sounds: Sequence[Sound], measured: Sequence[RoundTrip], strangers: Container[str] = ()
+) -> dict[str, Row]:
+    """One row a category, in the order of the alphabet, one for all, and one for those files that are strangers."""
     groups: dict[str, list[RoundTrip]] = defaultdict(list)
     for sound, figures in zip(sounds, measured, strict=True):
         groups[sound.category].append(figures)
-    return {**{name: row_of(groups[name]) for name in sorted(groups)}, "all": row_of(measured)}
+    rows = {**{name: row_of(groups[name]) for name in sorted(groups)}, "all": row_of(measured)}
+    apart = [figures for sound, figures in zip(sounds, measured, strict=True) if sound.file in strangers]
+    return {**rows, STRANGERS: row_of(apart)} if apart else rows
+
+
+def strangers_in(folder: Path) -> set[str]:
+    """The held-out files of a folder no training file of which has their name but for numbers ("hit 1", "hit 2")."""
+    listed = read_index(folder)
+    kept_back = held_out_of(file for file, _ in listed)
+    known = {series for file, series in listed if file not in kept_back}
+    return {file for file, series in listed if file in kept_back and series not in known}
 
 
 def row_of(measured: Sequence[RoundTrip]) -> Row:
@@ -172,7 +187,7 @@ def main(
     for name in model or ["mel-mini"]:
         codec = load_part(Path(), {"codec": name}, "codec", torch.device("cpu"))
         measured = [measure(codec, sound, heard) for sound in kept_back]
-        tables[name] = by_category(kept_back, measured)
+        tables[name] = by_category(kept_back, measured, strangers_in(sounds))
         if pictures:
             draw_worst(codec, kept_back, measured, pictures / Path(name).name, worst)
     if as_json:

@@ -14,7 +14,8 @@ from foleycli.codecs.dacvae import DacVae, DacVaeConfig
 from foleycli.errors import FoleyError
 from foleycli.evaluation import picture, round_trip
 from foleycli.evaluation.clicks import clicks
-from foleycli.evaluation.round_trip import RoundTrip, measure, row_of
+from foleycli.evaluation.round_trip import RoundTrip, measure, row_of, strangers_in
+from foleycli.training.held_out import held_out_of
 from foleycli.training.sounds import Sound
 from foleycli.weights import save_folder
 
@@ -158,6 +159,28 @@ def test_tables_json_and_pictures_of_held_out_sounds(kept):
     name, _, head, _, *rows = call().splitlines()
     assert name == str(kept / "tiny") and "zimtohrli" not in head
     assert len(rows) == len(table) and rows[-1].startswith(f"| all | {table['all']['sounds']} |")
+
+
+def test_strangers_are_those_held_out_whose_series_nothing_was_trained_on(tmp_path):
+    """Series are told by names: "hit 1" and "hit 2" are one; what is held out is told by the file."""
+    names = [f"{kind}{k}" for kind in ("bell", "gong", "drum") for k in range(12)]
+    kept_back = held_out_of(f"hit/{name}.wav" for name in names)
+    alone = next(name for name in names if f"hit/{name}.wav" in kept_back)  # its siblings are taken away
+    for name in names:
+        if name == alone or not name.startswith(alone.rstrip("0123456789")):
+            path = tmp_path / "hit" / f"{name}.wav"
+            path.parent.mkdir(exist_ok=True)
+            soundfile.write(path, noise(0, 0.1), RATE_HZ)
+    assert held_out_of(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.wav")) <= kept_back
+    assert strangers_in(tmp_path) == {f"hit/{alone}.wav"}
+
+
+def test_strangers_have_a_row_of_their_own():
+    two = [sound(noise(0)), Sound("hit/b.wav", "hit", "b", np.zeros(9, np.int16))]
+    measured = [RoundTrip(1, 2, None, None, 0.5, 1), RoundTrip(3, 4, None, None, -1.5, 2)]
+    rows = round_trip.by_category(two, measured, {"hit/b.wav"})
+    assert [*rows] == ["hit", "all", round_trip.STRANGERS]
+    assert (rows["all"].sounds, rows[round_trip.STRANGERS].sounds, rows[round_trip.STRANGERS].mel_latents) == (2, 1, 3)
 
 
 def test_the_real_sound_is_drawn_above_the_made_one(tmp_path):
