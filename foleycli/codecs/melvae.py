@@ -31,7 +31,7 @@ from foleycli.weights import load_weights, read_config
 LEVEL_MEAN, LEVEL_SPREAD = -3.0, 1.5  # of log10 mels: brings them to about -1..2
 FLOOR = 1e-5  # magnitudes under it are silence
 SILENCE = math.log10(FLOOR)
-LEVEL_FRAMES = 65  # 0.4 s over which a level is compared with what comes back
+LEVEL_FRAMES = 257  # 1.5 s over which a level is compared with what comes back
 LEVEL_ROUNDS = 2
 MOST_CHANGE = 0.5  # in a round, log10 of amplitude: 10 dB
 QUIET_POWER = 1e-9  # -90 dB: below, levels are not compared
