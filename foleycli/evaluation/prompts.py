@@ -11,7 +11,8 @@ of its neighbours, once with its whole series, as it is and after the model's co
 clip: recordings of each family struck at the moments that the encoder sees, as the synthetic worlds do it.
 
 aisfx was trained on single effects, and nearly all recordings are single; what is made is a row of them.  So it is
-heard twice, whole ("by_all") and cut at its onsets, as the mean of its hits ("by_hits"), and so are struck recordings.
+heard twice, whole ("by_all") and, but for what sounds evenly, cut at its onsets, as the mean of its hits ("by_hits");
+so are struck recordings.
 """
 
 from __future__ import annotations
@@ -150,9 +151,12 @@ class Bank:
         """A sound [N] as one vector [D]."""
         return pooled(self.listener.hear(resample(samples[None], rate_hz, self.listener.rate_hz)[0]))
 
-    def vector_by_hits(self, samples: np.ndarray, rate_hz: int = RATE_HZ) -> np.ndarray:
-        """A sound [N] as the mean of what its hits are by themselves, [D]; of the whole where nothing sets in."""
-        hits = cut_at_onsets(samples, rate_hz, LEAD_S, HIT_S)
+    def vector_by_hits(self, family: str, samples: np.ndarray, rate_hz: int = RATE_HZ) -> np.ndarray:
+        """A sound [N] as the mean of what its hits are by themselves, [D].
+
+        As a whole where nothing sets in, and where its family goes on evenly: a flutter is no hit.
+        """
+        hits = [] if is_even(family) else cut_at_onsets(samples, rate_hz, LEAD_S, HIT_S)
         loud = [hit for hit in hits if len(hit) > SHORTEST_S * rate_hz and np.abs(hit).max() > QUIET]
         mean = np.mean([self.vector(hit, rate_hz) for hit in loud or [samples]], axis=0)
         return mean / max(float(np.linalg.norm(mean)), 1e-9)
@@ -171,6 +175,11 @@ class Bank:
             )
             right.setdefault(one.family, []).append(tuple(name == one.family for name in named))
         return Ceiling(*(float(share) for share in np.mean([np.mean(of, axis=0) for of in right.values()], axis=0)))
+
+
+def is_even(family: str) -> bool:
+    """Whether sounds of a family go on, like rain, instead of striking."""
+    return FAMILIES[family].kind == "loop"
 
 
 def read_recordings(folder: Path, families: Sequence[str] = CHOSEN) -> list[Recording]:
@@ -217,7 +226,7 @@ def struck(model: Model, video: Video, bank: Bank, sounds: Path) -> Struck | Non
         return None
     takes, right = SoundBank(sounds, only_recorded=True), []
     for family in bank.all.labels:
-        kind = "texture" if FAMILIES[family].kind == "loop" else "hits"
+        kind = "texture" if is_even(family) else "hits"
         events = tuple(Event(time_s, STRENGTH, family) for time_s in seen_s)
         track = Track(video.duration_s, int(FEATURE_FPS), "train", kind, (family,), events, "struck")
         for draw in range(DRAWS):
@@ -226,7 +235,7 @@ def struck(model: Model, video: Video, bank: Bank, sounds: Path) -> Struck | Non
             rows = [row for row, one in enumerate(bank.recordings) if one.series in own]
             coded = through_codec(mix.samples, model), model.codec.rate_hz
             whole = bank.vector(mix.samples), bank.vector(*coded)
-            by_hits = bank.vector_by_hits(mix.samples), bank.vector_by_hits(*coded)
+            by_hits = bank.vector_by_hits(family, mix.samples), bank.vector_by_hits(family, *coded)
             right.append([bank.all.nearest(vector, rows) == family for vector in (*whole, *by_hits)])
     return Struck(*(float(share) for share in np.mean(right, axis=0)))
 
@@ -239,7 +248,7 @@ def measure(model: Model, video: Video, settings: Settings, bank: Bank, sounds: 
         for seed in range(settings.seed, settings.seed + n_seeds):
             own = replace(settings, prompt=FAMILIES[family].labels[0], seed=seed)
             sound = made(model, video, own)
-            whole, hits = bank.vector(sound), bank.vector_by_hits(sound)
+            whole, hits = bank.vector(sound), bank.vector_by_hits(family, sound)
             names = bank.held_out.nearest(whole), bank.all.nearest(whole), bank.all.nearest(whole, bank.lent)
             named.append(
                 Named(own.prompt, family, seed, *names, bank.all.nearest(hits), bank.all.nearest(hits, bank.lent))
