@@ -8,7 +8,6 @@ frame of 23 ms they may gather what should be spread.
 from __future__ import annotations
 
 import math
-from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -19,8 +18,7 @@ GUARD_S = 0.0015  # of these nearest to it are not looked at: a spike rings
 FLOOR = 1e-4  # full scale is 1: a spike over silence counts from about -65 dB
 HOP, PER_WINDOW = 8, 3  # samples and hops of the windows in which `softened` looks: half a millisecond at 44.1 kHz
 MOST_DB = 10.0  # by which a spike may stand out: of noise, the loudest half millisecond is 6 dB above the middle one
-SPLIT_HZ = 1000  # what is below holds no spike, and goes on as it is
-TAPS = 127
+MEAN_OF = 21  # samples: what is below 500 Hz holds no spike, and goes on as it is
 
 
 def heights_db(samples: Tensor, rate_hz: int, hop: int, per_window: int) -> Tensor:
@@ -41,17 +39,15 @@ def softened(samples: Tensor, rate_hz: int) -> Tensor:
     gains = 10 ** (-F.max_pool1d(over_db, 3, 1, 1) / 20)  # of a spike's neighbours too
     gains = F.avg_pool1d(gains, 3, 1, 1, count_include_pad=False)
     gains = F.interpolate(gains[:, None], scale_factor=HOP, mode="linear")[:, 0]  # [B, N]
-    low = F.conv1d(samples[:, None], low_pass(rate_hz, samples.device), padding=TAPS // 2)[:, 0]
+    low = low_part(samples)
     return low + (samples - low) * gains
 
 
-@cache
-@torch.inference_mode(False)
-def low_pass(rate_hz: int, device: torch.device) -> Tensor:
-    """A windowed sinc of SPLIT_HZ, [1, 1, TAPS], symmetric: it delays nothing."""
-    n = torch.arange(TAPS, dtype=torch.float64) - TAPS // 2
-    taps = torch.special.sinc(2 * SPLIT_HZ / rate_hz * n) * torch.hamming_window(TAPS, False, dtype=torch.float64)
-    return (taps / taps.sum()).float()[None, None].to(device)
+def low_part(samples: Tensor) -> Tensor:
+    """What of [B, N] is below about 500 Hz (at 44.1 kHz): three running means, which delay nothing."""
+    for _ in range(3):
+        samples = F.avg_pool1d(samples, MEAN_OF, 1, MEAN_OF // 2)
+    return samples
 
 
 def with_soft_ends(samples: Tensor, rate_hz: int, rise_s: float = 0.001) -> Tensor:
