@@ -12,7 +12,7 @@ INDEX_NAME = "index.jsonl"
 
 
 def index_rows(folder: Path, needed: Sequence[str] = ("file",)) -> list[dict]:
-    """The lines of a folder's index, in its order; none without an index.
+    """The lines of a folder's index, in its order; none without an index.  A library's have `words` as well.
 
     Errors: FoleyError for a line that is no JSON object, or lacks one of the fields that are needed.
     """
@@ -26,6 +26,6 @@ def _row(index: Path, number: int, line: str, needed: Sequence[str]) -> dict:
         row = json.loads(line)
         return {**row, **{name: row[name] for name in needed}}
     except (ValueError, TypeError, KeyError):
-        example = json.dumps({name: {"file": "wood/a.wav"}.get(name, "wood") for name in needed})
-        hint = f"write lines like {example} (more fields may follow), or remove {INDEX_NAME}"
+        example = json.dumps({**{name: "wood" for name in needed}, "file": "wood/a.wav", "words": ["wood hit"]})
+        hint = f"write lines like {example}, or remove {INDEX_NAME}"
         raise FoleyError(f"{index}, line {number}, does not name {' and '.join(needed)}", hint) from None

@@ -17,7 +17,8 @@ MOST_BYTES = 60e6
 def wheel(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
     [built] = folder.glob("*.whl")
     return built
 
@@ -25,7 +26,7 @@ def wheel(tmp_path_factory) -> Path:
 def test_everything_that_ships_is_in_the_wheel(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     package = {p.relative_to(ROOT).as_posix() for p in (ROOT / "foleycli").rglob("*") if p.is_file()}
-    package = {name for name in package if "__pycache__" not in name}
+    package = {name for name in package if "__pycache__" not in name and not name.split("/")[-1].startswith(".")}
     presets = {f"foleycli/{p.relative_to(ROOT).as_posix()}" for p in (ROOT / "presets").rglob("*.yaml")}
     assert sum(name.endswith("model.safetensors") for name in package) >= 6 and len(presets) > 20
     assert package | presets <= names

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -22,9 +23,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from foleycli.codecs.phases import magnitudes_of, sound_of, spread_frames
-from foleycli.codecs.spikes import softened, with_soft_ends
+from foleycli.codecs.spikes import reach, softened, with_soft_ends
 from foleycli.codecs.vae import Posterior, VaeCodec, fuse_weight_norm
-from foleycli.nn.spectra import log_mel
+from foleycli.nn.spectra import log_mel, mel_filters
 from foleycli.timebase import exact_div
 from foleycli.weights import load_weights, read_config
 
@@ -32,8 +33,11 @@ LEVEL_MEAN, LEVEL_SPREAD = -3.0, 1.5  # of log10 mels: brings them to about -1..
 FLOOR = 1e-5  # magnitudes under it are silence
 SILENCE = math.log10(FLOOR)
 LEVEL_FRAMES = 257  # 1.5 s over which a level is compared with what comes back
-LEVEL_ROUNDS = 2
+LEVEL_ROUNDS = 3
 MOST_CHANGE = 0.5  # in a round, log10 of amplitude: 10 dB
+# Parts of the spectrum whose levels are compared, each by itself: what the networks have no place for (a high tone)
+# makes nothing else louder.  What is below the first, offset and rumble, the mels do not hold and no ear misses.
+PARTS_HZ = (20.0, 200.0, 800.0, 3000.0, 8000.0)
 QUIET_POWER = 1e-9  # -90 dB: below, levels are not compared
 PIECE_STEPS = 430  # 10 s that are decoded at once
 
@@ -95,7 +99,8 @@ class MelVae(VaeCodec):
         """Latent steps on either side that a decoded step can hear: the decoder's, the phases', a spike's sides."""
         config = self.config
         heard = spread_frames(config.n_fft, config.mel_hop, config.phase_rounds)
-        return 2 + config.n_decoder * (config.kernel_steps // 2) + -(-heard // config.frames_per_step)
+        steps = -(-heard // config.frames_per_step) + -(-reach(config.rate_hz) // config.hop)
+        return 1 + config.n_decoder * (config.kernel_steps // 2) + steps
 
     def encode(self, samples: Tensor) -> Tensor:
         """Sound [B, N] to normalised latents [B, L, D] of which comes what is as loud; see `_levelled`."""
@@ -108,26 +113,39 @@ class MelVae(VaeCodec):
     def _levelled(self, samples: Tensor, through: Callable[[Tensor], Tensor]) -> Tensor:
         """Raw latents [B, D, L] of a sound made as much louder as it comes back quieter, or the other way round.
 
-        Bands, bottleneck and phases each move levels, by 5 dB and more in an odd sound.  How much is heard by
+        Mels, bottleneck and phases each move levels, by 5 dB and more in an odd sound.  How much is heard by
         going the way there and back, `through` what else lies on it (analysis by synthesis, as speech codecs do).
         """
         samples = F.pad(samples, (0, -samples.shape[-1] % self.hop))
-        wanted, mels = frame_powers(samples, self.config.mel_hop), self.log_mels(samples)
-        is_sound = mels > SILENCE
+        mels = self.log_mels(samples)
+        is_sound = mels > SILENCE + 1e-3
+        part_of_mel = self._parts_of_mels()  # [mels]
         for _ in range(LEVEL_ROUNDS):
-            change = level_change(wanted, self._powers_of(through(self.posterior_of(mels).mean)))
-            mels = torch.where(is_sound, mels + change, mels).clamp_min(SILENCE)
+            change = self._level_change(samples, through(self.posterior_of(mels).mean))  # [B, parts, frames]
+            mels = torch.where(is_sound, mels + change[:, part_of_mel], mels).clamp_min(SILENCE)
         return self.posterior_of(mels).mean
 
-    def _powers_of(self, raw: Tensor) -> Tensor:
-        """Mean power of every frame of the sound of raw latents [B, D, L], [B, frames]; in pieces: a take is long."""
-        margin, powers = self.context_steps, []
+    def _level_change(self, samples: Tensor, raw: Tensor) -> Tensor:
+        """log10 of the amplitude by which what raw latents sound like misses the sound, slowly: [B, parts, frames].
+
+        In pieces: a sound is decoded for it, and a take is long.
+        """
+        margin, hop, powers = self.context_steps, self.hop, []
         for start in range(0, raw.shape[2], PIECE_STEPS):
             first, end = max(0, start - margin), min(raw.shape[2], start + PIECE_STEPS)
-            sound = self.synthesise(raw[..., first : end + margin], first * self.hop)
-            own = slice((start - first) * self.hop, (end - first) * self.hop)
-            powers.append(frame_powers(sound[:, own], self.config.mel_hop))
-        return torch.cat(powers, dim=1)
+            made = self.synthesise(raw[..., first : end + margin], first * hop)
+            both = torch.stack([samples[:, first * hop :][:, : made.shape[1]], made])  # [2, B, n]
+            own = slice((start - first) * hop, (end - first) * hop)
+            powers.append(part_powers(both, self.rate_hz, self.config.mel_hop, own))
+        wanted, found = smooth(torch.cat(powers, dim=-1)) + QUIET_POWER
+        return ((wanted / found).log10() / 2).clamp(-MOST_CHANGE, MOST_CHANGE)
+
+    def _parts_of_mels(self) -> Tensor:
+        """The part of the spectrum in which the middle of each band lies, [mels]."""
+        config = self.config
+        filters = mel_filters(config.rate_hz, config.n_fft, config.n_mels, self.latent_mean.device)
+        middles_hz = filters @ torch.linspace(0, config.rate_hz / 2, filters.shape[1], device=filters.device)
+        return torch.bucketize(middles_hz, torch.tensor(PARTS_HZ[1:], device=filters.device))
 
     def log_mels(self, samples: Tensor) -> Tensor:
         """Sound [B, N], N a multiple of the hop, to log10 mels [B, mels, N / mel_hop]."""
@@ -161,17 +179,23 @@ class MelVae(VaeCodec):
         return softened(with_soft_ends(sound, config.rate_hz), config.rate_hz)
 
 
-def frame_powers(samples: Tensor, hop: int) -> Tensor:
-    """Mean power of sound [B, N] in every `hop` samples, [B, N / hop]."""
-    return samples.square().unflatten(1, (-1, hop)).mean(dim=2)
+def part_powers(samples: Tensor, rate_hz: int, hop: int, own: slice) -> Tensor:
+    """Mean power of every `hop` samples of `own` in sound [..., N], for each part of the spectrum: [..., parts, n]."""
+    spectrum = torch.fft.rfft(samples)
+    frequencies_hz = torch.linspace(0, rate_hz / 2, spectrum.shape[-1], device=samples.device)
+    powers = []
+    for low_hz, high_hz in pairwise((*PARTS_HZ, math.inf)):
+        is_in = (frequencies_hz >= low_hz) & (frequencies_hz < high_hz)
+        part = torch.fft.irfft(spectrum * is_in, n=samples.shape[-1])[..., own]
+        powers.append(part.square().unflatten(-1, (-1, hop)).mean(dim=-1))
+    return torch.stack(powers, dim=-2)
 
 
-def level_change(wanted: Tensor, made: Tensor) -> Tensor:
-    """log10 of the amplitude by which made powers [B, frames] miss the wanted ones, slowly: [B, 1, frames]."""
-    weights = torch.hann_window(LEVEL_FRAMES + 2, periodic=False, device=made.device)[None, None, 1:-1]
-    weights = weights / weights.sum()
-    slow = [F.conv1d(powers[:, None], weights, padding=LEVEL_FRAMES // 2) + QUIET_POWER for powers in (wanted, made)]
-    return (slow[0] / slow[1]).log10().clamp(-2 * MOST_CHANGE, 2 * MOST_CHANGE) / 2
+def smooth(powers: Tensor) -> Tensor:
+    """Running means of [..., frames], LEVEL_FRAMES long."""
+    weights = torch.hann_window(LEVEL_FRAMES + 2, periodic=False, device=powers.device)[None, None, 1:-1]
+    rows = F.conv1d(powers.flatten(0, -2)[:, None], weights / weights.sum(), padding=LEVEL_FRAMES // 2)
+    return rows[:, 0].unflatten(0, powers.shape[:-1])
 
 
 def scaled(log_mels: Tensor) -> Tensor:

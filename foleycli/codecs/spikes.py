@@ -33,7 +33,7 @@ def heights_db(samples: Tensor, rate_hz: int, hop: int, per_window: int) -> Tens
 
 
 def softened(samples: Tensor, rate_hz: int) -> Tensor:
-    """Sound [B, N] whose spikes stand out by MOST_DB at most; what else there is stays.  N is a multiple of HOP."""
+    """Sound [B, N] whose spikes stand out by about MOST_DB at most; all else stays.  N is a multiple of HOP."""
     over_db = (heights_db(samples, rate_hz, HOP, PER_WINDOW) - MOST_DB).clamp_min(0)  # [B, W]
     over_db = F.max_pool1d(F.pad(over_db, (PER_WINDOW - 1, PER_WINDOW - 1)), PER_WINDOW, 1)  # [B, hops]
     gains = 10 ** (-F.max_pool1d(over_db, 3, 1, 1) / 20)  # of a spike's neighbours too
@@ -41,6 +41,11 @@ def softened(samples: Tensor, rate_hz: int) -> Tensor:
     gains = F.interpolate(gains[:, None], scale_factor=HOP, mode="linear")[:, 0]  # [B, N]
     low = low_part(samples)
     return low + (samples - low) * gains
+
+
+def reach(rate_hz: int) -> int:
+    """Samples on either side that a softened one can depend on."""
+    return round(AROUND_S * rate_hz) + (PER_WINDOW + 3) * HOP + 3 * (MEAN_OF // 2)
 
 
 def low_part(samples: Tensor) -> Tensor:

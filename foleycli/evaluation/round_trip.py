@@ -29,6 +29,7 @@ from foleycli.training.sounds import RATE_HZ, Sound, read_sounds
 from foleycli.training.worlds.bank import read_index
 
 STRANGERS = "all of strange series"
+HEARD_HZ = 20.0
 LONGEST_S = 4.0
 ZIMTOHRLI_HZ = 48000
 ZIMTOHRLI_SHORTEST_S = 0.25  # of what it is given: shorter sounds are followed by silence
@@ -45,7 +46,7 @@ class RoundTrip:
     mel_codes: float  # and through the residual codes
     zimtohrli_latents: float | None  # what an ear would notice, 0 to 1; None: not asked for
     zimtohrli_codes: float | None
-    level_db: float  # RMS of what comes back from the latents over that of the sound
+    level_db: float  # RMS of what comes back from the latents over that of the sound, both above HEARD_HZ
     clicks: int  # in what comes back from the latents and not in the sound
 
 
@@ -75,7 +76,7 @@ def there_and_back(codec: Codec, sound: Sound) -> tuple[torch.Tensor, torch.Tens
 def measure(codec: Codec, sound: Sound, heard: Distance | None = None) -> RoundTrip:
     """The figures of one sound; `heard` is a distance like `zimtohrli`."""
     samples, made, from_codes = there_and_back(codec, sound)
-    power, made_power = (float(x.square().mean()) + QUIET_POWER for x in (samples, made))
+    power, made_power = (heard_power(x, codec.rate_hz) + QUIET_POWER for x in (samples, made))
     real, *others = (x[0].numpy() for x in (samples, made, from_codes))
     return RoundTrip(
         mel_loss(made, samples).item(),
@@ -84,6 +85,13 @@ def measure(codec: Codec, sound: Sound, heard: Distance | None = None) -> RoundT
         10 * float(np.log10(made_power / power)),
         len(clicks(others[0], real, codec.rate_hz)),
     )
+
+
+def heard_power(samples: torch.Tensor, rate_hz: int) -> float:
+    """Mean power of sound [1, N] above HEARD_HZ: some recordings have an offset that is louder than they are."""
+    spectrum = torch.fft.rfft(samples)
+    is_heard = torch.linspace(0, rate_hz / 2, spectrum.shape[-1]) >= HEARD_HZ
+    return float(torch.fft.irfft(spectrum * is_heard, n=samples.shape[-1]).square().mean())
 
 
 def zimtohrli(rate_hz: int) -> Distance:
@@ -182,12 +190,12 @@ def main(
 ) -> None:
     """Print a Markdown table for each codec, or JSON."""
     heard = zimtohrli(RATE_HZ) if with_zimtohrli else None
-    kept_back = read_sounds(sounds, held_out=True)
+    kept_back, strangers = read_sounds(sounds, held_out=True), strangers_in(sounds)
     tables = {}
     for name in model or ["mel-mini"]:
         codec = load_part(Path(), {"codec": name}, "codec", torch.device("cpu"))
         measured = [measure(codec, sound, heard) for sound in kept_back]
-        tables[name] = by_category(kept_back, measured, strangers_in(sounds))
+        tables[name] = by_category(kept_back, measured, strangers)
         if pictures:
             draw_worst(codec, kept_back, measured, pictures / Path(name).name, worst)
     if as_json:

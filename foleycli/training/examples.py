@@ -151,6 +151,7 @@ def make_example(clip: TrainingClip, sounds: list[Sounding], encoder: sync.SyncE
 def _known(samples: np.ndarray, encoder: sync.SyncEncoder, codec: vae.VaeCodec) -> Sounds:
     """Sounds float32 [S, N] as networks know them."""
     given = torch.from_numpy(samples)
+    # Not `encode`, which decodes three times to move levels by a decibel or so: making examples would take long.
     raw = codec.posterior(given).mean  # [S, D, L]
     codes = codec.codes_of(raw).to(torch.int16)
     return Sounds(codec.normalise(raw).half(), codes, encoder.audio.frames(given).half())

@@ -109,6 +109,11 @@ def test_level_changes_are_in_db_and_clicks_are_counted():
     assert measure(Echo(change=clicking), sound(0.1 * noise(0))).clicks == 1
 
 
+def test_an_offset_is_no_level():
+    offset = Echo(change=lambda samples: samples - samples.mean())
+    assert measure(offset, sound(0.3 * noise(0) + 0.5)).level_db == pytest.approx(0, abs=0.01)
+
+
 def test_rows_are_means_with_the_worst_level_beside_them():
     row = row_of([RoundTrip(1, 2, None, None, 0.5, 1), RoundTrip(3, 4, None, None, -1.5, 2)])
     assert (row.sounds, row.mel_latents, row.mel_codes) == (2, 2, 3)
