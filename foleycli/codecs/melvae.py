@@ -34,6 +34,7 @@ FLOOR = 1e-5  # magnitudes under it are silence
 SILENCE = math.log10(FLOOR)
 LEVEL_FRAMES = 257  # 1.5 s over which a level is compared with what comes back
 LEVEL_ROUNDS = 3
+LONG_STEPS = 1292  # 30 s: a longer take is decoded but once for its levels, which is nearly as good
 MOST_CHANGE = 0.5  # in a round, log10 of amplitude: 10 dB
 # Parts of the spectrum whose levels are compared, each by itself: what the networks have no place for (a high tone)
 # makes nothing else louder.  What is below the first, offset and rumble, the mels do not hold and no ear misses.
@@ -120,7 +121,7 @@ class MelVae(VaeCodec):
         mels = self.log_mels(samples)
         is_sound = mels > SILENCE + 1e-3
         part_of_mel = self._parts_of_mels()  # [mels]
-        for _ in range(LEVEL_ROUNDS):
+        for _ in range(LEVEL_ROUNDS if samples.shape[1] <= LONG_STEPS * self.hop else 1):
             change = self._level_change(samples, through(self.posterior_of(mels).mean))  # [B, parts, frames]
             mels = torch.where(is_sound, mels + change[:, part_of_mel], mels).clamp_min(SILENCE)
         return self.posterior_of(mels).mean

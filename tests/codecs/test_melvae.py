@@ -10,6 +10,7 @@ import torch
 
 from foleycli.codecs import melvae, vae
 from foleycli.codecs.melvae import MelVae, MelVaeConfig
+from foleycli.codecs.phases import sound_of
 from foleycli.hub.resolve import resolve
 from foleycli.weights import save_folder
 from foleycli.windows.compose import decode_chunks
@@ -115,6 +116,17 @@ def test_sound_comes_back_as_loud_as_it_was(shipped, kind):
     with torch.inference_mode():
         made = shipped.decode(shipped.encode(samples))[:, : samples.shape[1]]
     assert level_db(made) == pytest.approx(level_db(samples), abs=0.5)
+
+
+def test_a_long_take_comes_back_as_loud_as_it_was_with_one_decoding(shipped, monkeypatch):
+    decoded = []
+    monkeypatch.setattr(melvae, "sound_of", lambda *given: decoded.append(1) or sound_of(*given))
+    monkeypatch.setattr(melvae, "LONG_STEPS", 20)
+    samples = sounds()["hits"]
+    with torch.inference_mode():
+        latents = shipped.encode(samples)
+        assert len(decoded) == 1
+        assert level_db(shipped.decode(latents)) == pytest.approx(level_db(samples), abs=0.5)
 
 
 @pytest.mark.parametrize("kind", ["noise", "hits", "hits, then quiet", "odd length"])  # codes cannot hold a lone tone
