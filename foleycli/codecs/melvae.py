@@ -8,6 +8,9 @@ Latents of SALSA-V's geometry (64 channels at 43.07 Hz) and DAC's residual codes
 On a CPU a waveform codec (`dacvae`) needs days to carry what tells one sound from another; a spectrogram holds
 nearly all of it from the start.  100 bands every 6 ms, played with the phases that Griffin-Lim finds, are named by a
 sound-effect network about as often as the recordings themselves.  What is lost is the fine structure within a band.
+
+Two things are mended that such a way does to a sound: its levels (`levels`, while encoding), and the spikes that
+phases make (`spikes`, after decoding).
 """
 
 from __future__ import annotations
@@ -15,13 +18,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from foleycli.codecs.levels import missing, part_powers, parts_of_bands
 from foleycli.codecs.phases import magnitudes_of, sound_of, spread_frames
 from foleycli.codecs.spikes import reach, softened, with_soft_ends
 from foleycli.codecs.vae import Posterior, VaeCodec, fuse_weight_norm
@@ -32,14 +35,8 @@ from foleycli.weights import load_weights, read_config
 LEVEL_MEAN, LEVEL_SPREAD = -3.0, 1.5  # of log10 mels: brings them to about -1..2
 FLOOR = 1e-5  # magnitudes under it are silence
 SILENCE = math.log10(FLOOR)
-LEVEL_FRAMES = 257  # 1.5 s over which a level is compared with what comes back
 LEVEL_ROUNDS = 3
 LONG_STEPS = 1292  # 30 s: a longer take is decoded but once for its levels, which is nearly as good
-MOST_CHANGE = 0.5  # in a round, log10 of amplitude: 10 dB
-# Parts of the spectrum whose levels are compared, each by itself: what the networks have no place for (a high tone)
-# makes nothing else louder.  What is below the first, offset and rumble, the mels do not hold and no ear misses.
-PARTS_HZ = (20.0, 200.0, 800.0, 3000.0, 8000.0)
-QUIET_POWER = 1e-9  # -90 dB: below, levels are not compared
 PIECE_STEPS = 430  # 10 s that are decoded at once
 
 
@@ -120,10 +117,11 @@ class MelVae(VaeCodec):
         samples = F.pad(samples, (0, -samples.shape[-1] % self.hop))
         mels = self.log_mels(samples)
         is_sound = mels > SILENCE + 1e-3
-        part_of_mel = self._parts_of_mels()  # [mels]
+        filters = mel_filters(self.rate_hz, self.config.n_fft, self.config.n_mels, mels.device)
+        part_of_band = parts_of_bands(filters, self.rate_hz)  # [mels]
         for _ in range(LEVEL_ROUNDS if samples.shape[1] <= LONG_STEPS * self.hop else 1):
             change = self._level_change(samples, through(self.posterior_of(mels).mean))  # [B, parts, frames]
-            mels = torch.where(is_sound, mels + change[:, part_of_mel], mels).clamp_min(SILENCE)
+            mels = torch.where(is_sound, mels + change[:, part_of_band], mels).clamp_min(SILENCE)
         return self.posterior_of(mels).mean
 
     def _level_change(self, samples: Tensor, raw: Tensor) -> Tensor:
@@ -138,15 +136,7 @@ class MelVae(VaeCodec):
             both = torch.stack([samples[:, first * hop :][:, : made.shape[1]], made])  # [2, B, n]
             own = slice((start - first) * hop, (end - first) * hop)
             powers.append(part_powers(both, self.rate_hz, self.config.mel_hop, own))
-        wanted, found = smooth(torch.cat(powers, dim=-1)) + QUIET_POWER
-        return ((wanted / found).log10() / 2).clamp(-MOST_CHANGE, MOST_CHANGE)
-
-    def _parts_of_mels(self) -> Tensor:
-        """The part of the spectrum in which the middle of each band lies, [mels]."""
-        config = self.config
-        filters = mel_filters(config.rate_hz, config.n_fft, config.n_mels, self.latent_mean.device)
-        middles_hz = filters @ torch.linspace(0, config.rate_hz / 2, filters.shape[1], device=filters.device)
-        return torch.bucketize(middles_hz, torch.tensor(PARTS_HZ[1:], device=filters.device))
+        return missing(*torch.cat(powers, dim=-1))
 
     def log_mels(self, samples: Tensor) -> Tensor:
         """Sound [B, N], N a multiple of the hop, to log10 mels [B, mels, N / mel_hop]."""
@@ -178,25 +168,6 @@ class MelVae(VaeCodec):
         spectra = magnitudes_of(mels, config.rate_hz, config.n_fft)
         sound = sound_of(spectra, config.n_fft, config.mel_hop, start_sample, config.phase_rounds) * self.output_gain
         return softened(with_soft_ends(sound, config.rate_hz), config.rate_hz)
-
-
-def part_powers(samples: Tensor, rate_hz: int, hop: int, own: slice) -> Tensor:
-    """Mean power of every `hop` samples of `own` in sound [..., N], for each part of the spectrum: [..., parts, n]."""
-    spectrum = torch.fft.rfft(samples)
-    frequencies_hz = torch.linspace(0, rate_hz / 2, spectrum.shape[-1], device=samples.device)
-    powers = []
-    for low_hz, high_hz in pairwise((*PARTS_HZ, math.inf)):
-        is_in = (frequencies_hz >= low_hz) & (frequencies_hz < high_hz)
-        part = torch.fft.irfft(spectrum * is_in, n=samples.shape[-1])[..., own]
-        powers.append(part.square().unflatten(-1, (-1, hop)).mean(dim=-1))
-    return torch.stack(powers, dim=-2)
-
-
-def smooth(powers: Tensor) -> Tensor:
-    """Running means of [..., frames], LEVEL_FRAMES long."""
-    weights = torch.hann_window(LEVEL_FRAMES + 2, periodic=False, device=powers.device)[None, None, 1:-1]
-    rows = F.conv1d(powers.flatten(0, -2)[:, None], weights / weights.sum(), padding=LEVEL_FRAMES // 2)
-    return rows[:, 0].unflatten(0, powers.shape[:-1])
 
 
 def scaled(log_mels: Tensor) -> Tensor:
