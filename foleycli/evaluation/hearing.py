@@ -25,13 +25,13 @@ class Hearing:
     neighbours: Neighbours | None = None  # as aisfx hears them
     real: dict[str, list[Heard]] = field(default_factory=dict)
     made: dict[str, list[Heard]] = field(default_factory=dict)
-    misfits: dict[str, list[float]] = field(default_factory=dict)  # of made sounds to their pictures
+    witnessed: dict[str, list[float]] = field(default_factory=dict)  # of made sounds with their pictures
     named: list[tuple[str, str, str]] = field(default_factory=list)  # expected, of the real and of the made sound
 
     def add(self, sounds: Sounds, words: str = "") -> None:
         """Let every network hear a pair; `words` (else its folder's or its own name) say what it should sound like."""
         for network in (one for one in NETWORKS if one.name in self.networks):
-            if network.misfit:
+            if network.witnessed:
                 self._see(network.name, sounds)
             else:
                 self._hear(network.name, sounds)
@@ -48,9 +48,9 @@ class Hearing:
         witness, picture = self.networks[name], picture_of(sounds.pair)
         if picture is None:
             return
-        misfit = witness.measure(resample(sounds.made[None], RATE_HZ, witness.rate_hz)[0], picture)
-        if misfit is not None:
-            self.misfits.setdefault(name, []).append(misfit)
+        figure = witness.measure(resample(sounds.made[None], RATE_HZ, witness.rate_hz)[0], picture)
+        if figure is not None:
+            self.witnessed.setdefault(name, []).append(figure)
 
     def _name(self, pair: Pair, words: str, neighbours: Neighbours) -> None:
         """What both sounds are taken for, where it is said what they should be."""
@@ -70,10 +70,10 @@ class Hearing:
                     measured[key] = metric(self.real[network.name], self.made[network.name])
                 except ValueError as error:
                     missing[key] = str(error)
-            if network.misfit and network.name in self.misfits:
-                measured[network.misfit] = float(np.mean(self.misfits[network.name]))
-            elif network.misfit:
-                missing[network.misfit] = "no pair has a picture and sound that are long enough"
+            if network.witnessed and network.name in self.witnessed:
+                measured[network.witnessed] = float(np.mean(self.witnessed[network.name]))
+            elif network.witnessed:
+                missing[network.witnessed] = "no pair has a picture and sound that are long enough"
         if self.named:
             measured[LABELS] = float(np.mean([made == label for label, _, made in self.named]))
             measured[LABELS_OF_REAL] = float(np.mean([real == label for label, real, _ in self.named]))

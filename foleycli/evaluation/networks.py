@@ -45,16 +45,16 @@ class Network:
 
     name: str
     files: tuple[str, ...]  # names in the metrics' folder, as patterns
-    loader: str  # "module:function", given the file and the device: a Listener or, with `misfit`, a Witness
+    loader: str  # "module:function", given the file and the device: a Listener or, with `witnessed`, a Witness
     get: str  # how a user gets the file
     metrics: Mapping[str, Metric] = field(default_factory=dict)  # by their keys in the result
-    misfit: str = ""  # the key of the mean over pairs of what it says itself of a made sound and its picture
+    witnessed: str = ""  # the key of the mean over pairs of what it says itself of a made sound and its picture
     part: str = ""  # of published models in the catalogue, whose file it is too
 
     @property
     def keys(self) -> list[str]:
         """All figures that ask it."""
-        return [*self.metrics, *([self.misfit] if self.misfit else [])]
+        return [*self.metrics, *([self.witnessed] if self.witnessed else [])]
 
     @property
     def file(self) -> Path | None:
@@ -101,12 +101,17 @@ NETWORKS = (
         ("synchformer_state_dict.pth",),
         "foleycli.evaluation.listeners.synchformer:load",
         "foley models pull synchformer",
-        misfit="desync_s",
+        witnessed="desync_s",
         part="synchformer",
     ),
+    Network(
+        "ImageBind",
+        ("imagebind_huge.pth",),
+        "foleycli.evaluation.listeners.imagebind:load",
+        "https://dl.fbaipublicfiles.com/imagebind/imagebind_huge.pth",
+        witnessed="ib_score",
+    ),
 )
-# Published metrics that foley does not measure, and who does.
-ELSEWHERE = {"ib_score": "foley holds no ImageBind; https://github.com/hkchengrex/av-benchmark measures it"}
 
 
 def how_to_get(name: str) -> str:
@@ -147,6 +152,4 @@ def needs(found: Mapping[str, Path]) -> dict[str, str]:
     """What is not measured, by metric, and what it needs."""
     missing = [network for network in NETWORKS if network.name not in found]
     told = {one.name: f"{one.get}, into {folder()}" if one.get.startswith("https:") else one.get for one in missing}
-    return {
-        key: f"needs the weights of {one.name}: {told[one.name]}" for one in missing for key in one.keys
-    } | ELSEWHERE
+    return {key: f"needs the weights of {one.name}: {told[one.name]}" for one in missing for key in one.keys}

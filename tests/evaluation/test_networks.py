@@ -30,7 +30,7 @@ def test_nothing_is_here(metrics):
         "kl_passt",
         "is_passt",
     } < told.keys()
-    assert "foley models pull synchformer" in told["desync_s"] and "ImageBind" in told["ib_score"]
+    assert "foley models pull synchformer" in told["desync_s"] and "imagebind_huge.pth" in told["ib_score"]
 
 
 def test_files_are_found_by_their_published_names(metrics):
