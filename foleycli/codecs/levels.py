@@ -39,7 +39,7 @@ def missing(wanted: Tensor, made: Tensor) -> Tensor:
 def parts_of_bands(filters: Tensor, rate_hz: int) -> Tensor:
     """The part of the spectrum in which the middle of each mel band lies, [mels]; filters [mels, bins]."""
     middles_hz = filters @ torch.linspace(0, rate_hz / 2, filters.shape[1], device=filters.device)
-    return torch.bucketize(middles_hz, torch.tensor(PARTS_HZ[1:], device=filters.device))
+    return (middles_hz[:, None] >= torch.tensor(PARTS_HZ[1:], device=filters.device)).sum(dim=1)
 
 
 def _smooth(powers: Tensor) -> Tensor:
