@@ -16,7 +16,6 @@ phases make (`spikes`, after decoding).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -102,17 +101,20 @@ class MelVae(VaeCodec):
 
     def encode(self, samples: Tensor) -> Tensor:
         """Sound [B, N] to normalised latents [B, L, D] of which comes what is as loud; see `_levelled`."""
-        return self.normalise(self._levelled(samples, lambda raw: raw))
+        return self.normalise(self._levelled(samples))
 
     def encode_codes(self, samples: Tensor) -> Tensor:
-        """Sound [B, N] to residual codes int64 [B, L, K] of which comes what is as loud; see `_levelled`."""
-        return self.codes_of(self._levelled(samples, lambda raw: self.quantizer(raw)[0]))
+        """Sound [B, N] to residual codes int64 [B, L, K], nearly as loud.
 
-    def _levelled(self, samples: Tensor, through: Callable[[Tensor], Tensor]) -> Tensor:
+        Levels are compared before the codes: they jump from code to code, and what is made up for them spoils more.
+        """
+        return self.codes_of(self._levelled(samples))
+
+    def _levelled(self, samples: Tensor) -> Tensor:
         """Raw latents [B, D, L] of a sound made as much louder as it comes back quieter, or the other way round.
 
         Mels, bottleneck and phases each move levels, by 5 dB and more in an odd sound.  How much is heard by
-        going the way there and back, `through` what else lies on it (analysis by synthesis, as speech codecs do).
+        going the way there and back (analysis by synthesis, as speech codecs do).
         """
         samples = F.pad(samples, (0, -samples.shape[-1] % self.hop))
         mels = self.log_mels(samples)
@@ -120,7 +122,7 @@ class MelVae(VaeCodec):
         filters = mel_filters(self.rate_hz, self.config.n_fft, self.config.n_mels, mels.device)
         part_of_band = parts_of_bands(filters, self.rate_hz)  # [mels]
         for _ in range(LEVEL_ROUNDS if samples.shape[1] <= LONG_STEPS * self.hop else 1):
-            change = self._level_change(samples, through(self.posterior_of(mels).mean))  # [B, parts, frames]
+            change = self._level_change(samples, self.posterior_of(mels).mean)  # [B, parts, frames]
             mels = torch.where(is_sound, mels + change[:, part_of_band], mels).clamp_min(SILENCE)
         return self.posterior_of(mels).mean
 
