@@ -72,6 +72,14 @@ def mel(hz: np.ndarray | float) -> np.ndarray:
     return 1127.0 * np.log1p(np.asarray(hz) / 700)
 
 
+def kaldi_bank(rate_hz: int, n_fft: int, n_mels: int, low_hz: float, high_hz: float) -> np.ndarray:
+    """Triangles of height 1 on HTK's mel scale as Kaldi makes them, float32 [n_mels, 1 + n_fft / 2], the last bin 0."""
+    edges = np.linspace(mel(low_hz), mel(high_hz), n_mels + 2)
+    bank = triangles(edges, mel(np.arange(1 + n_fft // 2) * rate_hz / n_fft))
+    bank[:, -1] = 0
+    return bank.astype(np.float32)
+
+
 def unpickled(source: Path | io.BytesIO) -> Any:
     """What a file holds, without running its code; a pickle may have numpy's numbers and arrays beside tensors."""
     made: list[Callable] = [np.int64(0).__reduce__()[0], np.empty(0).__reduce__()[0]]  # type: ignore[list-item]

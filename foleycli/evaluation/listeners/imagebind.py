@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foleycli.evaluation.listeners.base import filled, mel, read_published, triangles
+from foleycli.evaluation.listeners.base import filled, kaldi_bank, read_published
 from foleycli.features.dfn_clip import PIXEL_MEAN, PIXEL_STD
 from foleycli.media.frames import read_frames
 from foleycli.media.probe import probe
@@ -207,11 +207,8 @@ def log_mel(samples: Tensor) -> Tensor:
 
 @cache
 def mel_bank() -> np.ndarray:
-    """Triangles of height 1 on HTK's mel scale as Kaldi makes them, float32 [N_MELS, 1 + FFT / 2], the last bin 0."""
-    edges = np.linspace(mel(LOW_HZ), mel(RATE_HZ / 2), N_MELS + 2)
-    bank = triangles(edges, mel(np.arange(1 + FFT // 2) * RATE_HZ / FFT))
-    bank[:, -1] = 0
-    return bank.astype(np.float32)
+    """See `kaldi_bank`, float32 [N_MELS, 1 + FFT / 2]."""
+    return kaldi_bank(RATE_HZ, FFT, N_MELS, LOW_HZ, RATE_HZ / 2)
 
 
 def load(path: Path, device: torch.device, config: ImageBindConfig | None = None) -> ImageBindWitness:

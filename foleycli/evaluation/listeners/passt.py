@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foleycli.evaluation.listeners.base import Heard, filled, mel, read_published, triangles
+from foleycli.evaluation.listeners.base import Heard, filled, kaldi_bank, read_published
 
 RATE_HZ = 32000
 PIECE = 10 * RATE_HZ
@@ -102,8 +102,5 @@ def log_mel(samples: Tensor) -> Tensor:
 
 @cache
 def mel_bank() -> np.ndarray:
-    """Triangles of height 1 on HTK's mel scale as Kaldi makes them, float32 [N_MELS, 1 + FFT / 2], the last bin 0."""
-    edges = np.linspace(mel(0), mel(HIGH_HZ), N_MELS + 2)
-    bank = triangles(edges, mel(np.arange(1 + FFT // 2) * RATE_HZ / FFT))
-    bank[:, -1] = 0
-    return bank.astype(np.float32)
+    """See `kaldi_bank`, float32 [N_MELS, 1 + FFT / 2]."""
+    return kaldi_bank(RATE_HZ, FFT, N_MELS, 0.0, HIGH_HZ)
