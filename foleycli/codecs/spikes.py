@@ -26,10 +26,10 @@ def heights_db(samples: Tensor, rate_hz: int, hop: int, per_window: int) -> Tens
     bent = F.pad(samples, (2, 0)).diff(n=2, dim=-1)
     hops = bent[:, : bent.shape[1] // hop * hop].unflatten(1, (-1, hop)).square().mean(dim=2)  # [B, hops]
     energy = hops.unfold(1, per_window, 1).mean(dim=2) + FLOOR**2  # [B, W]
-    reach, guard = round(AROUND_S * rate_hz / hop), round(GUARD_S * rate_hz / hop)
-    sides = F.pad(energy, (reach, reach), value=FLOOR**2).unfold(1, reach - guard, 1).median(dim=2).values
+    around, guard = round(AROUND_S * rate_hz / hop), round(GUARD_S * rate_hz / hop)
+    sides = F.pad(energy, (around, around), value=FLOOR**2).unfold(1, around - guard, 1).median(dim=2).values
     n = energy.shape[1]
-    return 10 * (energy / torch.maximum(sides[:, :n], sides[:, reach + guard + 1 :][:, :n])).log10()
+    return 10 * (energy / torch.maximum(sides[:, :n], sides[:, around + guard + 1 :][:, :n])).log10()
 
 
 def softened(samples: Tensor, rate_hz: int) -> Tensor:
