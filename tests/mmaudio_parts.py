@@ -14,8 +14,8 @@ from madeup import FIXTURES, made_up_state, made_up_weight
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from foleycli.codecs.bigvgan import BIGVGAN_16K, BigVGAN
-from foleycli.codecs.mmaudio_vae import VAE_16K, Vae
+from foleycli.codecs.mmaudio.vae import VAE_16K, Vae
+from foleycli.codecs.mmaudio.vocoder import BIGVGAN_16K, BigVGAN
 from foleycli.families.mmaudio.config import config_of
 from foleycli.families.mmaudio.network import MMAudio
 from foleycli.features.dfn_clip import ClipConfig, ClipText, ClipVision

@@ -11,11 +11,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from foleycli import preset
-from foleycli.evaluation import synthetic
 from foleycli.hub.resolve import resolve, wanted_settings
-from foleycli.model import load_model
+from foleycli.lab import held_out as synthetic
+from foleycli.models.model import load_model
 from foleycli.records import Settings
+from foleycli.settings import preset
 
 N_CLIPS = 14
 

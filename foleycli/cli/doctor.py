@@ -148,7 +148,7 @@ def _disk() -> str:
 
 def _models() -> str:
     from foleycli.hub import places
-    from foleycli.weights import verify
+    from foleycli.weights.folder import verify
 
     shipped = [f"{entry.name} {verify(entry.folder)[:12]}" for entry in entries() if entry.is_shipped]
     return ", ".join([*shipped, *(folder.name for folder in places.installed())])

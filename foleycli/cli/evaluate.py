@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from foleycli import preset as presets
 from foleycli.cli import console, fetched, options, work
 from foleycli.errors import EXIT_FAILED, EXIT_SOME_FAILED, FoleyError, UsageError
 from foleycli.hub.resolve import wanted_settings
 from foleycli.records import Settings, Video
+from foleycli.settings import preset as presets
 
 if TYPE_CHECKING:
     from foleycli.evaluation.compare import Compared
     from foleycli.evaluation.evaluate import Evaluation, Sources, Summary
     from foleycli.evaluation.pairs import Pair
-    from foleycli.model import Model
+    from foleycli.models.model import Model
 
 METRICS = "What it is measured by"
 DIGITS = 4  # of figures in JSON
@@ -234,7 +234,7 @@ def _load(sources: Sources, run: work.Run) -> tuple[Evaluation, Model | None]:
     folder = fetched.model_folder(run.model, run.accept_license, run.quiet) if run.model else None
     from foleycli.device import choose_device, telling_of_memory
     from foleycli.evaluation.evaluate import begin
-    from foleycli.pipeline import load_model
+    from foleycli.render.render import load_model
 
     with console.progress(run.quiet) as report, telling_of_memory():
         report("load", 0, 1)

@@ -67,7 +67,7 @@ def _facts(entry: Entry) -> dict[str, object]:
 
 
 def _imported(folder: Path) -> dict[str, object]:
-    from foleycli.weights import read_config
+    from foleycli.weights.folder import read_config
 
     size_mb = round(sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6, 1)
     return {
@@ -81,7 +81,7 @@ def _imported(folder: Path) -> dict[str, object]:
 def show(name: Name = DEFAULT_MODEL, json: options.Json = False) -> None:
     """What a model's folder says about it: its configuration and its model card."""
     from foleycli.hub.resolve import resolve, verify
-    from foleycli.weights import CONFIG_NAME, read_config
+    from foleycli.weights.folder import CONFIG_NAME, read_config
 
     folder = resolve(name)
     config = read_config(folder)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from foleycli import preset
 from foleycli.cli import console, options
+from foleycli.settings import preset
 
 app = typer.Typer(help="Presets: list, show, path.")
 Name = Annotated[str, typer.Argument(metavar="NAME|FILE", help="A preset's name or its YAML file.")]

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from foleycli import preset as presets
 from foleycli.cli import options, work
 from foleycli.errors import UsageError
 from foleycli.hub.catalog import DEFAULT_MODEL
 from foleycli.hub.resolve import wanted_settings
 from foleycli.records import Settings
+from foleycli.settings import preset as presets
 
 if TYPE_CHECKING:
-    from foleycli.pipeline import RenderJob
+    from foleycli.render.render import RenderJob
 
 MOST_TAKES = 32
 
@@ -155,7 +155,7 @@ def _own_recording(prompt: str, sounds: Path | None) -> Path | None:
     """What a prompt means in a folder of the user's; errors: FoleyError where that cannot be read."""
     if sounds is None or not prompt:
         return None
-    from foleycli.library import open_library
+    from foleycli.library.library import open_library
     from foleycli.media.probe import probe_audio
 
     found = open_library(sounds).nearest(prompt)
@@ -172,7 +172,7 @@ def _check_sounds(sounds: Path | None, ref: Path | None, library: bool | None) -
         raise UsageError("--sounds and --ref are both given", "--ref names the very sound; use one of them")
     if library is False:
         raise UsageError("--sounds and --no-library are both given", "--sounds is a library; use one of them")
-    from foleycli.library import open_library
+    from foleycli.library.library import open_library
 
     open_library(sounds)
 
@@ -243,7 +243,7 @@ def _prepare(
                 f"--ref-start is {timbre.start_s:g}, but {timbre.reference} lasts {ref_length_s:.2f} s",
                 "choose a start within it",
             )
-    from foleycli.pipeline import RenderJob  # loads torch; a refusal should not wait for it
+    from foleycli.render.render import RenderJob  # loads torch; a refusal should not wait for it
 
     return RenderJob(
         video, out, settings, start_s, duration_s, timbre.reference, timbre.start_s, timbre.sounds, takes, pick_best

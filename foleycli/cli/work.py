@@ -17,7 +17,7 @@ from foleycli.cli import console, fetched, plan
 from foleycli.errors import EXIT_FAILED, EXIT_SOME_FAILED, FoleyError, UsageError
 
 if TYPE_CHECKING:
-    from foleycli.pipeline import ExtendJob, Made, Model, RenderJob
+    from foleycli.render.render import ExtendJob, Made, Model, RenderJob
 
     Job = RenderJob | ExtendJob
 
@@ -138,13 +138,13 @@ def _show_plan(task: Task, job: Job, folder: Path, run: Run) -> bool:
 def _make_all(ready: Sequence[tuple[Task, Job]], folder: Path, alone: bool, run: Run) -> int:
     """How many of the jobs succeeded."""
     from foleycli.device import telling_of_memory
-    from foleycli.pipeline import RenderJob, load_model
+    from foleycli.render.render import RenderJob, load_model
 
     with console.progress(run.quiet) as report, telling_of_memory():
         report("load", 0, 1)
         model = load_model(folder, run.device, run.dtype)
         if run.compiled:
-            from foleycli.compiling import compile_network
+            from foleycli.models.compile import compile_network
 
             compile_network(model)
         report("load", 1, 1)
@@ -164,7 +164,7 @@ def _make_all(ready: Sequence[tuple[Task, Job]], folder: Path, alone: bool, run:
 
 def _make(job: Job, model: Model, run: Run) -> list[Made]:
     """What came of a job: one result, or the takes that are kept, the best first."""
-    from foleycli import pipeline
+    from foleycli.render import render as pipeline
 
     with console.progress(run.quiet) as report:
         if isinstance(job, pipeline.ExtendJob):
@@ -180,7 +180,7 @@ def _make(job: Job, model: Model, run: Run) -> list[Made]:
 
 
 def _write_report(job: Job, made: Made) -> None:
-    from foleycli.evaluation.report import write_json, write_picture
+    from foleycli.report.files import write_json, write_picture
 
     as_json, as_png = report_files(made.out)
     write_json(as_json, made, job)
@@ -219,6 +219,6 @@ def _show_made(task: Task, made: Made, run: Run) -> None:
             told = f"{made.out.name}: seed {made.settings.seed}, synchronisation score {made.sync_score:.3f}"
             console.note(told, run.quiet)
         return
-    from foleycli.evaluation.report import facts
+    from foleycli.report.files import facts
 
     console.result_json({"input": str(task.source), **facts(made)})

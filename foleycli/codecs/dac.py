@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from foleycli.codecs.dac_import import building, dac_blocks
-from foleycli.weights import load_weights, read_config
+from foleycli.weights.folder import load_weights, read_config
 
 
 @dataclass(frozen=True)

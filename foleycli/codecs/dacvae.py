@@ -23,12 +23,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from foleycli.codecs.dac_import import building, dac_blocks
-from foleycli.codecs.phases import NOISE_PERIOD, fixed_noise
 from foleycli.codecs.vae import Posterior, VaeCodec, fuse_weight_norm
-from foleycli.nn.filterbank import PseudoQMF
-from foleycli.nn.spectra import log_mel, mel_filters
+from foleycli.dsp.filterbank import PseudoQMF
+from foleycli.dsp.griffin_lim import NOISE_PERIOD, fixed_noise
+from foleycli.dsp.mel import log_mel, mel_filters
 from foleycli.timebase import exact_div
-from foleycli.weights import load_weights, read_config
+from foleycli.weights.folder import load_weights, read_config
 
 HEAD_HOP = 64  # samples per frame of the level and the short noise head: 1.5 ms, so that a hit starts sharply
 LONG_HOP, LONG_FRAME = 512, 2048  # of the long noise head: 21 Hz apart, so that a ring has a pitch

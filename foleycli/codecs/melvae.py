@@ -23,13 +23,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foleycli.codecs.levels import missing, part_powers, parts_of_bands
-from foleycli.codecs.phases import magnitudes_of, sound_of, spread_frames
-from foleycli.codecs.spikes import reach, softened, with_soft_ends
 from foleycli.codecs.vae import Posterior, VaeCodec, fuse_weight_norm
-from foleycli.nn.spectra import log_mel, mel_filters
+from foleycli.dsp.clicks import reach, softened, with_soft_ends
+from foleycli.dsp.griffin_lim import magnitudes_of, sound_of, spread_frames
+from foleycli.dsp.mel import log_mel, mel_filters
+from foleycli.dsp.subband_levels import missing, part_powers, parts_of_bands
 from foleycli.timebase import exact_div
-from foleycli.weights import load_weights, read_config
+from foleycli.weights.folder import load_weights, read_config
 
 LEVEL_MEAN, LEVEL_SPREAD = -3.0, 1.5  # of log10 mels: brings them to about -1..2
 FLOOR = 1e-5  # magnitudes under it are silence

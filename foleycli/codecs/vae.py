@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from foleycli.codecs.dac_import import building, dac_blocks
-from foleycli.weights import read_config
+from foleycli.weights.folder import read_config
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from foleycli.dsp.onsets import agreement, detect_onsets, envelope_correlation
+from foleycli.dsp.spectrum import spectral_distance_db
 from foleycli.errors import FoleyError
-from foleycli.evaluation.offset import SyncOffsets, offset_of
-from foleycli.evaluation.onsets import agreement, detect_onsets, envelope_correlation
+from foleycli.evaluation.metrics.offset import SyncOffsets, offset_of
 from foleycli.evaluation.pairs import Pair
-from foleycli.evaluation.spectrum import spectral_distance_db
 from foleycli.features.base import frame_kind
 from foleycli.features.sync import SyncExtractor
 from foleycli.features.sync_score import sync_score
@@ -20,9 +20,9 @@ from foleycli.features.watch import watch
 from foleycli.media.audio import read_audio
 from foleycli.media.frames import read_frames
 from foleycli.media.probe import picture_start_s, probe
-from foleycli.model import Model
-from foleycli.pipeline import RenderJob, render
+from foleycli.models.model import Model
 from foleycli.records import Report, Settings, Stream, Video, silent
+from foleycli.render.render import RenderJob, render
 from foleycli.timebase import FEATURE_FPS
 
 RATE_HZ = 44100

@@ -12,12 +12,12 @@ from foleycli.errors import UsageError
 from foleycli.evaluation import networks
 from foleycli.evaluation.compare import Compared, compare, means, read
 from foleycli.evaluation.hearing import LABELS, Hearing
-from foleycli.evaluation.neighbours import hear_labelled
+from foleycli.evaluation.metrics.neighbours import hear_labelled
 from foleycli.evaluation.pairs import Pair
 from foleycli.features.sync import SyncExtractor, load_extractor
 from foleycli.hub.resolve import resolve
 from foleycli.records import Report, silent
-from foleycli.training.sounds import list_sounds
+from foleycli.soundset.sounds import list_sounds
 
 JUDGE = "sync-mini"  # for every model the same, so that figures compare
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from foleycli.evaluation.compare import RATE_HZ, Sounds, picture_of
 from foleycli.evaluation.listeners.base import Heard, Listener, Witness
-from foleycli.evaluation.neighbours import Neighbours, label_in, pooled
+from foleycli.evaluation.metrics.neighbours import Neighbours, label_in, pooled
 from foleycli.evaluation.networks import NETWORKS
 from foleycli.evaluation.pairs import Pair
 from foleycli.media.audio import resample

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 
 from foleycli.errors import FoleyError
-from foleycli.evaluation.distances import frechet_distance, inception_score, kl_divergence
 from foleycli.evaluation.listeners.base import Heard, Listener, Witness
+from foleycli.evaluation.metrics.distances import frechet_distance, inception_score, kl_divergence
 from foleycli.hub import catalog
 from foleycli.hub.places import home
-from foleycli.weights import WEIGHTS_NAME, read_config
+from foleycli.weights.folder import WEIGHTS_NAME, read_config
 
 Metric = Callable[[Sequence[Heard], Sequence[Heard]], float]  # of what was heard in the real and the made sounds
 

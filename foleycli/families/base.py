@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from foleycli.errors import FoleyError
 from foleycli.records import Features, Report, Settings, Stream, silent
 from foleycli.timebase import steps_to_cover
-from foleycli.weights import CONFIG_NAME, WEIGHTS_NAME
+from foleycli.weights.folder import CONFIG_NAME, WEIGHTS_NAME
 
 Network = TypeVar("Network", bound=nn.Module)
 Config = TypeVar("Config", bound="NetworkConfig")

@@ -18,7 +18,7 @@ from foleycli.features.growing import Growing
 from foleycli.nn.motionformer import Motionformer, MotionformerConfig
 from foleycli.records import Stream
 from foleycli.timebase import FEATURE_FPS
-from foleycli.weights import load_weights, read_config
+from foleycli.weights.folder import load_weights, read_config
 
 SEGMENTS_AT_ONCE = 4
 SHORT_SIDE = Fraction(256, 224)  # of the picture, when its cut-out middle has side 1

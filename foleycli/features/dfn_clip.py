@@ -16,12 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foleycli import checkpoints
 from foleycli.features.clip_tokens import N_TOKENS, VOCABULARY, tokenize
 from foleycli.features.growing import Growing
 from foleycli.records import Stream
 from foleycli.timebase import FEATURE_FPS
-from foleycli.weights import WEIGHTS_NAME, read_config
+from foleycli.weights import checkpoint as checkpoints
+from foleycli.weights.folder import WEIGHTS_NAME, read_config
 
 RATE_HZ = Fraction(8)
 PIXEL_MEAN = (0.48145466, 0.4578275, 0.40821073)

@@ -18,13 +18,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from foleycli.dsp.mel import log_mel
+from foleycli.dsp.peaks import pick_peaks
 from foleycli.errors import FoleyError
 from foleycli.features.growing import Growing
-from foleycli.features.peaks import pick_peaks
-from foleycli.nn.spectra import log_mel
 from foleycli.records import Stream
 from foleycli.timebase import FEATURE_FPS
-from foleycli.weights import load_weights, read_config
+from foleycli.weights.folder import load_weights, read_config
 
 SNIPPET_FRAMES = 16  # 0.64 s at 25 fps: the unit of the contrastive loss
 LOUDNESS_RANGE_DB = 60.0  # of the loudness head: 0 is so far below full scale, 1 is full scale

@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from foleycli.dsp.mel import log_mel
 from foleycli.features.sync import N_EXTRAS, SNIPPET_FRAMES, SyncEncoder, SyncExtractor
-from foleycli.nn.spectra import log_mel
 from foleycli.records import Stream
 from foleycli.timebase import FEATURE_FPS
 

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from foleycli import checkpoints
 from foleycli.features.growing import Growing
 from foleycli.nn.motionformer import Motionformer, MotionformerConfig, load_tower
 from foleycli.records import Stream
 from foleycli.timebase import FEATURE_FPS
-from foleycli.weights import WEIGHTS_NAME, read_config
+from foleycli.weights import checkpoint as checkpoints
+from foleycli.weights.folder import WEIGHTS_NAME, read_config
 
 PREFIX = "vfeat_extractor."  # the rest of the file is the scorer of offsets
 SEGMENT_FRAMES, SEGMENT_STEP = 16, 8

@@ -15,7 +15,7 @@ from foleycli.errors import FoleyError
 from foleycli.hub import fetch, places, pull
 from foleycli.hub.catalog import Entry, entries, find, mmaudio_name
 from foleycli.records import Report, silent
-from foleycli.weights import sha256_of
+from foleycli.weights.folder import sha256_of
 
 FAMILIES = ("mmaudio", "vaura")
 ENDINGS = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
@@ -132,7 +132,7 @@ def _shapes(path: Path) -> Shapes:
             return _safetensors_shapes(path)
     except (ValueError, KeyError, TypeError, struct.error, OSError) as error:
         raise FoleyError(f"{path} cannot be read: {error}", "get the file again") from error
-    from foleycli.checkpoints import read_tensors
+    from foleycli.weights.checkpoint import read_tensors
 
     return {key: tuple(value.shape) for key, value in read_tensors(path).items()}
 

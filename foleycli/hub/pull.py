@@ -21,7 +21,7 @@ from foleycli.hub import failures, fetch, places
 from foleycli.hub.catalog import Entry, entries, find, with_parts
 from foleycli.hub.resolve import LIST_HINT, did_you_mean
 from foleycli.records import Report, silent
-from foleycli.weights import CONFIG_NAME, read_config
+from foleycli.weights.folder import CONFIG_NAME, read_config
 
 
 def missing(entry: Entry) -> list[Entry]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from foleycli import weights
 from foleycli.errors import FoleyError
 from foleycli.hub import failures, fetch
 from foleycli.hub.resolve import check
 from foleycli.records import Report, silent
+from foleycli.weights import folder as weights
 
 CARD_NAME = "README.md"
 

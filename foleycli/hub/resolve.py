@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
-from foleycli import weights
 from foleycli.errors import FoleyError
 from foleycli.hub import places
 from foleycli.hub.catalog import Entry, entries, find, with_parts
+from foleycli.weights import folder as weights
 
 LIST_HINT = "list the models: foley models list"
 

@@ -17,14 +17,14 @@ from pathlib import Path
 
 import numpy as np
 
+from foleycli.dsp.onsets import loudness_envelope
 from foleycli.errors import FoleyError
-from foleycli.evaluation.onsets import loudness_envelope
 from foleycli.media.output import replacing
 from foleycli.records import Video
-from foleycli.training.held_out import held_out_of
-from foleycli.training.worlds import Clip, WorldConfig, make_clip
-from foleycli.training.worlds.bank import shared_bank
-from foleycli.training.worlds.config import VERSION
+from foleycli.soundset.bank import shared_bank
+from foleycli.soundset.held_out import held_out_of
+from foleycli.synthetic import Clip, WorldConfig, make_clip
+from foleycli.synthetic.config import VERSION
 
 FPS = 25
 MOST_BROKEN = 20  # cuts in a row that cannot be read

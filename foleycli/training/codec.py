@@ -17,12 +17,12 @@ from torch import Tensor, nn
 
 from foleycli.codecs.dacvae import DacVae, DacVaeConfig
 from foleycli.codecs.vae import measure_latents
+from foleycli.dsp.mel import log_mel, mel_spectrogram
 from foleycli.hub.resolve import resolve
-from foleycli.nn.spectra import log_mel, mel_spectrogram
+from foleycli.soundset.sounds import random_crop, read_sounds
 from foleycli.training.discriminator import Opponent, SpectrogramJudge
 from foleycli.training.recipe import Recipe, from_dict
-from foleycli.training.sounds import random_crop, read_sounds
-from foleycli.weights import load_weights, save_folder
+from foleycli.weights.folder import load_weights, save_folder
 
 SMOOTH_WINDOWS = ((2048, 128), (512, 64), (128, 16))
 SMOOTH_FRAMES = 4

@@ -28,15 +28,15 @@ from foleycli.codecs import vae
 from foleycli.features import sync
 from foleycli.hub.resolve import resolve
 from foleycli.media.output import replacing
+from foleycli.soundset.reel import REEL_SAMPLES
+from foleycli.synthetic.config import VERSION
+from foleycli.synthetic.variants import Sounding, own_sound, sounds_for
 from foleycli.training.clips import ClipData, TrainingClip, filmed_clips
 from foleycli.training.recipe import Recipe, from_dict, read_recipe
 from foleycli.training.sources import HELD_OUT_SEED, world_seeds
 from foleycli.training.sync import prepare_grey
 from foleycli.training.workers import items_of
-from foleycli.training.worlds.config import VERSION
-from foleycli.training.worlds.reel import REEL_SAMPLES
-from foleycli.training.worlds.variants import Sounding, own_sound, sounds_for
-from foleycli.weights import sha256_of
+from foleycli.weights.folder import sha256_of
 
 FORMAT = 2  # one more when an example holds other things
 FIRST_OF_SEED = 10_000_000  # examples apart that two recipe seeds begin

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from foleycli.codecs import vae
 from foleycli.codecs.tokens import TokenCodec
+from foleycli.dsp.onsets import agreement, detect_onsets
 from foleycli.errors import FoleyError
-from foleycli.evaluation.onsets import agreement, detect_onsets
 from foleycli.families.base import Family
 from foleycli.families.inputs import Inputs
 from foleycli.features.seen import simulate
@@ -33,7 +33,7 @@ from foleycli.training.examples import Example, ExamplePool, FamilyData, held_ou
 from foleycli.training.loop import to_device
 from foleycli.training.recipe import Recipe, from_dict
 from foleycli.training.sources import check_sounds
-from foleycli.weights import load_weights, read_config, save_folder
+from foleycli.weights.folder import load_weights, read_config, save_folder
 
 HEARD_RATE_HZ = FEATURE_FPS / 2
 SEEN_RATE_HZ = Fraction(2)  # of `Rows.semantic`

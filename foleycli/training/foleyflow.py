@@ -24,7 +24,7 @@ from foleycli.hub.resolve import resolve
 from foleycli.records import Settings
 from foleycli.training.family import FamilyTask, Rows, inputs_of, sized_config
 from foleycli.training.recipe import Recipe, from_dict
-from foleycli.weights import load_weights, read_config, save_folder
+from foleycli.weights.folder import load_weights, read_config, save_folder
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from foleycli.families.maskvat.objective import Batch, ObjectiveConfig, training
 from foleycli.hub.resolve import resolve
 from foleycli.training.family import FamilyTask, Rows, codebooks_for, inputs_of, sized_config
 from foleycli.training.recipe import Recipe, from_dict
-from foleycli.weights import read_config
+from foleycli.weights.folder import read_config
 
 
 class MaskVatTask(FamilyTask):

@@ -19,13 +19,13 @@ from torch import Tensor, nn
 
 from foleycli.codecs.melvae import FLOOR, SILENCE, MelVae, MelVaeConfig, scaled
 from foleycli.codecs.vae import measure_latents
+from foleycli.dsp.mel import mel_spectrogram
 from foleycli.hub.resolve import resolve
-from foleycli.nn.spectra import mel_spectrogram
+from foleycli.soundset.sounds import Sound, random_crop, read_sounds
 from foleycli.training.discriminator import MelJudge, Opponent
 from foleycli.training.pool import Pool
 from foleycli.training.recipe import Recipe, from_dict
-from foleycli.training.sounds import Sound, random_crop, read_sounds
-from foleycli.weights import load_weights, save_folder
+from foleycli.weights.folder import load_weights, save_folder
 
 PATCHES = ((10, 1), (1, 4), (5, 4), (20, 8))  # (mels, frames) over which power is summed
 GAINS = (-0.6, 0.3)  # of a crop, log10, drawn anew each time it is seen

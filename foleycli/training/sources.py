@@ -9,6 +9,9 @@ from pathlib import Path
 import torch
 from torch.utils.data import IterableDataset
 
+from foleycli.soundset.bank import shared_bank
+from foleycli.synthetic import SoundBank, Track
+from foleycli.synthetic.variants import make_clip_and_track
 from foleycli.training.clips import (
     ClipData,
     TrainingClip,
@@ -20,9 +23,6 @@ from foleycli.training.clips import (
 )
 from foleycli.training.recipe import Recipe
 from foleycli.training.workers import items_of
-from foleycli.training.worlds import SoundBank, Track
-from foleycli.training.worlds.bank import shared_bank
-from foleycli.training.worlds.variants import make_clip_and_track
 
 HELD_OUT_SEED = 1_000_000_007
 

@@ -16,15 +16,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foleycli.evaluation.onsets import agreement
-from foleycli.features.peaks import pick_peaks
+from foleycli.dsp.onsets import agreement
+from foleycli.dsp.peaks import pick_peaks
 from foleycli.features.sync import LOUDNESS_RANGE_DB, SNIPPET_FRAMES, SyncConfig, SyncEncoder, prepare
 from foleycli.hub.resolve import resolve
 from foleycli.training.clips import FPS, ClipData, TrainingClip
 from foleycli.training.pool import Pool
 from foleycli.training.recipe import Recipe, from_dict
 from foleycli.training.sources import check_sounds, clip_stream, held_out_clips
-from foleycli.weights import load_weights, save_folder
+from foleycli.weights.folder import load_weights, save_folder
 
 EVENT_SD_S = 0.03  # width of an event in the target: sharper than a picture lasts is noise
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import yaml
 
-from foleycli import preset
 from foleycli.hub.catalog import DEFAULT_MODEL, entries
+from foleycli.settings import preset
 
 
 def test_presets_list(foley):

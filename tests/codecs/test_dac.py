@@ -7,7 +7,7 @@ from foleycli.codecs import dac
 from foleycli.codecs.dac import Dac, DacConfig
 from foleycli.codecs.tokens import TokenCodec
 from foleycli.errors import FoleyError
-from foleycli.weights import save_folder
+from foleycli.weights.folder import save_folder
 
 TINY = DacConfig(encoder_dim=8, decoder_dim=64, codebook_size=16)
 

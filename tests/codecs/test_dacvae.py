@@ -10,7 +10,7 @@ import torch
 
 from foleycli.codecs import dacvae
 from foleycli.codecs.dacvae import DacVae, DacVaeConfig, companded
-from foleycli.weights import save_folder
+from foleycli.weights.folder import save_folder
 
 SMALL = DacVaeConfig(encoder_dim=8, decoder_dim=64, n_codebooks=3, codebook_size=64)
 

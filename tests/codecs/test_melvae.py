@@ -10,9 +10,9 @@ import torch
 
 from foleycli.codecs import melvae, vae
 from foleycli.codecs.melvae import MelVae, MelVaeConfig
-from foleycli.codecs.phases import sound_of
+from foleycli.dsp.griffin_lim import sound_of
 from foleycli.hub.resolve import resolve
-from foleycli.weights import save_folder
+from foleycli.weights.folder import save_folder
 from foleycli.windows.compose import decode_chunks
 
 SMALL = MelVaeConfig(width=32, n_encoder=1, n_decoder=1, n_codebooks=3, codebook_size=64, phase_rounds=4)

@@ -8,10 +8,10 @@ import torch
 from madeup import FIXTURES, made_up_input
 from mmaudio_parts import error_of, made_up, published, shapes, write_miniature
 
-from foleycli.codecs.bigvgan import BIGVGAN_16K, BIGVGAN_44K, BigVGAN, half_band_filter, without_weight_norm
-from foleycli.codecs.mmaudio import PIECE_STEPS, MMAudioCodec, load
-from foleycli.codecs.mmaudio_mel import MEL_16K, MEL_44K, LogMel
-from foleycli.codecs.mmaudio_vae import VAE_16K, VAE_44K, Vae, at_unit_length
+from foleycli.codecs.mmaudio.codec import PIECE_STEPS, MMAudioCodec, load
+from foleycli.codecs.mmaudio.mel import MEL_16K, MEL_44K, LogMel
+from foleycli.codecs.mmaudio.vae import VAE_16K, VAE_44K, Vae, at_unit_length
+from foleycli.codecs.mmaudio.vocoder import BIGVGAN_16K, BIGVGAN_44K, BigVGAN, half_band_filter, without_weight_norm
 from foleycli.errors import FoleyError
 from foleycli.windows.compose import decode_chunks
 

@@ -10,7 +10,7 @@ from madeup import FIXTURES, made_up_input, made_up_state
 
 from foleycli.errors import FoleyError
 from foleycli.evaluation.listeners import synchformer
-from foleycli.evaluation.offset import OFFSETS_S
+from foleycli.evaluation.metrics.offset import OFFSETS_S
 from foleycli.features.synchformer import PREFIX
 from foleycli.nn.motionformer import Motionformer, MotionformerConfig
 

@@ -19,7 +19,6 @@ from mmaudio_parts import NETWORK, made_up
 from torch import Tensor, nn
 
 from foleycli.device import generator
-from foleycli.evaluation import synthetic
 from foleycli.families import FAMILIES, load_family
 from foleycli.families.base import Family
 from foleycli.families.foleyflow import config as foleyflow
@@ -39,9 +38,10 @@ from foleycli.families.vaura.family import VAuraFamily
 from foleycli.families.vaura.network import VAura
 from foleycli.hub.catalog import DEFAULT_MODEL, entries
 from foleycli.hub.resolve import resolve, wanted_settings
-from foleycli.model import load_model
-from foleycli.preset import resolve as settings_of
+from foleycli.lab import held_out as synthetic
+from foleycli.models.model import load_model
 from foleycli.records import Features, Settings, Stream
+from foleycli.settings.preset import resolve as settings_of
 from foleycli.timebase import steps_to_cover
 from foleycli.windows.compose import compose
 from foleycli.windows.plan import plan_windows

@@ -16,7 +16,7 @@ from foleycli.families import load_family
 from foleycli.families.vaura.config import VAuraConfig
 from foleycli.families.vaura.convert import convert
 from foleycli.features import avclip
-from foleycli.weights import read_config, verify
+from foleycli.weights.folder import read_config, verify
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from foleycli.features import avclip
 from foleycli.features.avclip import AvclipExtractor
 from foleycli.features.watch import watch
 from foleycli.nn.motionformer import Motionformer, MotionformerConfig
-from foleycli.weights import save_folder
+from foleycli.weights.folder import save_folder
 
 TINY = MotionformerConfig(width=24, n_heads=2, n_blocks=1, hidden=32, size_px=32)
 

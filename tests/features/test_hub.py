@@ -126,7 +126,7 @@ def test_without_transformers_the_pip_command_is_named() -> None:
 
 
 def test_a_models_config_names_hub_encoders(folder: Path, tmp_path: Path) -> None:
-    from foleycli.model import load_part
+    from foleycli.models.model import load_part
 
     config = {"semantic": f"hub:{folder}", "text": f"hub:{folder}"}
     how = torch.device("cpu"), torch.float32

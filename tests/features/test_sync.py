@@ -13,7 +13,7 @@ from foleycli.features import sync
 from foleycli.features.sync import SyncConfig, SyncEncoder, SyncExtractor, prepare
 from foleycli.records import Stream
 from foleycli.timebase import FEATURE_FPS
-from foleycli.weights import save_folder
+from foleycli.weights.folder import save_folder
 
 SMALL = SyncConfig(size_px=32, width=16, video_channels=(8, 8, 8), n_queries=2, audio_channels=(4, 8, 8), n_mels=32)
 

@@ -18,7 +18,7 @@ from offered import published_at
 from vaura_parts import save_checkpoint
 
 from foleycli.cli.app import main
-from foleycli.codecs import mmaudio
+from foleycli.codecs.mmaudio import codec as mmaudio
 from foleycli.families.mmaudio.config import NETWORKS, config_of
 from foleycli.families.mmaudio.network import MMAudio
 from foleycli.features.dfn_clip import ClipConfig, ClipText, ClipVision

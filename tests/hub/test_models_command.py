@@ -9,7 +9,7 @@ from server import TOKEN
 
 from foleycli.cli.app import main
 from foleycli.hub import catalog
-from foleycli.weights import sha256_of
+from foleycli.weights.folder import sha256_of
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from foleycli.errors import FoleyError
 from foleycli.hub import catalog, fetch, pull
 from foleycli.hub.catalog import RemoteFile
 from foleycli.hub.resolve import check, resolve, verify
-from foleycli.weights import sha256_of
+from foleycli.weights.folder import sha256_of
 
 NET = "weights/net.pth"
 HALF = 2 * fetch.TRANSFER_BYTES  # of four times as much

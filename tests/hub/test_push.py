@@ -7,7 +7,7 @@ from server import TOKEN, Fault
 
 from foleycli.errors import FoleyError
 from foleycli.hub import push as pushing
-from foleycli.weights import sha256_of
+from foleycli.weights.folder import sha256_of
 
 CARD = "---\nlicense: mit\n---\n# Mine\n"
 REPO = "ada/mine"

@@ -7,7 +7,7 @@ import pytest
 from foleycli.errors import FoleyError
 from foleycli.hub.catalog import DEFAULT_MODEL, entries
 from foleycli.hub.resolve import resolve, verify
-from foleycli.weights import sha256_of
+from foleycli.weights.folder import sha256_of
 
 
 @pytest.fixture

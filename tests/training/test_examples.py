@@ -12,11 +12,11 @@ import torch
 import typer
 import yaml
 
+from foleycli.soundset.reel import REEL_SAMPLES
+from foleycli.synthetic.clips import WEIGHTS
 from foleycli.training.clips import ClipData
 from foleycli.training.examples import Example, ExampleMaker, FamilyData, Sounds, main, read_example, write_example
 from foleycli.training.family import Lead, lay_out
-from foleycli.training.worlds.clips import WEIGHTS
-from foleycli.training.worlds.reel import REEL_SAMPLES
 
 
 def test_a_recipe_that_keeps_none_is_refused(tmp_path):

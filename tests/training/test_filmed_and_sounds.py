@@ -14,9 +14,9 @@ import soundfile
 from clips import FLASH_FRAME
 
 from foleycli.media.probe import probe
+from foleycli.soundset.sounds import held_out_of, random_crop, read_sounds
 from foleycli.training.clips import ClipData, TrainingClip, _cut, filmed_clips, kept_clips, world_clips
 from foleycli.training.pool import Pool
-from foleycli.training.sounds import held_out_of, random_crop, read_sounds
 
 
 @pytest.mark.parametrize(("name", "beep_s"), [("plain.mp4", FLASH_FRAME / 25), ("offset.mp4", FLASH_FRAME / 25 - 0.4)])

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from foleycli import preset
 from foleycli.errors import FoleyError
+from foleycli.settings import preset
 from foleycli.training.recipe import Recipe, read_recipe
 
 PLAIN = "name: x\nsteps: 3\nbatch_size: 2\nlr: 1.0e-3\n"

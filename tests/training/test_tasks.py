@@ -18,11 +18,11 @@ from clips import run_ffmpeg
 from safetensors.torch import load_file
 
 from foleycli.codecs.melvae import MelVae, MelVaeConfig
+from foleycli.soundset.sounds import read_sounds
 from foleycli.training import run
 from foleycli.training.discriminator import MelJudge, Opponent
 from foleycli.training.mel_codec import measure_gain
-from foleycli.training.sounds import read_sounds
-from foleycli.weights import read_config
+from foleycli.weights.folder import read_config
 
 COMMON = {"steps": 2, "batch_size": 2, "lr": 1e-3, "warmup_steps": 1, "log_every": 1, "precision": "float32"}
 CODEC = {"encoder_dim": 8, "decoder_dim": 64, "n_codebooks": 2, "codebook_size": 32}

@@ -16,7 +16,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foleycli.checkpoints import under
 from foleycli.evaluation.listeners.base import (
     Heard,
     TwoConvolutions,
@@ -26,6 +25,7 @@ from foleycli.evaluation.listeners.base import (
     triangles,
     unpickled,
 )
+from foleycli.weights.checkpoint import under
 
 RATE_HZ = 44100
 FFT, HOP, N_MELS = 2048, 1024, 96

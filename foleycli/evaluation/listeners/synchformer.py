@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from foleycli.evaluation.compare import watched
 from foleycli.evaluation.listeners.base import filled, read_published, triangles
-from foleycli.evaluation.offset import OFFSETS_S
+from foleycli.evaluation.metrics.offset import OFFSETS_S
 from foleycli.features.synchformer import PREFIX, Synchformer
 from foleycli.nn.motionformer import Gather, MotionformerConfig, load_tower
 

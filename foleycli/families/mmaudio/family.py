@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from foleycli import checkpoints
 from foleycli.families.base import FamilySpec, check_stream, check_window
 from foleycli.families.mmaudio.config import (
     CLIP_RATE_HZ,
@@ -29,7 +28,8 @@ from foleycli.families.mmaudio.config import (
 from foleycli.families.mmaudio.network import Conditions, Inputs, MMAudio
 from foleycli.records import Features, Report, Settings, silent
 from foleycli.sampling import guidance, masked_flow, times
-from foleycli.weights import WEIGHTS_NAME, read_config
+from foleycli.weights import checkpoint as checkpoints
+from foleycli.weights.folder import WEIGHTS_NAME, read_config
 
 NAME = "mmaudio"
 COMPUTED = ("t_embed.freqs", "latent_rot", "clip_rot")  # tables that some published files hold

@@ -17,13 +17,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from foleycli.checkpoints import unpickled
 from foleycli.codecs.dac import Dac, DacConfig
 from foleycli.errors import FoleyError
 from foleycli.families.vaura.config import VAuraConfig
 from foleycli.families.vaura.network import VAura
 from foleycli.nn.motionformer import UNUSED, Motionformer, MotionformerConfig
-from foleycli.weights import CONFIG_NAME, WEIGHTS_NAME, sha256_of
+from foleycli.weights.checkpoint import unpickled
+from foleycli.weights.folder import CONFIG_NAME, WEIGHTS_NAME, sha256_of
 
 # What the published system is sampled with (papers.md 3.3): guidance 6; its demo goes on from 1.28 s.
 SETTINGS = {"guidance": 6.0, "context_s": 1.28}

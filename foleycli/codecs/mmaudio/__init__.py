@@ -1,0 +1,1 @@
+"""MMAudio's codec: mel spectrogram, VAE, vocoder."""

@@ -1,0 +1,90 @@
+"""MMAudio's codec: sound -> log-mel -> VAE latents, and latents -> log-mel -> BigVGAN -> sound.
+
+Latents are the VAE's own: each flow network carries the mean and deviation that it normalises them with.
+Everything runs in float32; the networks are small beside the flow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from foleycli.codecs.mmaudio.mel import MEL_16K, MEL_44K, LogMel, MelConfig
+from foleycli.codecs.mmaudio.vae import VAE_16K, VAE_44K, Vae, VaeConfig, at_unit_length
+from foleycli.codecs.mmaudio.vocoder import BIGVGAN_16K, BIGVGAN_44K, BigVGAN, BigVGANConfig, without_weight_norm
+from foleycli.errors import FoleyError
+from foleycli.timebase import exact_div
+from foleycli.weights import checkpoint as checkpoints
+from foleycli.weights.folder import read_config
+
+NETWORKS: dict[str, tuple[MelConfig, VaeConfig, BigVGANConfig]] = {
+    "16k": (MEL_16K, VAE_16K, BIGVGAN_16K),
+    "44k": (MEL_44K, VAE_44K, BIGVGAN_44K),
+}
+PIECE_STEPS = 345  # encoded at once: 8 s, as the autoencoder was trained, in memory that does not grow
+
+
+class MMAudioCodec(nn.Module):
+    """Meets `codecs.base.Codec`, without residual codes."""
+
+    n_codebooks = 0
+    # What a decoded step can hear on either side through the convolutions of VAE and vocoder.
+    context_steps = 32
+    # The VAE's attention hears all that is decoded at once, so that pieces differ a little where they meet.
+    blend_steps = 8
+
+    def __init__(self, mel: LogMel, vae: Vae, vocoder: BigVGAN) -> None:
+        super().__init__()
+        self.mel, self.vae, self.vocoder = mel, vae, vocoder
+        self.rate_hz = mel.config.rate_hz
+        self.hop = 2 * exact_div(mel.config.hop, vocoder.config.hop) * vocoder.config.hop
+        self.latent_dim = vae.config.latent_dim
+
+    @property
+    def latent_rate_hz(self) -> Fraction:
+        return Fraction(self.rate_hz, self.hop)
+
+    def encode(self, samples: Tensor) -> Tensor:
+        """Sound [B, N] to the posterior's mean [B, L, D], L = ceil(N / hop); the end is filled with silence."""
+        padded = F.pad(samples.float(), (0, -samples.shape[-1] % self.hop))  # [B, L * hop]
+        n_steps = padded.shape[-1] // self.hop
+        pieces = []
+        for start in range(0, n_steps, PIECE_STEPS):
+            end = min(start + PIECE_STEPS, n_steps)
+            first, last = max(0, start - self.context_steps), min(n_steps, end + self.context_steps)
+            mean, _ = self.vae.encode(self.mel(padded[:, first * self.hop : last * self.hop]))  # [B, D, l]
+            pieces.append(mean[..., start - first : end - first])
+        return torch.cat(pieces, dim=-1).transpose(1, 2)
+
+    def decode(self, latents: Tensor, start_step: int = 0) -> Tensor:
+        """Latents [B, L, D] to sound [B, L * hop]; their place on the track does not matter here."""
+        return self.vocoder(self.vae.decode(latents.float().transpose(1, 2)))
+
+
+def load(folder: Path, device: torch.device) -> MMAudioCodec:
+    """A codec from its folder: config.json names the size and the two published files."""
+    config = read_config(folder)
+    if config.get("network") not in NETWORKS:
+        raise FoleyError(
+            f"{folder}/config.json names no MMAudio codec (found {config.get('network')!r})",
+            f"known: {', '.join(NETWORKS)}; get the model folder again",
+        )
+    mel_config, vae_config, vocoder_config = NETWORKS[config["network"]]
+    with torch.device("meta"):
+        vae = Vae(_sized(vae_config, config.get("vae_width")))
+        vocoder = BigVGAN(_sized(vocoder_config, config.get("vocoder_width")))
+    vae_path, vocoder_path = folder / config["vae"], folder / config["vocoder"]
+    checkpoints.fill(vae, at_unit_length(checkpoints.read_tensors(vae_path)), vae_path)
+    plain = without_weight_norm(checkpoints.read_tensors(vocoder_path))
+    checkpoints.fill(vocoder, plain, vocoder_path)
+    codec = MMAudioCodec(LogMel(mel_config), vae, vocoder).to(device, torch.float32)
+    return codec.eval().requires_grad_(False)
+
+
+def _sized(config, width: int | None):  # noqa: ANN001, ANN202 (one of two frozen configurations)
+    return config if width is None else replace(config, width=width)

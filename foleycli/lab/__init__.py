@@ -1,0 +1,1 @@
+"""Measurements of the models, each a command: python -m foleycli.lab.NAME."""

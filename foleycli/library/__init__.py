@@ -1,0 +1,1 @@
+"""Recorded sounds that can be looked up by words."""

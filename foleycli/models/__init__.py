@@ -1,0 +1,1 @@
+"""Loaded parts that belong together."""

@@ -1,0 +1,126 @@
+"""Loaded weights that belong together: a family with its codec, picture features and words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from foleycli.codecs.base import Codec
+from foleycli.codecs.tokens import TokenCodec
+from foleycli.device import choose_device, choose_dtype
+from foleycli.errors import FoleyError
+from foleycli.families import load_family
+from foleycli.families.base import Family
+from foleycli.features.base import Extractor
+from foleycli.features.seen import SeenWords
+from foleycli.features.text import TextEncoder, WordLlamaText
+from foleycli.hub.resolve import resolve
+from foleycli.weights.folder import read_config, verify
+
+# What loads a part: "module:function", imported when it is needed, by the part's role in a model and the
+# "class" in its config.json.  Codecs take (folder, device), all others (folder, device, dtype).
+LOADERS = {
+    ("codec", "dac-vae"): "foleycli.codecs.dacvae:load",
+    ("codec", "mel-vae"): "foleycli.codecs.melvae:load",
+    ("codec", "dac"): "foleycli.codecs.dac:load",
+    ("codec", "mmaudio"): "foleycli.codecs.mmaudio.codec:load",
+    ("sync", "sync-mini"): "foleycli.features.sync:load_extractor",
+    ("sync", "avclip"): "foleycli.features.avclip:load",
+    ("sync", "synchformer"): "foleycli.features.synchformer:load",
+    ("semantic", "dfn-clip"): "foleycli.features.dfn_clip:load_vision",
+    ("text", "dfn-clip"): "foleycli.features.dfn_clip:load_text",
+}
+# Of the large configurations: (hub name, device, dtype).
+HUB_ENCODERS = {"semantic": "foleycli.features.hub:load_vision", "text": "foleycli.features.hub:load_text"}
+SHIPPED_CLASSES = {"codec": "dac-vae", "sync": "sync-mini"}  # of parts whose config names none
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a render needs of a model."""
+
+    name: str
+    sha256: str
+    family: Family
+    codec: Codec
+    sync: Extractor
+    seen: Extractor
+    text: TextEncoder
+    device: torch.device
+    dtype: torch.dtype
+
+
+def load_model(folder: Path, device: str = "auto", dtype: str = "auto") -> Model:
+    """A weights folder (see hub.resolve) with the codec and the encoders that its config names.
+
+    Errors: FoleyError for a device that is not there, damaged files, or parts that do not fit.
+    """
+    chosen = choose_device(device)
+    precision = choose_dtype(dtype, chosen)
+    config = read_config(folder)
+    if config.get("kind") != "family":
+        raise FoleyError(f"{folder} holds a {config.get('kind', 'nothing')}, not a model that renders",
+                         "see: foley models list")  # fmt: skip
+    text = load_part(folder, config, "text", chosen, precision) if "text" in config else WordLlamaText()
+    family, codec = load_family(folder, chosen, precision), load_part(folder, config, "codec", chosen)
+    model = Model(
+        name=config.get("name", folder.name),
+        # Published files of gigabytes were hashed when they were fetched.
+        sha256=config["sha256"] if {"weights", "sha256"} <= config.keys() else verify(folder),
+        family=family,
+        codec=TokenCodec(codec) if family.spec.latents == "codes" else codec,
+        sync=load_part(folder, config, "sync", chosen, precision),
+        seen=load_part(folder, config, "semantic", chosen, precision)
+        if "semantic" in config
+        else SeenWords(text, chosen),
+        text=text,
+        device=chosen,
+        dtype=precision,
+    )
+    _check_fit(model)
+    return model
+
+
+def load_part(folder: Path, config: dict, role: str, *how: torch.device | torch.dtype) -> Any:
+    """The codec or encoder that a model's config names for a role, loaded `how` its loader is told.
+
+    "hub:OWNER/NAME" is an encoder of pictures or words that transformers loads (SigLIP 2, CLIP).
+    """
+    name = config.get(role, "")
+    if name.startswith("hub:") and role in HUB_ENCODERS:
+        module, function = HUB_ENCODERS[role].split(":")
+        return getattr(import_module(module), function)(name.removeprefix("hub:"), *how)
+    place = part_folder(folder, config, role)
+    kind = read_config(place).get("class", SHIPPED_CLASSES.get(role))
+    if (role, kind) not in LOADERS:
+        known = ", ".join(name for known_role, name in LOADERS if known_role == role)
+        raise FoleyError(f"{place}/config.json names the {role} class {kind!r}; known: {known}", "update foley")
+    module, function = LOADERS[role, kind].split(":")
+    return getattr(import_module(module), function)(place, *how)
+
+
+def part_folder(folder: Path, config: dict, part: str) -> Path:
+    """A model's codec or encoder: a folder beside the model's or inside it, else a known name."""
+    name = config.get(part)
+    if not name:
+        raise FoleyError(f"{folder}/config.json names no {part}", "get the model folder again")
+    for place in (folder / name, folder.parent / name):
+        if place.is_dir():
+            return place
+    return resolve(name)
+
+
+def _check_fit(model: Model) -> None:
+    spec, codec = model.family.spec, model.codec
+    made, wanted = (spec.latent_dim, spec.latent_rate_hz), (codec.latent_dim, codec.latent_rate_hz)
+    if made != wanted:
+        raise FoleyError(f"{model.name} makes latents {made}, its codec expects {wanted}", "get the model again")
+    for extractor in (model.sync, model.seen):
+        name, width = extractor.name, spec.stream_dims.get(extractor.name)
+        if width not in (None, extractor.dim):
+            raise FoleyError(f"{model.name} reads {width} wide {name} features, its encoder gives {extractor.dim}",
+                             "get the model again")  # fmt: skip

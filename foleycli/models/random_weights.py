@@ -1,0 +1,225 @@
+"""A published model without its files: networks of full size with random weights, for timing alone.
+
+The catalogue's entry, or a folder's config.json files, say which networks; nothing is fetched or written.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from foleycli.codecs.tokens import TokenCodec
+from foleycli.device import choose_device, choose_dtype
+from foleycli.errors import FoleyError
+from foleycli.features.seen import SeenWords
+from foleycli.features.text import WordLlamaText
+from foleycli.hub.catalog import find
+from foleycli.hub.resolve import resolve
+from foleycli.models.model import Model, part_folder
+from foleycli.weights.folder import read_config
+
+ROLES = ("codec", "sync", "semantic", "text")
+ENCODERS = ("sync", "semantic", "text")
+# V-AURA's folder is written when its file has come; the defaults of all its configurations are the published ones.
+VAURA = {"codec": {"class": "dac"}, "sync": {"class": "avclip"}}
+SEED = 0
+
+
+def random_model(
+    name_or_folder: str, device: str = "auto", dtype: str = "auto", without_encoders: bool = False
+) -> Model:
+    """What `model.load_model` gives for that model, with random weights; the codec is in float32, as there.
+
+    `without_encoders`: encoders of pictures and words are not run, their features are random numbers at once.
+    Errors: FoleyError for a model whose networks are not known here, or that is larger than the free memory.
+    """
+    chosen = choose_device(device)
+    precision = choose_dtype(dtype, chosen)
+    name, configs = _configs(name_or_folder)
+    made = {role: _builder(role, config)(config) for role, config in configs.items()}  # on the meta device
+    left_out = ENCODERS if without_encoders else ()
+    for role in made.keys() & left_out:
+        for tower in made[role][0]:
+            answer_at_random(tower)
+    networks = [network for role, (built, _) in made.items() for network in built if role not in left_out]
+    for network in networks:
+        network.to(torch.float32 if network in made["codec"][0] else precision)
+    _check_memory(networks, name, chosen)
+    generator = torch.Generator(chosen).manual_seed(SEED)
+    for network in networks:
+        fill(network, chosen, generator)
+    family, codec, sync, *rest = (wrap(chosen) for _, wrap in made.values())
+    seen, text = rest or (SeenWords(words := WordLlamaText(), chosen), words)
+    codec = TokenCodec(codec) if family.spec.latents == "codes" else codec
+    return Model(name, "random weights", family, codec, sync, seen, text, chosen, precision)
+
+
+def fill(network: nn.Module, device: torch.device, generator: torch.Generator) -> None:
+    """Give a network on the meta device numbers that keep signals at about their size; for no training."""
+    network.to_empty(device=device).eval().requires_grad_(False)
+    for name, value in network.state_dict().items():
+        leaf = name.rpartition(".")[2]
+        if value.ndim > 1 and leaf not in ("latent_mean", "latent_std", "data_mean", "data_std"):
+            bound = math.sqrt(3 / math.prod(value.shape[1:]))
+            value.uniform_(-bound, bound, generator=generator)
+        else:
+            # Norms' weights and deviations are factors; biases, means and logarithms of factors are added.
+            value.fill_(1.0 if leaf in ("weight", "latent_std", "data_std") else 0.0)
+
+
+def answer_at_random(tower: nn.Module) -> None:
+    """A network on the meta device stays there: it is asked for the shape of its answer alone, which is filled
+    with random numbers."""
+    generator = torch.Generator().manual_seed(SEED)
+
+    def fill_answer(_: nn.Module, __: tuple, answer: torch.Tensor) -> torch.Tensor:
+        return torch.randn(answer.shape, generator=generator)
+
+    tower.eval().requires_grad_(False).register_forward_hook(fill_answer)
+
+
+def _configs(name_or_folder: str) -> tuple[str, dict[str, Mapping[str, Any]]]:
+    """The model's name, and config.json of the family and of every part, by role."""
+    entry = find(name_or_folder)
+    if entry is None or entry.is_shipped:
+        folder = resolve(name_or_folder)
+        config = read_config(folder)
+        parts = {role: read_config(part_folder(folder, config, role)) for role in ROLES if role in config}
+        return config.get("name", folder.name), {"family": config, **parts}
+    if entry.kind != "family":
+        raise FoleyError(f"{entry.name} is a part of models, it does not render", "see: foley models list")
+    config = {"family": entry.name, **entry.config}
+    if entry.name == "vaura":
+        return entry.name, {"family": config, **VAURA}
+    parts = {role: part.config for role in ROLES if (part := find(str(config.get(role))))}
+    return entry.name, {"family": config, **parts}
+
+
+# Of a part: its networks, and what makes the part of them when they are filled.
+Built = tuple[list[nn.Module], Callable[[torch.device], Any]]
+
+
+def _builder(role: str, config: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Built]:
+    kind = config.get("family" if role == "family" else "class")
+    if (role, kind) not in BUILDERS:
+        known = ", ".join(name for known_role, name in BUILDERS if known_role == role)
+        raise FoleyError(f"there are no random weights for the {role} {kind!r}", f"only for: {known}; leave them out")
+    return BUILDERS[role, kind]
+
+
+def _mmaudio(config: Mapping[str, Any]) -> Built:
+    from foleycli.families.mmaudio.config import config_of
+    from foleycli.families.mmaudio.family import MMAudioFamily
+    from foleycli.families.mmaudio.network import MMAudio
+
+    with torch.device("meta"):
+        network = MMAudio(config_of(config.get("network", "")))
+    return [network], lambda device: MMAudioFamily(network)
+
+
+def _vaura(config: Mapping[str, Any]) -> Built:
+    from foleycli.families.vaura.config import VAuraConfig
+    from foleycli.families.vaura.family import VAuraFamily
+    from foleycli.families.vaura.network import VAura
+
+    with torch.device("meta"):
+        network = VAura(VAuraConfig.from_dict(config.get("network", {})))
+    return [network], lambda device: VAuraFamily(network)
+
+
+def _mmaudio_codec(config: Mapping[str, Any]) -> Built:
+    from foleycli.codecs.mmaudio import codec as mmaudio
+
+    mel, vae_config, vocoder_config = mmaudio.NETWORKS[config["network"]]
+    with torch.device("meta"):
+        vae = mmaudio.Vae(replace(vae_config, width=config.get("vae_width", vae_config.width)))
+        vocoder = mmaudio.BigVGAN(replace(vocoder_config, width=config.get("vocoder_width", vocoder_config.width)))
+    return [vae, vocoder], lambda device: mmaudio.MMAudioCodec(mmaudio.LogMel(mel).to(device), vae, vocoder)
+
+
+def _dac(config: Mapping[str, Any]) -> Built:
+    from foleycli.codecs.dac import Dac, DacConfig
+
+    with torch.device("meta"):
+        codec = Dac(DacConfig.from_dict(config.get("network", {})))
+    for module in codec.modules():
+        if hasattr(module, "weight_g"):
+            nn.utils.remove_weight_norm(module)
+    return [codec], lambda device: codec
+
+
+def _tower(config: Mapping[str, Any]) -> nn.Module:
+    from foleycli.nn.motionformer import Motionformer, MotionformerConfig
+
+    with torch.device("meta"):
+        return Motionformer(MotionformerConfig(**config.get("network", {})))
+
+
+def _synchformer(config: Mapping[str, Any]) -> Built:
+    from foleycli.features.synchformer import Synchformer
+
+    tower = _tower(config)
+    return [tower], lambda device: Synchformer(tower, batch=16 if device.type == "cuda" else 2)
+
+
+def _avclip(config: Mapping[str, Any]) -> Built:
+    from foleycli.features.avclip import AvclipExtractor
+
+    tower = _tower(config)
+    return [tower], lambda device: AvclipExtractor(tower)
+
+
+def _clip_vision(config: Mapping[str, Any]) -> Built:
+    from foleycli.features.dfn_clip import ClipConfig, ClipVision, DfnVision
+
+    shape = ClipConfig(**config.get("network", {}))
+    with torch.device("meta"):
+        tower = ClipVision(shape)
+    return [tower], lambda device: DfnVision(tower, shape, batch=64 if device.type == "cuda" else 4)
+
+
+def _clip_text(config: Mapping[str, Any]) -> Built:
+    from foleycli.features.dfn_clip import ClipConfig, ClipText, DfnText
+
+    with torch.device("meta"):
+        tower = ClipText(ClipConfig(**config.get("network", {})))
+    return [tower], lambda device: DfnText(tower)
+
+
+BUILDERS: dict[tuple[str, str | None], Callable[[Mapping[str, Any]], Built]] = {
+    ("family", "mmaudio"): _mmaudio,
+    ("family", "vaura"): _vaura,
+    ("codec", "mmaudio"): _mmaudio_codec,
+    ("codec", "dac"): _dac,
+    ("sync", "synchformer"): _synchformer,
+    ("sync", "avclip"): _avclip,
+    ("semantic", "dfn-clip"): _clip_vision,
+    ("text", "dfn-clip"): _clip_text,
+}
+
+
+def _check_memory(networks: list[nn.Module], name: str, device: torch.device) -> None:
+    wanted = sum(value.nbytes for network in networks for value in network.state_dict().values())
+    free = _free_bytes(device)
+    if free is not None and wanted > free:
+        raise FoleyError(
+            f"{name} has {wanted / 1e9:.1f} GB of weights, {device} has {free / 1e9:.1f} GB free",
+            "--dtype bfloat16 halves most of it; or choose a smaller model: foley models list",
+        )
+
+
+def _free_bytes(device: torch.device) -> int | None:
+    """None where the system does not say."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:  # no Linux
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)

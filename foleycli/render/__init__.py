@@ -1,0 +1,1 @@
+"""One video in, its sound out: jobs, analysis, plan, generation, files."""

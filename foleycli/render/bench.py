@@ -1,0 +1,127 @@
+"""Time the main path stage by stage: a clip and a model in, one row per number of steps out."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from foleycli.media.probe import probe
+from foleycli.models.compile import compile_network
+from foleycli.records import Report, Settings, silent
+from foleycli.render import cost as speed
+from foleycli.render.render import Model, RenderJob, render
+
+STAGES = ("decode", "features", "sampler", "codec", "mux")
+STEPS = (4, 8, 32)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One render, timed."""
+
+    steps: int
+    video_s: float
+    stage_s: dict[str, float]
+    wall_s: float  # end to end, without loading the model
+    peak_memory_mb: float  # of the process so far; on CUDA, of the device in this run
+
+    @property
+    def real_time_factor(self) -> float:
+        """Seconds of work per second of video: below 1 is faster than real time."""
+        return self.wall_s / self.video_s
+
+
+@dataclass(frozen=True)
+class Bench:
+    """All rows of one bench, and the line for foleycli/render/cost.py that follows from them."""
+
+    model: str
+    device: str
+    load_s: float
+    rows: list[Row]
+    speed: speed.Speed
+    dtype: str = "float32"
+    compiled: bool = False
+    random_weights: bool = False  # times are those of real ones, the sound is noise
+    without_encoders: bool = False  # "features" is what it takes to prepare the pictures alone
+
+
+def run(
+    clip: Path,
+    load: Callable[[], Model],
+    steps: Sequence[int] = STEPS,
+    settings: Settings | None = None,
+    compiled: bool = False,
+    random_weights: bool = False,
+    without_encoders: bool = False,
+    report: Report = silent,
+) -> Bench:
+    """Render the clip once for every number of steps, with the model that `load` gives; what is first is not timed.
+
+    `random_weights` and `without_encoders` say what kind of model `load` gives.
+    """
+    begun_s = time.perf_counter()
+    model = load()
+    load_s = time.perf_counter() - begun_s
+    if compiled:
+        compile_network(model)
+    with tempfile.TemporaryDirectory(prefix="foley-bench-") as scratch:
+        job = RenderJob(probe(clip), Path(scratch) / f"out{_ending(clip)}", settings or Settings())
+        _warm_up(job, model, steps if compiled else ())
+        rows = []
+        for index, n in enumerate(steps):
+            report("bench", index, len(steps))
+            rows.append(_once(job, model, n))
+        report("bench", len(steps), len(steps))
+    line = speed.fit(
+        load_s,
+        [(row.steps, row.stage_s, row.video_s) for row in rows],
+        max(row.peak_memory_mb for row in rows),
+    )
+    dtype = str(model.dtype).removeprefix("torch.")
+    how = (dtype, compiled, random_weights, without_encoders)
+    return Bench(model.name, str(model.device), load_s, rows, line, *how)
+
+
+def _ending(clip: Path) -> str:
+    return clip.suffix if clip.suffix.lower() in (".mp4", ".mov", ".mkv", ".webm") else ".mkv"
+
+
+def _warm_up(job: RenderJob, model: Model, compiled_steps: Sequence[int]) -> None:
+    """A short render; compiled networks are compiled for the shapes that each number of steps asks of them."""
+    _once(replace(job, duration_s=min(1.0, job.video.duration_s)), model, 1)
+    for n in compiled_steps:
+        _once(job, model, n)
+
+
+def _once(job: RenderJob, model: Model, steps: int) -> Row:
+    is_cuda = model.device.type == "cuda"
+    if is_cuda:
+        import torch
+
+        torch.cuda.reset_peak_memory_stats(model.device)
+    job.out.unlink(missing_ok=True)
+    begun_s = time.perf_counter()
+    made = render(replace(job, settings=replace(job.settings, steps=steps)), model)
+    wall_s = time.perf_counter() - begun_s
+    return Row(steps, made.duration_s, made.stage_s, wall_s, _peak_memory_mb(model) if is_cuda else process_peak_mb())
+
+
+def _peak_memory_mb(model: Model) -> float:
+    import torch
+
+    return torch.cuda.max_memory_allocated(model.device) / 1e6
+
+
+def process_peak_mb() -> float:
+    """The most memory that this process ever had; 0 where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0.0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak / 1e3  # macOS counts bytes, Linux kB

@@ -1,0 +1,1 @@
+"""What presets and options set, checked in one place."""

@@ -1,0 +1,1 @@
+"""Recorded sounds for training: banks, kinds, what is held out."""

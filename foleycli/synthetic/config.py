@@ -1,0 +1,83 @@
+"""The values that the synthetic worlds hand out: configuration, events, tracks and clips.  No drawing, no sound."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from foleycli.soundset.kinds import RATE_HZ, Split
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["GRID_HZ", "RATE_HZ", "VERSION", "Clip", "Event", "Split", "Track", "WorldConfig"]
+
+GRID_HZ = 200  # of every trajectory
+VERSION = 2  # one more when the same seed makes another clip, so that examples kept from before are not taken for it
+
+
+@dataclass(frozen=True)
+class WorldConfig:
+    """How clips are made; `difficulty` 0 is plain and 1 all randomisation (for a curriculum)."""
+
+    duration_s: float = 5.0
+    fps: int = 25
+    size_px: int = 112  # picture width; the height too unless `height_px` is given
+    difficulty: float = 1.0
+    split: Split = "train"
+    sounds_dir: Path | None = None
+    height_px: int | None = None
+    scene: str | None = None  # only this scene kind; None draws one
+    scene_weights: Mapping[str, float] = field(default_factory=dict, hash=False)  # in place of the usual ones
+
+    @property
+    def n_frames(self) -> int:
+        return round(self.duration_s * self.fps)
+
+    @property
+    def picture_px(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.size_px, self.height_px or self.size_px
+
+
+@dataclass(frozen=True)
+class Event:
+    """One audible moment: its exact time, its strength 0..1 and what sounds, e.g. "wood hit"."""
+
+    time_s: float
+    strength: float
+    category: str
+
+
+@dataclass(frozen=True)
+class Track:
+    """Everything a sound needs to know about a picture; the sound can be drawn again from it."""
+
+    duration_s: float
+    fps: int
+    split: Split
+    kind: Literal["hits", "driven", "texture", "silence"]
+    families: tuple[str, ...]  # sound families that fit, best first; the first with takes is used
+    events: tuple[Event, ...]
+    scene: str
+    drive: np.ndarray | None = field(default=None, compare=False)  # float32 [duration x GRID_HZ], 0..1
+    bed: str | None = None  # family of a quiet ambience under it
+    bed_db: float = -45.0
+    reverb_s: float = 0.0  # 0: dry
+    peak_db: float = -3.0
+    sound_seed: int = 0
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One synthetic clip; picture, sound and the truth about both."""
+
+    frames: np.ndarray  # uint8 [T, H, W, 3], RGB
+    samples: np.ndarray  # float32 [N], mono at RATE_HZ
+    events: list[Event]
+    loudness: np.ndarray  # float32 [T]: RMS of the sound without ambience, dB, -80..0
+    label: str
+    words: list[str]  # other ways to say the label
+    scene: str

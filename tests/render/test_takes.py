@@ -1,0 +1,140 @@
+"""`foley render --takes`: as many files as asked for, ranked, each one to be made again from its seed."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+
+import numpy as np
+import pytest
+import soundfile
+from mmaudio_parts import write_miniature
+
+from foleycli.features.sync_score import sync_score_of_file
+from foleycli.media.audio import read_audio
+from foleycli.media.probe import probe
+from foleycli.models.model import load_model
+from foleycli.records import Settings
+from foleycli.render import takes
+from foleycli.render.render import RenderJob, render_takes
+
+
+def test_takes_are_ranked_and_each_is_what_its_seed_makes_alone(render, clips, tmp_path, monkeypatch):
+    monkeypatch.setattr(takes, "BATCH", 2)  # three takes: a full batch and a rest
+    told = render(clips("plain.mp4"), "-o", tmp_path / "out.wav", "--takes", 3, "--seed", 5, "--json")
+    assert told.code == 0
+    outs = [tmp_path / f"out.take{rank}.wav" for rank in (1, 2, 3)]
+    assert sorted(tmp_path.iterdir()) == outs
+    assert [line["output"] for line in told.lines] == [str(out) for out in outs]
+    assert [line["take"] for line in told.lines] == [1, 2, 3]
+    scores, seeds = zip(*((line["sync_score"], line["seed"]) for line in told.lines), strict=True)
+    assert list(scores) == sorted(scores, reverse=True) and len(set(scores)) == 3
+    assert sorted(seeds) == [5, 6, 7]
+    for out, seed in zip(outs, seeds, strict=True):
+        alone = tmp_path / f"{seed}.wav"
+        assert render(clips("plain.mp4"), "-o", alone, "--seed", seed).code == 0
+        made, again = read_audio(out).samples, read_audio(alone).samples
+        # A batch rounds otherwise than one take alone, and the codec's phases make that larger: 60 dB below the sound.
+        assert made.shape == again.shape and np.std(made - again) < 1e-3 * np.std(again)
+
+
+def test_only_the_best_is_kept_when_asked(render, packets, clips, tmp_path):
+    clip = clips("short.mp4")
+    best = render(clip, "-o", tmp_path / "all.mp4", "--takes", 2, "--json").lines[0]
+    told = render(clip, "-o", tmp_path / "out.mp4", "--takes", 2, "--pick", "best")
+    assert told.code == 0 and told.out == f"{tmp_path / 'out.mp4'}\n"
+    assert f"seed {best['seed']}, synchronisation score {best['sync_score']:.3f}" in told.err
+    assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "all.take1.mp4").read_bytes()
+    assert packets(tmp_path / "out.mp4") == packets(clip)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["all.take1.mp4", "all.take2.mp4", "out.mp4"]
+
+
+def test_takes_that_are_not_wanted_leave_the_disk_at_once(kept_model, clips, tmp_path, monkeypatch):
+    scores, on_disk = iter([0.3, 0.9, 0.1, 0.9]), []
+
+    def judged(*given):
+        on_disk.append(len(list(tmp_path.iterdir())))
+        return next(scores)
+
+    monkeypatch.setattr(takes, "sync_score_of_file", judged)
+    job = RenderJob(probe(clips("short.mp4")), tmp_path / "out.wav", Settings(steps=1), takes=4, pick_best=True)
+    (made,) = render_takes(job, kept_model)
+    assert made.sync_score == 0.9 and made.settings.seed == 1  # of equals the first
+    assert on_disk == [1, 2, 2, 2]
+
+
+def test_every_take_has_its_report(render, clips, tmp_path):
+    told = render(clips("short.mp4"), "-o", tmp_path / "out.wav", "--takes", 2, "--report", "--json")
+    assert told.code == 0
+    endings = sorted(path.name.removeprefix("out.take") for path in tmp_path.iterdir())
+    assert endings == ["1.json", "1.png", "1.wav", "2.json", "2.png", "2.wav"]
+    for line in told.lines:
+        written = json.loads((tmp_path / f"out.take{line['take']}.json").read_text())
+        facts = ("output", "take", "seed", "sync_score")
+        assert [written[fact] for fact in facts] == [line[fact] for fact in facts]
+        assert written["settings"]["seed"] == line["seed"]
+
+
+def test_one_take_is_a_render(render, clips, tmp_path):
+    plain, one = tmp_path / "plain.wav", tmp_path / "one.wav"
+    assert render(clips("short.mp4"), "-o", plain).code == 0
+    told = render(clips("short.mp4"), "-o", one, "--takes", 1, "--json")
+    assert told.code == 0 and "take" not in told.lines[0]
+    assert plain.read_bytes() == one.read_bytes()
+
+
+def test_a_failure_leaves_no_take(render, clips, tmp_path):
+    soundfile.write(tmp_path / "silent.wav", np.zeros(44100), 44100)
+    told = render(clips("short.mp4"), "-o", tmp_path / "out.wav", "--takes", 2, "--ref", tmp_path / "silent.wav")
+    assert told.code == 1 and "is silent" in told.err
+    assert [path.name for path in tmp_path.iterdir()] == ["silent.wav"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+@pytest.mark.parametrize("step", ["write_sound", "sync_score_of_file", "write_result"])
+def test_what_stops_the_second_take_leaves_no_file_behind(kept_model, clips, tmp_path, monkeypatch, step, error):
+    does, calls = getattr(takes, step), []
+
+    def stopped_when_asked_again(*given):
+        calls.append(given)
+        if len(calls) == 2:
+            raise error
+        return does(*given)
+
+    monkeypatch.setattr(takes, step, stopped_when_asked_again)
+    job = RenderJob(probe(clips("short.mp4")), tmp_path / "out.wav", Settings(steps=1), takes=2)
+    with pytest.raises(error):
+        render_takes(job, kept_model)
+    # A take that was written to its end is one.
+    assert [path.name for path in tmp_path.iterdir()] == ["out.take1.wav"] * (step == "write_result")
+
+
+def test_progress_of_every_stage_rises_to_its_end(kept_model, clips, tmp_path, monkeypatch):
+    monkeypatch.setattr(takes, "BATCH", 2)
+    told: dict[str, list[float]] = {}
+
+    def report(stage: str, done: float, total: float) -> None:
+        told.setdefault(stage, []).append(done / total)
+
+    job = RenderJob(probe(clips("short.mp4")), tmp_path / "out.mp4", Settings(steps=1), takes=3)
+    assert len(render_takes(job, kept_model, report)) == 3
+    for stage in ("features", "sampler", "codec", "mux"):
+        assert told[stage] == sorted(told[stage]) and told[stage][-1] == pytest.approx(1), stage
+
+
+def test_the_last_seed_is_followed_by_the_first(clips, tmp_path):
+    job = RenderJob(probe(clips("short.mp4")), tmp_path / "out.wav", Settings(seed=2**63 - 1), takes=3)
+    assert takes.seeds_of(job) == [2**63 - 1, 0, 1]
+
+
+def test_models_whose_encoder_knows_no_sound_are_judged_by_the_shipped_one(kept_model, clips, tmp_path, monkeypatch):
+    heard = []
+    monkeypatch.setattr(takes, "sync_score_of_file", lambda *given: heard.append(given) or sync_score_of_file(*given))
+    model = load_model(write_miniature(tmp_path / "models"), "cpu")
+    work = partial(RenderJob, probe(clips("plain.mp4")), settings=Settings(steps=1), takes=2)
+    made = render_takes(work(out=tmp_path / "foreign.wav"), model)
+    assert len({one.sync_score for one in made}) == 2
+    render_takes(work(out=tmp_path / "own.wav"), kept_model)
+    # The same encoder watched the same pictures.
+    (_, foreign, *_), _, (own_judge, own, *_), _ = heard
+    assert own_judge is kept_model.sync and foreign.values.equal(own.values)

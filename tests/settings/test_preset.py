@@ -1,0 +1,102 @@
+"""Presets: what ships is sound; what is wrong is named with its nearest right."""
+
+from dataclasses import fields
+
+import pytest
+
+from foleycli.errors import EXIT_FAILED, EXIT_USAGE, FoleyError, UsageError
+from foleycli.records import Settings
+from foleycli.settings import preset
+
+SHIPPED = ("default", "draft", "fine", "impacts", "footsteps", "ambience", "whoosh")
+
+
+def test_all_presets_ship():
+    assert set(preset.names()) == set(SHIPPED)
+    assert preset.names()[0] == "default"
+
+
+def test_default_preset_says_every_default():
+    assert preset.resolve() == Settings()
+    assert set(preset.read(preset.find("default"))) == {field.name for field in fields(Settings)}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_line_has_a_reason_and_differs_from_the_default(name):
+    file = preset.find(name)
+    first, *lines = file.read_text(encoding="utf-8").splitlines()
+    assert first == f"# {preset.describe(file)}"
+    assert all(len(line.split("#")[1]) > 10 for line in lines)
+    if name != "default":
+        default = preset.resolve()
+        assert all(getattr(default, key) != value for key, value in preset.read(file).items())
+
+
+def test_draft_and_fine_have_their_steps():
+    assert preset.resolve("draft").steps == 4
+    assert preset.resolve("fine").steps == 32
+
+
+def test_option_beats_preset_beats_default(tmp_path):
+    file = tmp_path / "mine.yml"
+    file.write_text("steps: 3\nguidance: 4\n")
+    settings = preset.resolve(str(file), {"steps": 5, "loudness_lufs": -20})
+    assert (settings.steps, settings.guidance, settings.loudness_lufs, settings.seed) == (5, 4.0, -20.0, 0)
+    assert isinstance(settings.guidance, float)
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("step: 4", "unknown setting 'step'", "did you mean 'steps'?"),
+        ("zzzz: 4", "unknown setting 'zzzz'", "foley presets show default"),
+        ("steps: 65", "steps is 65", "a whole number from 1 to 64"),
+        ("steps: 4.5", "steps is 4.5", "a whole number from 1 to 64"),
+        ("steps: many", "steps is 'many'", "a whole number"),
+        ("steps: true", "steps is True", "a whole number"),
+        ("steps: null", "steps is None", "a whole number"),
+        ("guidance: .nan", "guidance is nan", "a number from 0 to 20"),
+        ("guidance: .inf", "guidance is inf", "a number from 0 to 20"),
+        ("mix: 1", "mix is 1", "true or false"),
+        ("prompt: 3", "prompt is 3", "text"),
+        ("rate_hz: 45000", "rate_hz is 45000", "44100 or 48000"),
+        ("loudness_lufs: 0", "loudness_lufs is 0", "-60 to -5 (or null)"),
+        ("- steps", "a list", "setting: value"),
+        ("steps: [", "not YAML", "setting: value"),
+    ],
+)
+def test_bad_file(tmp_path, text, message, hint):
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(FoleyError) as raised:
+        preset.resolve(str(file))
+    assert message in raised.value.message and str(file) in raised.value.message
+    assert hint in raised.value.hint
+    assert raised.value.exit_code == EXIT_FAILED
+
+
+def test_empty_file_changes_nothing(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("# nothing yet\n")
+    assert preset.resolve(str(file)) == Settings()
+
+
+def test_bad_option_is_wrong_usage():
+    with pytest.raises(UsageError) as raised:
+        preset.resolve("draft", {"rate_hz": 96000})
+    assert raised.value.exit_code == EXIT_USAGE
+    assert raised.value.message == "--rate is 96000"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "near"), [("drfat", "'draft'"), ("Footsteps", "'footsteps'"), ("impact", "'impacts'")]
+)
+def test_unknown_name(wanted, near):
+    with pytest.raises(FoleyError) as raised:
+        preset.find(wanted)
+    assert near in raised.value.hint
+
+
+def test_default_of_every_setting_is_allowed():
+    for name in preset.setting_fields():
+        assert preset.check(name, getattr(Settings(), name)) == getattr(Settings(), name)
