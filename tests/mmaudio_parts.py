@@ -42,9 +42,7 @@ def shapes(module: nn.Module, prefix: str = "") -> dict[str, list[int]]:
 def made_up(module: nn.Module, gain: float = 1.0, prefix: str = "") -> dict[str, Tensor]:
     """Weights by the recipe for every key; the real values of buffers stay."""
     return {
-        prefix + key: value
-        if key.rpartition(".")[2] in KEPT
-        else made_up_weight(prefix + key, value.shape, gain)
+        prefix + key: value if key.rpartition(".")[2] in KEPT else made_up_weight(prefix + key, value.shape, gain)
         for key, value in module.state_dict().items()
     }
 

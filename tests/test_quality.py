@@ -32,9 +32,7 @@ def shown(model):
 
 
 def test_sound_strikes_when_the_picture_strikes(model, shown):
-    scores = [
-        synthetic.score(model, one, Settings(prompt=one.clip.label, seed=seed)) for seed, one in enumerate(shown)
-    ]
+    scores = [synthetic.score(model, one, Settings(prompt=one.clip.label, seed=seed)) for seed, one in enumerate(shown)]
     f1, shifted = np.mean([s.f1 for s in scores]), np.mean([s.shifted_f1 for s in scores])
     assert f1 >= 0.55
     assert f1 - shifted >= 0.35

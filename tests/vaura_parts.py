@@ -23,7 +23,8 @@ def checkpoint_weights() -> dict[str, torch.Tensor]:
     codec = {f"audio_encoder.{key}": value.half() for key, value in Dac(CODEC).state_dict().items()}
     state = {}
     for prefix, build in (
-        ("sampler.", lambda: VAura(NETWORK)), ("visual_feature_extractor.", lambda: Motionformer(TOWER))
+        ("sampler.", lambda: VAura(NETWORK)),
+        ("visual_feature_extractor.", lambda: Motionformer(TOWER)),
     ):
         with torch.device("meta"):
             shapes = {key: value.shape for key, value in build().state_dict().items()}
@@ -37,7 +38,5 @@ def checkpoint_weights() -> dict[str, torch.Tensor]:
 def save_checkpoint(path: Path, state: dict[str, torch.Tensor] | None = None, **more: Any) -> Path:
     """A file as Lightning writes it."""
     state = checkpoint_weights() if state is None else state
-    torch.save(
-        {"epoch": 3, "global_step": 10, "pytorch-lightning_version": "2.2.0", "state_dict": state, **more}, path
-    )
+    torch.save({"epoch": 3, "global_step": 10, "pytorch-lightning_version": "2.2.0", "state_dict": state, **more}, path)
     return path

@@ -39,9 +39,7 @@ class PseudoQMF(nn.Module):
     def join(self, bands: Tensor) -> Tensor:
         """[B, bands, M] to [B, 1, M * bands]."""
         n_samples = bands.shape[-1] * self.n_bands
-        joined = F.conv_transpose1d(
-            bands * self.n_bands, self.filters, stride=self.n_bands, padding=self.n_taps // 2
-        )
+        joined = F.conv_transpose1d(bands * self.n_bands, self.filters, stride=self.n_bands, padding=self.n_taps // 2)
         return F.pad(joined, (0, n_samples - joined.shape[-1]))  # the last filter ends n_bands - 1 early
 
 

@@ -9,9 +9,7 @@ import torch
 from torch import Tensor
 
 
-def mel_spectrogram(
-    samples: Tensor, rate_hz: int, n_fft: int, hop: int, n_mels: int, is_rms: bool = False
-) -> Tensor:
+def mel_spectrogram(samples: Tensor, rate_hz: int, n_fft: int, hop: int, n_mels: int, is_rms: bool = False) -> Tensor:
     """Magnitude mel spectrogram of float32 [B, N]: [B, n_mels, 1 + N // hop], frames centred.
 
     A band is the mean of its bins' magnitudes, or with `is_rms` the root of their mean power, which is more where

@@ -7,6 +7,7 @@ import numpy as np
 
 def local_maxima(values: np.ndarray, reach: int) -> list[int]:
     """Indices that no neighbour within `reach` exceeds; of equal neighbours the first."""
+
     def is_peak(k: int) -> bool:
         is_highest = values[k] >= values[max(0, k - reach) : k + reach + 1].max()
         return values[k] > 0 and is_highest and (k == 0 or values[k] > values[k - 1])

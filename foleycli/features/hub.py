@@ -146,9 +146,7 @@ class HubText:
         return vectors.numpy()
 
 
-def prepare(
-    pixels: Tensor, side_px: int, mean: tuple[float, float, float], std: tuple[float, float, float]
-) -> Tensor:
+def prepare(pixels: Tensor, side_px: int, mean: tuple[float, float, float], std: tuple[float, float, float]) -> Tensor:
     """uint8 [n, 3, H, W] to float32 [n, 3, side, side]: bicubic with antialiasing, rounded, normalised."""
     sized = pixels.float()
     if pixels.shape[-2:] != (side_px, side_px):

@@ -214,9 +214,7 @@ def gains(peak: float, samples: np.ndarray, covered: np.ndarray) -> np.ndarray:
     return np.array(matched, np.float32)[:, None]
 
 
-def write(
-    job: ExtendJob, blocks: Iterable[np.ndarray], take: Audio, n_samples: int, report: Report
-) -> FinishedSound:
+def write(job: ExtendJob, blocks: Iterable[np.ndarray], take: Audio, n_samples: int, report: Report) -> FinishedSound:
     """The result to its file; WAV and FLAC keep the take's samples, rate and channels."""
     if not is_video_name(job.out):
         with replacing(job.out) as out:

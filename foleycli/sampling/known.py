@@ -41,9 +41,7 @@ def draw_known(
     prefix = (step < min(config.prefix_steps, n_steps - 1)).expand(n_rows, -1)
     both_ends = (step < first) | (step >= n_steps - last)
     is_prefix = (kind >= config.p_span) & (kind < config.p_span + config.p_prefix)
-    is_both = (kind >= config.p_span + config.p_prefix) & (
-        kind < config.p_span + config.p_prefix + config.p_both_ends
-    )
+    is_both = (kind >= config.p_span + config.p_prefix) & (kind < config.p_span + config.p_prefix + config.p_both_ends)
     drawn = ((kind < config.p_span) & span) | (is_prefix & prefix) | (is_both & both_ends)
     if n_reference is None:
         return drawn

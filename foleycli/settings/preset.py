@@ -84,9 +84,7 @@ def read(path: Path) -> dict[str, object]:
     if found is None:
         return {}
     if not isinstance(found, dict):
-        raise FoleyError(
-            f"preset {path} holds a {type(found).__name__}, not settings", "each line is `setting: value`"
-        )
+        raise FoleyError(f"preset {path} holds a {type(found).__name__}, not settings", "each line is `setting: value`")
     return {str(key): _check_entry(path, str(key), value) for key, value in found.items()}
 
 

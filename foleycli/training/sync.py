@@ -133,7 +133,7 @@ def _event_loss(event: Tensor, batch: dict[str, Tensor], event_weight: float) ->
 def augment(clip: TrainingClip, size_px: int, rng: np.random.Generator) -> TrainingClip:
     """A random square of the picture, mirrored half of the time, darker or lighter; the sound stays."""
     spare = clip.grey.shape[1] - size_px
-    top, left = (rng.integers(0, spare + 1, size=2) if spare > 0 else (0, 0))
+    top, left = rng.integers(0, spare + 1, size=2) if spare > 0 else (0, 0)
     grey = clip.grey[:, top : top + size_px, left : left + size_px]
     if rng.random() < 0.5:
         grey = grey[:, :, ::-1]

@@ -18,7 +18,6 @@ L = 50
 SETTINGS = Settings(steps=3, guidance=4.5)
 
 
-
 @pytest.fixture(scope="module")
 def family() -> MMAudioFamily:
     network = MMAudio(config_of(NETWORK))

@@ -92,13 +92,9 @@ def test_big_sizes_run_on_the_meta_device(name):
     with torch.device("meta"):
         network = SalsaV(config)
         yes = torch.ones(2, dtype=torch.bool)
-        inputs = Inputs(
-            torch.empty(2, 250, 768), torch.empty(2, 80, 1152), torch.empty(2, 1152), *(yes, yes, yes)
-        )
+        inputs = Inputs(torch.empty(2, 250, 768), torch.empty(2, 80, 1152), torch.empty(2, 1152), *(yes, yes, yes))
         conditions = network.encode_conditions(inputs, 431)
-        made = network(
-            torch.empty(2, 431, 64), torch.empty(2), torch.empty(2), conditions, torch.zeros(2, 431).bool()
-        )
+        made = network(torch.empty(2, 431, 64), torch.empty(2), torch.empty(2), conditions, torch.zeros(2, 431).bool())
     assert made.shape == (2, 431, 64)
     assert len(network.joint) == config.n_joint and len(network.single) == config.n_single
     assert [block.self_attention is not None for block in network.joint] == [
@@ -114,9 +110,7 @@ def test_small_reduced_in_width_takes_a_training_step(mlp):
     loss, metrics = training_loss(network, teacher, batch, torch.Generator().manual_seed(0))
     loss.backward()
     assert loss.isfinite() and set(metrics) == {"loss", "flow", "shortcut"}
-    without = [
-        name for name, weight in network.named_parameters() if weight.grad is None and "empty" not in name
-    ]
+    without = [name for name, weight in network.named_parameters() if weight.grad is None and "empty" not in name]
     assert without == []
     assert all(weight.grad is None for weight in teacher.parameters())
 
@@ -146,7 +140,9 @@ def test_missing_condition_is_the_learned_empty_vector():
     network, inputs = awake(), some_inputs()
     no = torch.zeros(2, dtype=torch.bool)
     for name, empty in (
-        ("sync", network.empty_sync), ("semantic", network.empty_semantic), ("text", network.empty_text)
+        ("sync", network.empty_sync),
+        ("semantic", network.empty_semantic),
+        ("text", network.empty_text),
     ):
         dropped = velocity(network, replace(inputs, **{f"has_{name}": no}))
         written = velocity(network, replace(inputs, **{name: empty.detach().expand_as(getattr(inputs, name))}))

@@ -15,8 +15,8 @@ from foleycli.library.index import INDEX_NAME
 from foleycli.library.library import SHIPPED_LIBRARY, open_library, read_library
 from foleycli.media.audio import read_audio
 from foleycli.soundset import library_sounds as reels
-from foleycli.soundset.held_out import is_held_out
 from foleycli.soundset import reel
+from foleycli.soundset.held_out import is_held_out
 
 
 def beep(path: Path, hz: float, length_s: float = 0.3) -> Path:

@@ -76,4 +76,3 @@ def test_ctrl_c_while_writing_leaves_nothing_half_written(clips, model_name, tmp
     told = subprocess.run(called, capture_output=True, text=True, preexec_fn=_hear_ctrl_c)
     assert told.returncode == 130, told.stderr
     assert list(tmp_path.iterdir()) == []
-

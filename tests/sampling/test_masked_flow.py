@@ -92,7 +92,5 @@ def test_what_stands_at_unknown_steps_of_known_is_not_read():
 
 def test_progress_is_reported():
     seen = []
-    masked_flow.sample(
-        straight, NOISE, DATA, NOTHING, times.uniform(2), report=lambda *progress: seen.append(progress)
-    )
+    masked_flow.sample(straight, NOISE, DATA, NOTHING, times.uniform(2), report=lambda *progress: seen.append(progress))
     assert seen == [("sampler", 1, 2), ("sampler", 2, 2)]

@@ -126,9 +126,7 @@ class MMAudioFamily:
             raise ValueError(f"text has shape {tuple(states.shape)}, {NAME} expects {wanted}")
         return (states if states.any() else self.network.empty_string_feat)[None]
 
-    def _fit(
-        self, window: Features, name: str, rate_hz: Fraction, n_steps: int, empty: Tensor
-    ) -> tuple[Tensor, float]:
+    def _fit(self, window: Features, name: str, rate_hz: Fraction, n_steps: int, empty: Tensor) -> tuple[Tensor, float]:
         """Exactly `n_steps` of a stream [T, D], cut or its last step held; and how late its first step begins."""
         stream = window.streams.get(name)
         if stream is None:

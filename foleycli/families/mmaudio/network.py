@@ -42,9 +42,7 @@ class TimeEmbedding(nn.Module):
     def __init__(self, config: MMAudioConfig) -> None:
         super().__init__()
         self.dim, self.scale = config.time_dim, config.time_scale
-        self.mlp = nn.Sequential(
-            nn.Linear(self.dim, config.width), nn.SiLU(), nn.Linear(config.width, config.width)
-        )
+        self.mlp = nn.Sequential(nn.Linear(self.dim, config.width), nn.SiLU(), nn.Linear(config.width, config.width))
 
     def forward(self, t: Tensor) -> Tensor:
         exponents = torch.arange(0, self.dim, 2, device=t.device, dtype=torch.float32) / self.dim

@@ -37,9 +37,7 @@ class SalsaVFamily:
         )
 
     @classmethod
-    def load(
-        cls, folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
-    ) -> SalsaVFamily:
+    def load(cls, folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> SalsaVFamily:
         """Read `config.json` and `model.safetensors`; every weight must be there, and no other."""
         network = open_network(lambda values: SalsaV(SalsaVConfig.from_dict(values)), folder)
         return cls(network.to(device=device, dtype=dtype))

@@ -43,7 +43,6 @@ class Conditions:
     semantic_table: Tensor  # and of the semantic steps, on the same time line
 
 
-
 class SemanticStream(nn.Module):
     """The semantic half of a joint block; the last block only lends its keys and values."""
 
@@ -115,9 +114,7 @@ class SalsaV(nn.Module):
         self.text_in = vector_in(config.text_dim, width)
         self.pool_in = vector_in(config.semantic_dim, width)
         self.semantic_in = vector_in(config.semantic_dim, width)
-        self.sync_in = FrameUpsampler(
-            config.sync_dim, width, float(config.sync_rate_hz / config.latent_rate_hz)
-        )
+        self.sync_in = FrameUpsampler(config.sync_dim, width, float(config.sync_rate_hz / config.latent_rate_hz))
         self.time_in = TimeEmbedding(width)
         self.step_in = StepEmbedding(width)
         self.joint = nn.ModuleList(
@@ -151,9 +148,7 @@ class SalsaV(nn.Module):
             semantic_table=rotary_table(semantic.shape[1], head_dim, scale, device=device),
         )
 
-    def forward(
-        self, x: Tensor, t: Tensor, d: Tensor, conditions: Conditions, is_known: Tensor
-    ) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, d: Tensor, conditions: Conditions, is_known: Tensor) -> Tensor:
         """Velocity float32 [B, L, latent_dim] of `x` [B, L, latent_dim].
 
         t         flow time [B]; 0 is noise

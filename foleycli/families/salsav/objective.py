@@ -72,9 +72,7 @@ def training_loss(
     return _masked_error(velocity, target, is_known, n_flow)
 
 
-def _masked_error(
-    velocity: Tensor, target: Tensor, is_known: Tensor, n_flow: int
-) -> tuple[Tensor, dict[str, Tensor]]:
+def _masked_error(velocity: Tensor, target: Tensor, is_known: Tensor, n_flow: int) -> tuple[Tensor, dict[str, Tensor]]:
     """Mean squared error at noised positions, of all rows and of each kind."""
     counts = ~is_known  # [B, L]
     errors = (velocity.float() - target).square().mean(dim=-1) * counts  # [B, L]
@@ -87,9 +85,7 @@ def _masked_error(
 
 
 @torch.no_grad()
-def shortcut_target(
-    teacher: SalsaV, x: Tensor, t: Tensor, d: Tensor, inputs: Inputs, is_known: Tensor
-) -> Tensor:
+def shortcut_target(teacher: SalsaV, x: Tensor, t: Tensor, d: Tensor, inputs: Inputs, is_known: Tensor) -> Tensor:
     """The mean velocity of two half steps [B, L, D]; known steps stay clean in both, nothing is guided."""
     conditions = teacher.encode_conditions(inputs, x.shape[1])
     half = 0.5 * d
