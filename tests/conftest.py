@@ -75,7 +75,7 @@ def model_name() -> str:
 @pytest.fixture(scope="session")
 def kept_model(model_name: str):  # noqa: ANN201
     """The model, loaded once: every later call of the command in this process gets the same one."""
-    from foleycli.render import render as pipeline
+    from foleycli.rendering import render as pipeline
 
     load = pipeline.load_model
     pipeline.load_model = functools.cache(load)

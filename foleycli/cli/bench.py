@@ -17,7 +17,7 @@ from foleycli.hub.resolve import resolve, wanted_settings
 from foleycli.settings import preset as presets
 
 if TYPE_CHECKING:
-    from foleycli.render.bench import Bench
+    from foleycli.rendering.bench import Bench
 
 DEMO = SHIPPED / "demo.mp4"
 STEPS = ("4,8,32",)
@@ -56,8 +56,8 @@ def bench(
     folder = None if random_weights else resolve(model)
     from foleycli.device import telling_of_memory
     from foleycli.models.random_weights import random_model
-    from foleycli.render.bench import run
-    from foleycli.render.render import load_model
+    from foleycli.rendering.bench import run
+    from foleycli.rendering.render import load_model
 
     load = partial(load_model, folder, device, dtype)
     if random_weights:
@@ -85,7 +85,7 @@ def step_counts(given: Sequence[str]) -> list[int]:
 
 
 def _show(measured: Bench, clip: Path, quiet: bool) -> None:
-    from foleycli.render.bench import STAGES
+    from foleycli.rendering.bench import STAGES
 
     length_s = measured.rows[0].video_s
     how = f"{measured.device}, {measured.dtype}{', compiled' if measured.compiled else ''}"
@@ -110,4 +110,4 @@ def _show(measured: Bench, clip: Path, quiet: bool) -> None:
     console.table(columns[:shown], [row[:shown] for row in rows], right=range(len(columns) - 1))
     if not measured.random_weights:
         fitted = ", ".join(f"{key}={value:.4g}" for key, value in asdict(measured.speed).items() if value is not None)
-        console.note(f"for foleycli/render/cost.py: Speed({fitted})", quiet)
+        console.note(f"for foleycli/rendering/cost.py: Speed({fitted})", quiet)

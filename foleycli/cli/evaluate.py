@@ -234,7 +234,7 @@ def _load(sources: Sources, run: work.Run) -> tuple[Evaluation, Model | None]:
     folder = fetched.model_folder(run.model, run.accept_license, run.quiet) if run.model else None
     from foleycli.device import choose_device, telling_of_memory
     from foleycli.evaluation.evaluate import begin
-    from foleycli.render.render import load_model
+    from foleycli.rendering.render import load_model
 
     with console.progress(run.quiet) as report, telling_of_memory():
         report("load", 0, 1)

@@ -16,7 +16,7 @@ from foleycli.records import Settings, Video
 from foleycli.settings import preset as presets
 
 if TYPE_CHECKING:
-    from foleycli.render.render import ExtendJob
+    from foleycli.rendering.render import ExtendJob
 
 Take = Annotated[
     Path, typer.Option("--ref", metavar="TAKE", help="The sound to carry on.", rich_help_panel=options.SOUND)
@@ -128,7 +128,7 @@ def _prepare(
         if video is None:
             raise UsageError(f"{out} is a video, but none is given", "name a sound file with -o, or give the video")
         check_mux(video, out)
-    from foleycli.render.render import ExtendJob  # loads torch; a refusal should not wait for it
+    from foleycli.rendering.render import ExtendJob  # loads torch; a refusal should not wait for it
 
     return ExtendJob(take, video, out, settings, at_s, duration_s, loop)
 

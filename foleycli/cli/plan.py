@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from foleycli.render import cost as speed
+from foleycli.rendering import cost as speed
 from foleycli.timebase import steps_to_cover
 from foleycli.windows.plan import windows_for
 
@@ -22,7 +22,7 @@ EXTRA_S = 10.0  # `extend` without --duration
 
 @dataclass(frozen=True)
 class Plan:
-    """One line per fact of `--dry-run`; the expected figures are estimates from foleycli/render/cost.py, or None."""
+    """One line per fact of `--dry-run`; the expected figures are estimates from foleycli/rendering/cost.py, or None."""
 
     out: str
     takes: int
@@ -76,7 +76,7 @@ def make(job: Job, folder: Path, device: str, dtype: str) -> Plan:
 def given_s(job: Job) -> float:
     """Seconds of a sound that will stand before the first window: given, or found by the prompt."""
     from foleycli.media.probe import probe_audio
-    from foleycli.render.render import RenderJob, recording_for
+    from foleycli.rendering.render import RenderJob, recording_for
 
     if not isinstance(job, RenderJob):
         return 0.0
@@ -86,7 +86,7 @@ def given_s(job: Job) -> float:
 
 def takes_of(job: Job) -> tuple[int, list[Path]]:
     """How many takes are made, and the files of those that are kept."""
-    from foleycli.render.render import RenderJob
+    from foleycli.rendering.render import RenderJob
 
     return (job.takes, job.outs) if isinstance(job, RenderJob) else (1, [job.out])
 
@@ -94,7 +94,7 @@ def takes_of(job: Job) -> tuple[int, list[Path]]:
 def made_s(job: Job) -> float:
     """Seconds of sound that the job makes or carries on."""
     from foleycli.media.probe import probe_audio
-    from foleycli.render.render import RenderJob
+    from foleycli.rendering.render import RenderJob
 
     if isinstance(job, RenderJob):
         left_s = job.video.duration_s - job.start_s

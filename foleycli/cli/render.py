@@ -18,7 +18,7 @@ from foleycli.records import Settings
 from foleycli.settings import preset as presets
 
 if TYPE_CHECKING:
-    from foleycli.render.render import RenderJob
+    from foleycli.rendering.render import RenderJob
 
 MOST_TAKES = 32
 
@@ -243,7 +243,7 @@ def _prepare(
                 f"--ref-start is {timbre.start_s:g}, but {timbre.reference} lasts {ref_length_s:.2f} s",
                 "choose a start within it",
             )
-    from foleycli.render.render import RenderJob  # loads torch; a refusal should not wait for it
+    from foleycli.rendering.render import RenderJob  # loads torch; a refusal should not wait for it
 
     return RenderJob(
         video, out, settings, start_s, duration_s, timbre.reference, timbre.start_s, timbre.sounds, takes, pick_best

@@ -17,7 +17,7 @@ from foleycli.cli import console, fetched, plan
 from foleycli.errors import EXIT_FAILED, EXIT_SOME_FAILED, FoleyError, UsageError
 
 if TYPE_CHECKING:
-    from foleycli.render.render import ExtendJob, Made, Model, RenderJob
+    from foleycli.rendering.render import ExtendJob, Made, Model, RenderJob
 
     Job = RenderJob | ExtendJob
 
@@ -138,7 +138,7 @@ def _show_plan(task: Task, job: Job, folder: Path, run: Run) -> bool:
 def _make_all(ready: Sequence[tuple[Task, Job]], folder: Path, alone: bool, run: Run) -> int:
     """How many of the jobs succeeded."""
     from foleycli.device import telling_of_memory
-    from foleycli.render.render import RenderJob, load_model
+    from foleycli.rendering.render import RenderJob, load_model
 
     with console.progress(run.quiet) as report, telling_of_memory():
         report("load", 0, 1)
@@ -164,7 +164,7 @@ def _make_all(ready: Sequence[tuple[Task, Job]], folder: Path, alone: bool, run:
 
 def _make(job: Job, model: Model, run: Run) -> list[Made]:
     """What came of a job: one result, or the takes that are kept, the best first."""
-    from foleycli.render import render as pipeline
+    from foleycli.rendering import render as pipeline
 
     with console.progress(run.quiet) as report:
         if isinstance(job, pipeline.ExtendJob):

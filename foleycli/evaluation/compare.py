@@ -22,7 +22,7 @@ from foleycli.media.frames import read_frames
 from foleycli.media.probe import picture_start_s, probe
 from foleycli.models.model import Model
 from foleycli.records import Report, Settings, Stream, Video, silent
-from foleycli.render.render import RenderJob, render
+from foleycli.rendering.render import RenderJob, render
 from foleycli.timebase import FEATURE_FPS
 
 RATE_HZ = 44100

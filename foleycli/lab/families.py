@@ -32,7 +32,7 @@ from foleycli.hub.resolve import resolve, wanted_settings
 from foleycli.lab.held_out import Shown, make, make_takes, score_sound, shown_clips
 from foleycli.models.model import Model, load_model
 from foleycli.records import Settings
-from foleycli.render.takes import BATCH, judge_of
+from foleycli.rendering.takes import BATCH, judge_of
 from foleycli.settings.preset import resolve as settings_for
 from foleycli.synthetic.config import RATE_HZ
 from foleycli.weights.folder import read_config

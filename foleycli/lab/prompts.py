@@ -43,7 +43,7 @@ from foleycli.media.audio import read_audio, resample
 from foleycli.media.probe import probe
 from foleycli.models.model import Model, load_model
 from foleycli.records import Settings, Video
-from foleycli.render.render import RenderJob, encode, render
+from foleycli.rendering.render import RenderJob, encode, render
 from foleycli.settings.preset import resolve as settings_for
 from foleycli.soundset.bank import SoundBank, read_index
 from foleycli.soundset.held_out import is_held_out

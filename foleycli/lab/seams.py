@@ -29,7 +29,7 @@ from foleycli.media.probe import probe
 from foleycli.models.model import Model, load_model
 from foleycli.models.random_weights import random_model
 from foleycli.records import Settings, Window
-from foleycli.render.render import RenderJob, render
+from foleycli.rendering.render import RenderJob, render
 from foleycli.settings import preset
 
 KINDS = ("energy", "spectrum")

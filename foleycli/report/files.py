@@ -19,7 +19,7 @@ from foleycli.records import Video
 from foleycli.report.picture import STRIP, draw_report, n_pictures
 
 if TYPE_CHECKING:
-    from foleycli.render.render import ExtendJob, Made, RenderJob
+    from foleycli.rendering.render import ExtendJob, Made, RenderJob
 
 PICTURE_RATE_HZ = 48000
 PICTURE_FPS = Fraction(25)  # only says how far a picture may lie from its asked time

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from foleycli.cli import bench
-from foleycli.render.bench import Bench, Row, process_peak_mb
-from foleycli.render.cost import Speed
+from foleycli.rendering.bench import Bench, Row, process_peak_mb
+from foleycli.rendering.cost import Speed
 
 STAGE_S = {"decode": 0.5, "features": 1.0, "sampler": 2.0, "codec": 0.75, "mux": 0.25}
 

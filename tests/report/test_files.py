@@ -13,7 +13,7 @@ from PIL import Image
 from foleycli.media.ffmpeg import find_ffmpeg
 from foleycli.media.probe import probe
 from foleycli.records import Settings, Window
-from foleycli.render.render import ExtendJob, Made, RenderJob
+from foleycli.rendering.render import ExtendJob, Made, RenderJob
 from foleycli.report.files import facts, filmstrip, write_json, write_picture
 
 

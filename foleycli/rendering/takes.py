@@ -20,8 +20,8 @@ from foleycli.hub.resolve import resolve
 from foleycli.media.output import temporary_beside
 from foleycli.models.model import Model
 from foleycli.records import Report, silent
-from foleycli.render.cost import TAKES_AT_ONCE
-from foleycli.render.render import (
+from foleycli.rendering.cost import TAKES_AT_ONCE
+from foleycli.rendering.render import (
     Clock,
     Made,
     Planned,

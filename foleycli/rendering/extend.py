@@ -28,7 +28,7 @@ from foleycli.media.output import is_video_name, replacing, temporary_beside
 from foleycli.media.part import Part
 from foleycli.models.model import Model
 from foleycli.records import Audio, Report, silent
-from foleycli.render.render import Clock, ExtendJob, Made, Watched, encode, features_of, watch_video, windows_of
+from foleycli.rendering.render import Clock, ExtendJob, Made, Watched, encode, features_of, watch_video, windows_of
 from foleycli.timebase import seconds_to_samples
 from foleycli.windows.compose import compose, decode_chunks
 

@@ -4,7 +4,7 @@ from dataclasses import astuple, replace
 
 import pytest
 
-from foleycli.render import cost as speed
+from foleycli.rendering import cost as speed
 
 
 def test_a_fitted_line_gives_back_what_was_measured():

@@ -163,7 +163,7 @@ def render(job: RenderJob, model: Model, report: Report = silent) -> Made:
 @torch.inference_mode()
 def render_takes(job: RenderJob, model: Model, report: Report = silent) -> list[Made]:
     """Make `job.takes` takes of one video's sound and write those to keep (`job.outs`), the best first."""
-    from foleycli.render.takes import make_takes
+    from foleycli.rendering.takes import make_takes
 
     return make_takes(job, model, report)
 
@@ -172,7 +172,7 @@ def render_takes(job: RenderJob, model: Model, report: Report = silent) -> list[
 @torch.inference_mode()
 def extend(job: ExtendJob, model: Model, report: Report = silent) -> Made:
     """Carry on a take, alone or along a video, and write `job.out`; the take itself is not touched."""
-    from foleycli.render.extend import extend_take
+    from foleycli.rendering.extend import extend_take
 
     check_words(job.settings, model)
     return extend_take(job, model, report)

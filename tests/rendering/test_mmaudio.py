@@ -8,7 +8,7 @@ import soundfile
 from clips import run_ffmpeg
 from mmaudio_parts import write_miniature
 
-from foleycli.render.render import load_model
+from foleycli.rendering.render import load_model
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module", autouse=True)
 def kept(folder):
     """The model is loaded once."""
-    from foleycli.render import render as pipeline
+    from foleycli.rendering import render as pipeline
 
     model = load_model(folder, "cpu")
     with pytest.MonkeyPatch.context() as patch:
@@ -64,7 +64,7 @@ def test_seams_are_no_rougher_than_the_rest(kept, long_clip, tmp_path):
     from foleycli.media.part import Part
     from foleycli.media.probe import probe
     from foleycli.records import Settings, silent
-    from foleycli.render.render import Clock, watch_video, windows_of
+    from foleycli.rendering.render import Clock, watch_video, windows_of
     from foleycli.windows.compose import compose
 
     settings = Settings(steps=8, guidance=2.0, context_s=1.6, cuts=False)

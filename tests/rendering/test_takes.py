@@ -15,8 +15,8 @@ from foleycli.media.audio import read_audio
 from foleycli.media.probe import probe
 from foleycli.models.model import load_model
 from foleycli.records import Settings
-from foleycli.render import takes
-from foleycli.render.render import RenderJob, render_takes
+from foleycli.rendering import takes
+from foleycli.rendering.render import RenderJob, render_takes
 
 
 def test_takes_are_ranked_and_each_is_what_its_seed_makes_alone(render, clips, tmp_path, monkeypatch):

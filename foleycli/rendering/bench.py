@@ -12,8 +12,8 @@ from pathlib import Path
 from foleycli.media.probe import probe
 from foleycli.models.compile import compile_network
 from foleycli.records import Report, Settings, silent
-from foleycli.render import cost as speed
-from foleycli.render.render import Model, RenderJob, render
+from foleycli.rendering import cost as speed
+from foleycli.rendering.render import Model, RenderJob, render
 
 STAGES = ("decode", "features", "sampler", "codec", "mux")
 STEPS = (4, 8, 32)
@@ -37,7 +37,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Bench:
-    """All rows of one bench, and the line for foleycli/render/cost.py that follows from them."""
+    """All rows of one bench, and the line for foleycli/rendering/cost.py that follows from them."""
 
     model: str
     device: str
