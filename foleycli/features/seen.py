@@ -132,7 +132,7 @@ class SeenSession:
     def finish(self) -> SeenStream:
         sure = smooth(self.sure.all())  # [T, W]
         values = mix(sure, self.extractor.vectors)  # [T, D]
-        return SeenStream(values, RATE_HZ, tuple(most_sure(sure, self.extractor.words)))
+        return SeenStream(values, RATE_HZ, seen=tuple(most_sure(sure, self.extractor.words)))
 
 
 def middle_square(pixels: Tensor, aspect: float) -> Tensor:

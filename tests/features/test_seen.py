@@ -94,6 +94,14 @@ def test_an_empty_video_and_other_encoders_show_no_words(extractor: SeenWords) -
     assert seen_in(Stream(torch.zeros(1, 256), Fraction(2))) == []
 
 
+def test_what_the_classifier_was_sure_of_is_told(extractor: SeenWords) -> None:
+    session = extractor.start()
+    session.sure.append(0.7 * torch.eye(len(extractor.words))[[5, 5, 5]])
+    stream = session.finish()
+    assert seen_in(stream) == [(extractor.words[5], 0.7)]
+    assert stream.late_s == 0.0
+
+
 def test_extractor_contract(extractor: SeenWords) -> None:
     it: Extractor = extractor
     assert (it.name, it.dim, it.frame_step * it.rate_hz) == ("semantic", 256, 25)
