@@ -14,8 +14,8 @@ import pytest
 from foleycli.hub.resolve import resolve, wanted_settings
 from foleycli.lab import held_out as synthetic
 from foleycli.models.model import load_model
-from foleycli.records import Settings
 from foleycli.settings import preset
+from foleycli.settings.settings import Settings
 
 N_CLIPS = 14
 

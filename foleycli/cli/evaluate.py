@@ -15,8 +15,9 @@ import typer
 from foleycli.cli import console, fetched, options, work
 from foleycli.errors import EXIT_FAILED, EXIT_SOME_FAILED, FoleyError, UsageError
 from foleycli.hub.resolve import wanted_settings
-from foleycli.records import Settings, Video
+from foleycli.records import Video
 from foleycli.settings import preset as presets
+from foleycli.settings.settings import Settings
 
 if TYPE_CHECKING:
     from foleycli.evaluation.compare import Compared

@@ -12,8 +12,9 @@ from foleycli.cli import options, work
 from foleycli.errors import FoleyError, UsageError
 from foleycli.hub.catalog import DEFAULT_MODEL
 from foleycli.hub.resolve import wanted_settings
-from foleycli.records import Settings, Video
+from foleycli.records import Video
 from foleycli.settings import preset as presets
+from foleycli.settings.settings import Settings
 
 if TYPE_CHECKING:
     from foleycli.rendering.render import ExtendJob

@@ -21,8 +21,9 @@ from foleycli.media.audio import read_audio
 from foleycli.media.frames import read_frames
 from foleycli.media.probe import picture_start_s, probe
 from foleycli.models.model import Model
-from foleycli.records import Report, Settings, Stream, Video, silent
+from foleycli.records import Report, Stream, Video, silent
 from foleycli.rendering.render import RenderJob, render
+from foleycli.settings.settings import Settings
 from foleycli.timebase import FEATURE_FPS
 
 RATE_HZ = 44100

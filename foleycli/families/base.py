@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from foleycli.errors import FoleyError
-from foleycli.records import Features, Report, Settings, Stream, silent
+from foleycli.records import Features, Report, Stream, silent
+from foleycli.settings.settings import Settings
 from foleycli.timebase import steps_to_cover
 from foleycli.weights.folder import CONFIG_NAME, WEIGHTS_NAME
 

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from foleycli.families.base import fit_stream
-from foleycli.records import Features, Settings
+from foleycli.records import Features
 from foleycli.sampling import guidance
+from foleycli.settings.settings import Settings
 
 
 class Reads(Protocol):

@@ -31,9 +31,9 @@ from foleycli.hub.catalog import entries
 from foleycli.hub.resolve import resolve, wanted_settings
 from foleycli.lab.held_out import Shown, make, make_takes, score_sound, shown_clips
 from foleycli.models.model import Model, load_model
-from foleycli.records import Settings
 from foleycli.rendering.takes import BATCH, judge_of
 from foleycli.settings.preset import resolve as settings_for
+from foleycli.settings.settings import Settings
 from foleycli.synthetic.config import RATE_HZ
 from foleycli.weights.folder import read_config
 

@@ -28,9 +28,10 @@ from foleycli.features.seen import seen_in
 from foleycli.features.watch import watch
 from foleycli.hub.resolve import resolve, wanted_settings
 from foleycli.models.model import Model, load_model
-from foleycli.records import Settings, Stream
+from foleycli.records import Stream
 from foleycli.rendering.render import encode, features_of, read_reference, recording_for, unknown_track, windows_of
 from foleycli.settings.preset import resolve as settings_for
+from foleycli.settings.settings import Settings
 from foleycli.synthetic import Clip, SoundBank, WorldConfig
 from foleycli.synthetic.sound import sound_of
 from foleycli.synthetic.variants import make_clip_and_track, sounds_for

@@ -42,9 +42,10 @@ from foleycli.library.library import lent_files
 from foleycli.media.audio import read_audio, resample
 from foleycli.media.probe import probe
 from foleycli.models.model import Model, load_model
-from foleycli.records import Settings, Video
+from foleycli.records import Video
 from foleycli.rendering.render import RenderJob, encode, render
 from foleycli.settings.preset import resolve as settings_for
+from foleycli.settings.settings import Settings
 from foleycli.soundset.bank import SoundBank, read_index
 from foleycli.soundset.held_out import is_held_out
 from foleycli.soundset.kinds import FAMILIES

@@ -28,9 +28,10 @@ from foleycli.media.audio import read_audio
 from foleycli.media.probe import probe
 from foleycli.models.model import Model, load_model
 from foleycli.models.random_weights import random_model
-from foleycli.records import Settings, Window
+from foleycli.records import Window
 from foleycli.rendering.render import RenderJob, render
 from foleycli.settings import preset
+from foleycli.settings.settings import Settings
 
 KINDS = ("energy", "spectrum")
 N_BANDS = 40

@@ -24,8 +24,8 @@ from foleycli.hub.resolve import resolve, wanted_settings
 from foleycli.lab.families import LOUD, mean
 from foleycli.lab.held_out import Shown, make, score_sound, shown_clips
 from foleycli.models.model import Model, load_model
-from foleycli.records import Settings
 from foleycli.settings.preset import resolve as settings_for
+from foleycli.settings.settings import Settings
 
 STEPS = (1, 2, 4, 8, 16, 32)
 GUIDANCE = (1.0, 3.0, 5.0, 7.0)

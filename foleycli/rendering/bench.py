@@ -11,9 +11,10 @@ from pathlib import Path
 
 from foleycli.media.probe import probe
 from foleycli.models.compile import compile_network
-from foleycli.records import Report, Settings, silent
+from foleycli.records import Report, silent
 from foleycli.rendering import cost as speed
 from foleycli.rendering.render import Model, RenderJob, render
+from foleycli.settings.settings import Settings
 
 STAGES = ("decode", "features", "sampler", "codec", "mux")
 STEPS = (4, 8, 32)

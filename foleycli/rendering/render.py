@@ -31,7 +31,8 @@ from foleycli.media.mux import mux
 from foleycli.media.output import files_of_takes, is_video_name, replacing, temporary_beside
 from foleycli.media.part import Part, copyable_part
 from foleycli.models.model import Model, load_model
-from foleycli.records import Features, Report, Settings, Stream, Video, Window, silent
+from foleycli.records import Features, Report, Stream, Video, Window, silent
+from foleycli.settings.settings import Settings
 from foleycli.timebase import FEATURE_FPS, seconds_to_samples, step_at, steps_to_cover
 from foleycli.windows.compose import compose, decode_chunks
 from foleycli.windows.plan import windows_for

@@ -1,6 +1,6 @@
 """Presets: YAML files of settings.  A name or a file and the options go in, a checked `Settings` comes out.
 
-Precedence: the defaults of `records.Settings`, then the preset, then the options.  Types, bounds and
+Precedence: the defaults of `settings.Settings`, then the preset, then the options.  Types, bounds and
 choices come from the fields of `Settings`; nothing is defined twice.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import get_args, get_type_hints
 
 from foleycli.errors import FoleyError, UsageError
-from foleycli.records import Settings
+from foleycli.settings.settings import Settings
 
 SUFFIXES = (".yaml", ".yml")
 KIND_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}

@@ -26,7 +26,8 @@ from foleycli.features.seen import simulate
 from foleycli.features.text import WordLlamaText
 from foleycli.hub.catalog import SHIPPED
 from foleycli.hub.resolve import resolve
-from foleycli.records import Features, Settings, Stream
+from foleycli.records import Features, Stream
+from foleycli.settings.settings import Settings
 from foleycli.timebase import FEATURE_FPS
 from foleycli.training.clips import ClipData
 from foleycli.training.examples import Example, ExamplePool, FamilyData, held_out_examples

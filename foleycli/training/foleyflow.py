@@ -21,7 +21,7 @@ from foleycli.families.foleyflow.family import NAME, FoleyFlowFamily
 from foleycli.families.foleyflow.network import FoleyFlow
 from foleycli.families.foleyflow.objective import ObjectiveConfig, training_loss
 from foleycli.hub.resolve import resolve
-from foleycli.records import Settings
+from foleycli.settings.settings import Settings
 from foleycli.training.family import FamilyTask, Rows, inputs_of, sized_config
 from foleycli.training.recipe import Recipe, from_dict
 from foleycli.weights.folder import load_weights, read_config, save_folder

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from foleycli.device import generator
 from foleycli.families.base import Family
-from foleycli.records import Features, Report, Settings, Stream, Window, silent
+from foleycli.records import Features, Report, Stream, Window, silent
+from foleycli.settings.settings import Settings
 
 STAGE = "sampler"
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from foleycli.records import Settings
+from foleycli.settings.settings import Settings
 
 
 @pytest.mark.parametrize(

@@ -40,8 +40,9 @@ from foleycli.hub.catalog import DEFAULT_MODEL, entries
 from foleycli.hub.resolve import resolve, wanted_settings
 from foleycli.lab import held_out as synthetic
 from foleycli.models.model import load_model
-from foleycli.records import Features, Settings, Stream
+from foleycli.records import Features, Stream
 from foleycli.settings.preset import resolve as settings_of
+from foleycli.settings.settings import Settings
 from foleycli.timebase import steps_to_cover
 from foleycli.windows.compose import compose
 from foleycli.windows.plan import plan_windows

@@ -20,7 +20,8 @@ from foleycli.families.foleyflow.family import FoleyFlowFamily
 from foleycli.families.foleyflow.network import FoleyFlow, count_parameters
 from foleycli.families.foleyflow.objective import ObjectiveConfig, training_loss
 from foleycli.families.inputs import Inputs
-from foleycli.records import Features, Settings, Stream
+from foleycli.records import Features, Stream
+from foleycli.settings.settings import Settings
 
 L, T = 40, 24
 TINY = replace(

@@ -13,7 +13,8 @@ from foleycli.families.maskvat.config import SIZES, MaskVatConfig
 from foleycli.families.maskvat.family import MaskVatFamily
 from foleycli.families.maskvat.network import MaskVat, count_parameters
 from foleycli.families.maskvat.objective import Batch, ObjectiveConfig, draw_masked, heard_losses, training_loss
-from foleycli.records import Features, Settings, Stream
+from foleycli.records import Features, Stream
+from foleycli.settings.settings import Settings
 
 L, T, K, V = 40, 24, 3, 32
 TINY = replace(

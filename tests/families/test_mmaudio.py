@@ -12,7 +12,8 @@ from mmaudio_parts import NETWORK, error_of, made_up
 from foleycli.families.mmaudio.config import MMAudioConfig, config_of
 from foleycli.families.mmaudio.family import EDGE_STEPS, MMAudioFamily, firmness
 from foleycli.families.mmaudio.network import MMAudio
-from foleycli.records import Features, Settings, Stream
+from foleycli.records import Features, Stream
+from foleycli.settings.settings import Settings
 
 L = 50
 SETTINGS = Settings(steps=3, guidance=4.5)

@@ -21,7 +21,8 @@ from foleycli.families.salsav.objective import (
     shortcut_target,
     training_loss,
 )
-from foleycli.records import Features, Settings, Stream
+from foleycli.records import Features, Stream
+from foleycli.settings.settings import Settings
 
 L = 40
 TINY = replace(

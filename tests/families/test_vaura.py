@@ -14,8 +14,9 @@ from foleycli.families.vaura import family as vaura_family
 from foleycli.families.vaura.config import VAuraConfig
 from foleycli.families.vaura.family import VAuraFamily
 from foleycli.families.vaura.network import VAura
-from foleycli.records import Features, Settings, Stream
+from foleycli.records import Features, Stream
 from foleycli.sampling.autoregressive import draw_top_k as draw
+from foleycli.settings.settings import Settings
 from foleycli.windows.compose import compose
 from foleycli.windows.plan import plan_windows
 

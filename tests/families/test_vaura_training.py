@@ -14,9 +14,10 @@ from foleycli.families.vaura.config import SIZES
 from foleycli.families.vaura.family import VAuraFamily
 from foleycli.families.vaura.network import VAura
 from foleycli.families.vaura.objective import Batch, ObjectiveConfig, sequences, training_loss, visual_part
-from foleycli.records import Features, Settings, Stream
+from foleycli.records import Features, Stream
 from foleycli.sampling.autoregressive import delay
 from foleycli.sampling.autoregressive import draw_top_k as draw
+from foleycli.settings.settings import Settings
 
 L, V = 60, 35
 SMALL = replace(

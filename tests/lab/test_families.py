@@ -15,7 +15,7 @@ from foleycli.hub.resolve import resolve
 from foleycli.lab import families
 from foleycli.lab import held_out as synthetic
 from foleycli.models.model import Model, load_model
-from foleycli.records import Settings
+from foleycli.settings.settings import Settings
 
 SETTINGS = Settings(steps=1)
 LONG_S = 2.0  # of each clip: enough, and quick

@@ -17,7 +17,7 @@ from foleycli.errors import FoleyError
 from foleycli.evaluation.listeners.aisfx import Aisfx, AisfxListener
 from foleycli.lab import prompts
 from foleycli.media.probe import probe
-from foleycli.records import Settings
+from foleycli.settings.settings import Settings
 from foleycli.soundset.held_out import is_held_out
 from foleycli.soundset.kinds import FAMILIES
 

@@ -10,7 +10,7 @@ from foleycli.hub.resolve import resolve
 from foleycli.lab import held_out as synthetic
 from foleycli.lab import sweep
 from foleycli.models.model import load_model
-from foleycli.records import Settings
+from foleycli.settings.settings import Settings
 
 LONG_S = 2.0
 

@@ -63,8 +63,9 @@ def test_seams_are_no_rougher_than_the_rest(kept, long_clip, tmp_path):
 
     from foleycli.media.part import Part
     from foleycli.media.probe import probe
-    from foleycli.records import Settings, silent
+    from foleycli.records import silent
     from foleycli.rendering.render import Clock, watch_video, windows_of
+    from foleycli.settings.settings import Settings
     from foleycli.windows.compose import compose
 
     settings = Settings(steps=8, guidance=2.0, context_s=1.6, cuts=False)
@@ -81,7 +82,7 @@ def test_seams_are_no_rougher_than_the_rest(kept, long_clip, tmp_path):
 
 def test_seams_cannot_be_told_from_the_rest_in_the_finished_sound(kept, long_clip):
     from foleycli.lab.seams import measure
-    from foleycli.records import Settings
+    from foleycli.settings.settings import Settings
 
     joins, others = measure(kept, long_clip, Settings(steps=4, guidance=2.0, context_s=1.6, cuts=False))
     assert len(joins) >= 2 and others.max() > 0

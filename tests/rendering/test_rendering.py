@@ -17,9 +17,9 @@ from foleycli.hub.resolve import wanted_settings
 from foleycli.media.audio import read_audio
 from foleycli.media.loudness import measure_file
 from foleycli.media.probe import probe
-from foleycli.records import Settings
 from foleycli.rendering.render import Made
 from foleycli.settings import preset
+from foleycli.settings.settings import Settings
 
 INTO = [
     ("plain.mp4", ".mp4"),
@@ -252,9 +252,9 @@ def _beep(folder: Path) -> Path:
 
 
 def test_progress_of_every_stage_ends_at_its_end(kept_model, clips, tmp_path):
-    from foleycli.records import Settings
     from foleycli.rendering.render import RenderJob
     from foleycli.rendering.render import render as made
+    from foleycli.settings.settings import Settings
 
     told: dict[str, list[tuple[float, float]]] = {}
     job = RenderJob(probe(clips("variable.mp4")), tmp_path / "out.mp4", Settings(steps=2, loudness_lufs=-30.0))

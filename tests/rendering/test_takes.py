@@ -14,9 +14,9 @@ from foleycli.features.sync_score import sync_score_of_file
 from foleycli.media.audio import read_audio
 from foleycli.media.probe import probe
 from foleycli.models.model import load_model
-from foleycli.records import Settings
 from foleycli.rendering import takes
 from foleycli.rendering.render import RenderJob, render_takes
+from foleycli.settings.settings import Settings
 
 
 def test_takes_are_ranked_and_each_is_what_its_seed_makes_alone(render, clips, tmp_path, monkeypatch):

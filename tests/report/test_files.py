@@ -12,9 +12,10 @@ from PIL import Image
 
 from foleycli.media.ffmpeg import find_ffmpeg
 from foleycli.media.probe import probe
-from foleycli.records import Settings, Window
+from foleycli.records import Window
 from foleycli.rendering.render import ExtendJob, Made, RenderJob
 from foleycli.report.files import facts, filmstrip, write_json, write_picture
+from foleycli.settings.settings import Settings
 
 
 @pytest.fixture(scope="module")

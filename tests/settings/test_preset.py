@@ -5,8 +5,8 @@ from dataclasses import fields
 import pytest
 
 from foleycli.errors import EXIT_FAILED, EXIT_USAGE, FoleyError, UsageError
-from foleycli.records import Settings
 from foleycli.settings import preset
+from foleycli.settings.settings import Settings
 
 SHIPPED = ("default", "draft", "fine", "impacts", "footsteps", "ambience", "whoosh")
 

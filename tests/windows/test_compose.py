@@ -12,7 +12,8 @@ from foleycli.codecs.dacvae import DacVae, DacVaeConfig
 from foleycli.families.salsav.config import SIZES
 from foleycli.families.salsav.family import SalsaVFamily
 from foleycli.families.salsav.network import SalsaV
-from foleycli.records import Features, Settings, Stream
+from foleycli.records import Features, Stream
+from foleycli.settings.settings import Settings
 from foleycli.windows.compose import compose, compose_takes, cut_features, decode_chunks
 from foleycli.windows.plan import plan_windows
 

@@ -15,8 +15,9 @@ from foleycli.families.base import FamilySpec, check_window, open_network, write
 from foleycli.families.foleyflow.config import FoleyFlowConfig
 from foleycli.families.foleyflow.network import Conditions, FoleyFlow
 from foleycli.families.inputs import Passes, passes
-from foleycli.records import Features, Report, Settings, silent
+from foleycli.records import Features, Report, silent
 from foleycli.sampling import masked_flow, times
+from foleycli.settings.settings import Settings
 
 NAME = "foley-flow"
 

@@ -15,8 +15,9 @@ from foleycli.families.base import FamilySpec, check_window, open_network, write
 from foleycli.families.inputs import Passes, passes
 from foleycli.families.maskvat.config import MaskVatConfig
 from foleycli.families.maskvat.network import Conditions, MaskVat
-from foleycli.records import Features, Report, Settings, silent
+from foleycli.records import Features, Report, silent
 from foleycli.sampling import masked_tokens
+from foleycli.settings.settings import Settings
 
 NAME = "maskvat"
 

@@ -26,8 +26,9 @@ from foleycli.families.mmaudio.config import (
     n_segments,
 )
 from foleycli.families.mmaudio.network import Conditions, Inputs, MMAudio
-from foleycli.records import Features, Report, Settings, silent
+from foleycli.records import Features, Report, silent
 from foleycli.sampling import guidance, masked_flow, times
+from foleycli.settings.settings import Settings
 from foleycli.weights import checkpoint as checkpoints
 from foleycli.weights.folder import WEIGHTS_NAME, read_config
 

@@ -15,8 +15,9 @@ from foleycli.families.base import FamilySpec, check_window, open_network, write
 from foleycli.families.inputs import Passes, passes
 from foleycli.families.salsav.config import SalsaVConfig
 from foleycli.families.salsav.network import Conditions, SalsaV
-from foleycli.records import Features, Report, Settings, silent
+from foleycli.records import Features, Report, silent
 from foleycli.sampling import masked_flow, times
+from foleycli.settings.settings import Settings
 
 NAME = "salsa-v"
 

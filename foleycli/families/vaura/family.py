@@ -16,9 +16,10 @@ from torch import Tensor
 from foleycli.families.base import FamilySpec, check_stream, check_window, open_network, write_network
 from foleycli.families.vaura.config import VAuraConfig
 from foleycli.families.vaura.network import Cache, VAura
-from foleycli.records import Features, Report, Settings, silent
+from foleycli.records import Features, Report, silent
 from foleycli.sampling.autoregressive import Predict, draw_top_k, generate
 from foleycli.sampling.guidance import guide, twice
+from foleycli.settings.settings import Settings
 
 NAME = "vaura"
 
