@@ -10,6 +10,20 @@ from torch import Tensor, nn
 N_FREQUENCIES = 128
 
 
+def random_vectors(*shape: int, std: float) -> nn.Parameter:
+    """Learned vectors as they begin: normal with deviation `std`.
+
+    Scaled in place: out of place, on the meta device where networks are built to be loaded, torch would import its
+    compiler, which takes a second.  `nn.init.normal_` does the same there, and so does `nn.Embedding` by itself.
+    """
+    return nn.Parameter(torch.randn(shape).mul_(std))
+
+
+def code_embedding(n_codes: int, dim: int) -> nn.Embedding:
+    """`nn.Embedding` with the same random start, made without torch's compiler: see `random_vectors`."""
+    return nn.Embedding(n_codes, dim, _weight=torch.randn(n_codes, dim))
+
+
 def sinusoids(values: Tensor, max_period: float) -> Tensor:
     """Cosines and sines of `values` [B] at frequencies from 1 down to 1 / max_period: float32 [B, 256]."""
     exponents = torch.arange(N_FREQUENCIES, device=values.device, dtype=torch.float32) / N_FREQUENCIES

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from foleycli.families.foleyflow.config import FoleyFlowConfig
+from foleycli.nn.embedding import random_vectors
 from foleycli.nn.transformer import PlainBlock, rotary_at, rotary_table
 
 
@@ -24,7 +25,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.head_dim = width // n_heads
         self.inner = nn.Linear(in_dim, width)
-        self.masked = nn.Parameter(0.02 * torch.randn(width))
+        self.masked = random_vectors(width, std=0.02)
         self.blocks = nn.ModuleList(PlainBlock(width, n_heads, round(mlp_ratio * width)) for _ in range(n_layers))
         self.norm = nn.LayerNorm(width)
 
@@ -129,7 +130,7 @@ class Alignment(nn.Module):
         self.video = video_encoder(config)
         self.audio = audio_encoder(config).requires_grad_(False)
         self.video_in = nn.Linear(config.video_width, width)
-        self.masked = nn.Parameter(0.02 * torch.randn(width))
+        self.masked = random_vectors(width, std=0.02)
         hidden = round(config.encoder_mlp_ratio * width)
         self.decoder = nn.ModuleList(
             PlainBlock(width, n_heads, hidden, is_cross=True) for _ in range(config.decoder_layers)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from foleycli.families.foleyflow.alignment import video_encoder
 from foleycli.families.foleyflow.config import FoleyFlowConfig
 from foleycli.families.inputs import Inputs
-from foleycli.nn.embedding import TimeEmbedding, vector_in
+from foleycli.nn.embedding import TimeEmbedding, random_vectors, vector_in
 from foleycli.nn.frames import FrameUpsampler
 from foleycli.nn.transformer import FinalLayer, TransformerBlock, rotary_table
 
@@ -38,7 +38,7 @@ class FoleyFlow(nn.Module):
         self.config = config
         width = config.width
         self.video = video_encoder(config)
-        self.empty_video = nn.Parameter(0.02 * torch.randn(config.video_width))
+        self.empty_video = random_vectors(config.video_width, std=0.02)
         self.empty_semantic = nn.Parameter(torch.randn(config.semantic_dim))
         self.empty_text = nn.Parameter(torch.randn(config.text_dim))
         self.video_in = FrameUpsampler(config.video_width, config.condition_width, config.frames_per_step)
@@ -47,7 +47,7 @@ class FoleyFlow(nn.Module):
         self.pool_in = vector_in(config.semantic_dim, width)
         self.time_in = TimeEmbedding(width)
         self.audio_in = nn.Linear(config.latent_dim, width)
-        self.known_tokens = nn.Parameter(0.02 * torch.randn(2, width))  # row 0: to be made, row 1: known
+        self.known_tokens = random_vectors(2, width, std=0.02)  # row 0: to be made, row 1: known
         self.blocks = nn.ModuleList(
             TransformerBlock(width, config.n_heads, "gelu", config.mlp_hidden, config.modulation_rank)
             for _ in range(config.n_blocks)

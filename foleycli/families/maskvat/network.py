@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from foleycli.families.inputs import Inputs
 from foleycli.families.maskvat.config import MaskVatConfig
-from foleycli.nn.embedding import vector_in
+from foleycli.nn.embedding import code_embedding, random_vectors, vector_in
 from foleycli.nn.frames import FrameUpsampler
 from foleycli.nn.transformer import CrossAttention, PlainBlock, TransformerBlock, rotary_at
 
@@ -73,7 +73,7 @@ class CodeEmbedding(nn.Module):
         super().__init__()
         n_levels, dim = config.n_codebooks, config.codebook_dim
         self.size = config.codebook_size
-        self.tables = nn.Embedding(n_levels * self.size, dim)  # level after level
+        self.tables = code_embedding(n_levels * self.size, dim)  # level after level
         self.mask = nn.Parameter(torch.randn(n_levels, dim))  # no row of the tables, so no code's vector
         self.lift = nn.Linear(n_levels * dim, config.width)
 
@@ -173,7 +173,7 @@ class MaskVat(nn.Module):
         super().__init__()
         self.config = config
         self.codes_in = CodeEmbedding(config)
-        self.empty_sync = nn.Parameter(0.02 * torch.randn(config.sync_dim))
+        self.empty_sync = random_vectors(config.sync_dim, std=0.02)
         self.empty_semantic = nn.Parameter(torch.randn(config.semantic_dim))
         self.empty_text = nn.Parameter(torch.randn(config.text_dim))
         self.local = Local(config) if config.is_modulated else None

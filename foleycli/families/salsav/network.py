@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from foleycli.families.inputs import Inputs
 from foleycli.families.salsav.config import SalsaVConfig
-from foleycli.nn.embedding import StepEmbedding, TimeEmbedding, vector_in
+from foleycli.nn.embedding import StepEmbedding, TimeEmbedding, random_vectors, vector_in
 from foleycli.nn.frames import FrameUpsampler
 from foleycli.nn.transformer import (
     MLPS,
@@ -107,8 +107,8 @@ class SalsaV(nn.Module):
         self.config = config
         width = config.width
         self.audio_in = nn.Linear(config.latent_dim, width)
-        self.known_tokens = nn.Parameter(0.02 * torch.randn(2, width))  # row 0: to be made, row 1: known
-        self.empty_sync = nn.Parameter(0.02 * torch.randn(config.sync_dim))
+        self.known_tokens = random_vectors(2, width, std=0.02)  # row 0: to be made, row 1: known
+        self.empty_sync = random_vectors(config.sync_dim, std=0.02)
         self.empty_semantic = nn.Parameter(torch.randn(config.semantic_dim))
         self.empty_text = nn.Parameter(torch.randn(config.text_dim))
         self.text_in = vector_in(config.text_dim, width)

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from foleycli.families.vaura.config import VAuraConfig
+from foleycli.nn.embedding import code_embedding, random_vectors
 
 ROTARY_BASE = 10_000.0
 EPS = 1e-5
@@ -34,7 +35,7 @@ class VAura(nn.Module):
     def __init__(self, config: VAuraConfig) -> None:
         super().__init__()
         self.config = config
-        self.empty_video_emb = nn.Parameter(torch.randn(1, 1, config.visual_width) * config.visual_width**-0.5)
+        self.empty_video_emb = random_vectors(1, 1, config.visual_width, std=config.visual_width**-0.5)
         self.cls_embeddings = VisualEmbedding(config)
         self.tok_embeddings = nn.ModuleList(CodeEmbedding(config) for _ in range(config.n_codebooks))
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.n_layers))
@@ -144,8 +145,7 @@ class VisualEmbedding(nn.Module):
     def __init__(self, config: VAuraConfig) -> None:
         super().__init__()
         # A parameter of the published buffer's shape: there it was never trained (papers.md 3.3).
-        start = torch.randn(config.n_visual, config.visual_dim) * config.visual_dim**-0.5
-        self.uncond_embedding = nn.Parameter(start)
+        self.uncond_embedding = random_vectors(config.n_visual, config.visual_dim, std=config.visual_dim**-0.5)
         self.projection = Projection(config.visual_dim, config.visual_width)
 
 
@@ -157,7 +157,7 @@ class Projection(nn.Module):
         self.fc1 = nn.Linear(width_in, width, bias=False)
         self.fc2 = nn.Linear(width, width, bias=False)
         for layer in (self.fc1, self.fc2):  # as large as the codes beside it, or a short training hardly looks
-            nn.init.normal_(layer.weight, std=layer.in_features**-0.5)
+            layer.weight = random_vectors(*layer.weight.shape, std=layer.in_features**-0.5)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
@@ -168,7 +168,7 @@ class CodeEmbedding(nn.Module):
 
     def __init__(self, config: VAuraConfig) -> None:
         super().__init__()
-        self.emb = nn.Embedding(config.codebook_size + 1, config.codebook_dim)
+        self.emb = code_embedding(config.codebook_size + 1, config.codebook_dim)
         self.out_proj = NormedProjection(config.codebook_dim, config.audio_width)
         nn.init.constant_(self.out_proj.weight_g, config.n_codebooks**-0.5)  # as many are summed
 
@@ -182,7 +182,7 @@ class NormedProjection(nn.Module):
 
     def __init__(self, width_in: int, width: int) -> None:
         super().__init__()
-        self.weight_v = nn.Parameter(torch.randn(width, width_in, 1) * width_in**-0.5)
+        self.weight_v = random_vectors(width, width_in, 1, std=width_in**-0.5)
         self.weight_g = nn.Parameter(torch.ones(width, 1, 1))
         self.bias = nn.Parameter(torch.zeros(width))
 
