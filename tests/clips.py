@@ -1,4 +1,4 @@
-"""Makes the awkward clips that the tests run on, with the ffmpeg that the package finds.
+"""Makes the awkward clips that the tests run on, with imageio-ffmpeg's ffmpeg: everywhere the same one.
 
 In every clip with a flash the whole picture is white during exactly one frame, `FLASH_FRAME`; where it has
 sound, a beep begins with that frame.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from foleycli.media.ffmpeg import find_ffmpeg
+import imageio_ffmpeg
 
 FLASH_FRAME = 12
 WIDTH_PX, HEIGHT_PX = 160, 90
@@ -20,12 +20,14 @@ X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 REORDERED = ("-c:v", "libx264", "-preset", "fast", "-bf", "3", "-g", "12", "-pix_fmt", "yuv420p")
 
 
-def run_ffmpeg(*args: object) -> None:
-    """Run ffmpeg; a failure shows what it said."""
+def run_ffmpeg(*args: object, binary: str = "") -> None:
+    """Run ffmpeg (imageio-ffmpeg's, or `binary`); a failure shows what it said, and none runs without end."""
     done = subprocess.run(
-        [str(find_ffmpeg()), "-hide_banner", "-nostdin", "-loglevel", "error", "-y", *map(str, args)],
+        [binary or imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostdin", "-loglevel", "error", "-y"]
+        + [str(arg) for arg in args],
         capture_output=True,
         text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
 
@@ -101,7 +103,7 @@ def _with_subtitles(out: Path) -> Path:
 
 def _cover_art(out: Path) -> Path:
     """Sound with a picture of its cover: no video."""
-    run_ffmpeg("-f", "lavfi", "-i", "sine=d=1", "-f", "lavfi", "-i", "color=red:s=64x64", "-map", "0", "-map", "1",
+    run_ffmpeg("-f", "lavfi", "-i", "sine=d=1", "-f", "lavfi", "-i", "color=red:s=64x64:d=1", "-map", "0", "-map", "1",
                "-frames:v", "1", "-c:v", "mjpeg", "-disposition:v:0", "attached_pic", "-c:a", "aac",
                "-shortest", out)  # fmt: skip
     return out
