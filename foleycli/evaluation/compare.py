@@ -13,10 +13,9 @@ from foleycli.dsp.spectrum import spectral_distance_db
 from foleycli.errors import FoleyError
 from foleycli.evaluation.metrics.offset import SyncOffsets, offset_of
 from foleycli.evaluation.pairs import Pair
-from foleycli.features.base import frame_kind
+from foleycli.features.extract import extract_features
 from foleycli.features.sync import SyncExtractor
 from foleycli.features.sync_score import sync_score
-from foleycli.features.watch import watch
 from foleycli.media.audio import read_audio
 from foleycli.media.frames import read_frames
 from foleycli.media.probe import picture_start_s, probe
@@ -117,9 +116,9 @@ def compare(sounds: Sounds, extractor: SyncExtractor) -> Compared:
 
 def watched(path: Path, extractor: SyncExtractor) -> Stream:
     """What the synchronisation encoder sees in a video."""
-    side_px, fit, scaling = frame_kind(extractor)
+    side_px, fit, scaling = extractor.frame_format
     frames = read_frames(probe(path), FEATURE_FPS, side_px, side_px, fit=fit, scaling=scaling)
-    return watch(frames, [extractor])[extractor.name]
+    return extract_features(frames, [extractor])[extractor.name]
 
 
 def offset_s(extractor: SyncExtractor, stream: Stream, made: np.ndarray) -> float | None:

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from foleycli.features.growing import Growing
+from foleycli.features.base import Extractor, FrameFormat
+from foleycli.features.row_buffer import RowBuffer
 from foleycli.nn.motionformer import Motionformer, MotionformerConfig
 from foleycli.records import Stream
 from foleycli.timebase import FEATURE_FPS
@@ -24,19 +25,17 @@ SEGMENTS_AT_ONCE = 4
 SHORT_SIDE = Fraction(256, 224)  # of the picture, when its cut-out middle has side 1
 
 
-class AvclipExtractor:
+class AvclipExtractor(Extractor):
     """The tower as one of the picture features: see `features.base.Extractor`."""
 
     name = "avclip"
     frame_step = 1
-    frame_fit = "crop"
-    frame_scaling = "bilinear"
 
     def __init__(self, tower: Motionformer) -> None:
         config = tower.config
         self.tower = tower
         self.dim = config.width
-        self.frame_px = round(config.size_px * SHORT_SIDE)
+        self.frame_format = FrameFormat(round(config.size_px * SHORT_SIDE), fit="crop", scaling="bilinear")
         self.rate_hz = FEATURE_FPS / config.tube_frames
 
     def start(self) -> AvclipSession:
@@ -51,7 +50,7 @@ class AvclipSession:
         self.waiting: list[Tensor] = []  # pictures uint8 [n, H, W, 3], their middles alone
         self.n_waiting = 0
         self.n_frames = 0
-        self.made = Growing(tower.config.width)
+        self.made = RowBuffer(tower.config.width)
 
     def push(self, frames: np.ndarray) -> None:
         if len(frames) == 0:

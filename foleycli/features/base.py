@@ -1,34 +1,39 @@
-"""The contract of picture features: frames go in piece by piece, one small stream comes out.
+"""The contract of visual features: frames go in chunk by chunk, one small feature stream comes out.
 
-An `Extractor` holds weights and facts and never changes; what it remembers of one video lives in the
-`Session` that `start` gives, so that an hour of video needs no more memory than its features.
+An `Extractor` holds weights and never changes; what it remembers of one video lives in the `Session` that
+`start` gives, so that an hour of video needs no more memory than its features.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from fractions import Fraction
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from foleycli.media.frames import Fit, Scaling
 from foleycli.records import Stream
 
 FRAME_PX = 224
+# Mean and standard deviation of RGB in 0..1 with which OpenAI's CLIP and its successors normalise pictures.
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
-class FrameKind(NamedTuple):
-    """How pictures are prepared for an extractor: see `media.frames.read_frames`."""
+class FrameFormat(NamedTuple):
+    """The pictures that an extractor expects, square and RGB; the arguments of `media.frames.read_frames`."""
 
-    side_px: int = FRAME_PX  # they are square, RGB
-    fit: str = "squash"
-    scaling: str = "area"
+    side_px: int = FRAME_PX
+    fit: Fit = "squash"  # how a picture becomes square: "squash" or "crop"
+    scaling: Scaling = "area"  # ffmpeg's scaling algorithm
 
 
 class Session(Protocol):
     """One video on its way through an extractor."""
 
     def push(self, frames: np.ndarray) -> None:
-        """Take the next wanted frames, uint8 [n, H, W, 3], in order; n may be 0."""
+        """Take the next frames of the extractor's grid, uint8 [n, H, W, 3], in order; n may be 0."""
         ...
 
     def finish(self) -> Stream:
@@ -36,43 +41,28 @@ class Session(Protocol):
         ...
 
 
-class Extractor(Protocol):
-    """A kind of picture feature; `watch` feeds it.
+class Extractor(ABC):
+    """A kind of visual feature; `extract.extract_features` feeds it."""
 
-    It may also have `frame_px`, `frame_fit` and `frame_scaling`, where it wants other pictures than
-    `FrameKind`'s; `shaped(aspect)`, the same extractor for videos of that shape; `events_s(stream)`, when
-    something sounds; `loudness_db(stream)`, how loud each step should be; and `gives_way_to_prompt`, true
-    for a stream that says in words what a prompt says better.
-    """
-
-    name: str  # of the stream: "sync", "semantic", "cuts"
-    rate_hz: Fraction  # steps of the stream per second
-    frame_step: Fraction | int  # it is given frame floor(k * frame_step) of the 25 fps grid as its step k
+    name: str  # of its stream: "sync", "semantic", "cuts"
     dim: int
+    rate_hz: Fraction  # steps of the stream per second
+    frame_step: Fraction | int  # step k is computed from frame floor(k * frame_step) of the 25 fps grid
+    frame_format: FrameFormat = FrameFormat()
+    replaced_by_prompt: bool = False  # the stream says in words what a prompt says better: drop it where there is one
 
-    def start(self) -> Session: ...
+    @abstractmethod
+    def start(self) -> Session:
+        """A session for one video."""
 
+    def for_aspect(self, aspect: float) -> Extractor:
+        """The same extractor for videos whose width is `aspect` times their height; most do not need to know."""
+        return self
 
-def frame_kind(extractor: Extractor) -> FrameKind:
-    """The pictures that it wants."""
-    usual = FrameKind()
-    return FrameKind(
-        getattr(extractor, "frame_px", usual.side_px),
-        getattr(extractor, "frame_fit", usual.fit),
-        getattr(extractor, "frame_scaling", usual.scaling),
-    )
+    def events_s(self, stream: Stream) -> list[float]:
+        """Seconds at which something makes a sound, read from this extractor's stream; empty where it cannot tell."""
+        return []
 
-
-def shaped(extractor: Extractor, aspect: float) -> Extractor:
-    """The same extractor for videos whose width is `aspect` times their height."""
-    return extractor.shaped(aspect) if hasattr(extractor, "shaped") else extractor
-
-
-def events_s(extractor: Extractor, stream: Stream) -> list[float]:
-    """When something sounds; empty for extractors that cannot tell."""
-    return extractor.events_s(stream) if hasattr(extractor, "events_s") else []
-
-
-def loudness_db(extractor: Extractor, stream: Stream) -> np.ndarray | None:
-    """How loud each step of the stream should be, dB [T]; None for extractors that cannot tell."""
-    return extractor.loudness_db(stream) if hasattr(extractor, "loudness_db") else None
+    def loudness_db(self, stream: Stream) -> np.ndarray | None:
+        """Predicted loudness of each step of this extractor's stream, dB [T]; None where it cannot tell."""
+        return None

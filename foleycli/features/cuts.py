@@ -14,6 +14,7 @@ from fractions import Fraction
 import numpy as np
 import torch
 
+from foleycli.features.base import Extractor
 from foleycli.records import Stream
 from foleycli.timebase import FEATURE_FPS
 
@@ -37,7 +38,7 @@ class Signature:
     grey: np.ndarray  # float32 [LAYOUT_PX, LAYOUT_PX]
 
 
-class CutDetector:
+class CutDetector(Extractor):
     """Extractor of hard cuts; `cut_times` reads its stream."""
 
     name = "cuts"

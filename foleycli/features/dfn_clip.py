@@ -16,16 +16,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from foleycli.features.base import CLIP_MEAN, CLIP_STD, Extractor, FrameFormat
 from foleycli.features.clip_tokens import N_TOKENS, VOCABULARY, tokenize
-from foleycli.features.growing import Growing
+from foleycli.features.row_buffer import RowBuffer
 from foleycli.records import Stream
 from foleycli.timebase import FEATURE_FPS
 from foleycli.weights import checkpoint as checkpoints
 from foleycli.weights.folder import WEIGHTS_NAME, read_config
 
 RATE_HZ = Fraction(8)
-PIXEL_MEAN = (0.48145466, 0.4578275, 0.40821073)
-PIXEL_STD = (0.26862954, 0.26130258, 0.27577711)
 UNUSED = ("text_projection", "logit_scale")  # in the file, for comparing words with pictures
 
 
@@ -129,19 +128,18 @@ class Attention(nn.Module):
         return self.out_proj(attended.transpose(1, 2).flatten(2))
 
 
-class DfnVision:
+class DfnVision(Extractor):
     """Extractor of the semantic stream, 8 steps per second; the whole picture, squashed to a square."""
 
     name = "semantic"
     rate_hz = RATE_HZ
     frame_step = FEATURE_FPS / RATE_HZ
-    frame_fit = "squash"
-    frame_scaling = "bicubic"
 
     def __init__(self, tower: ClipVision, config: ClipConfig, batch: int = 4) -> None:
         """`batch` is how many pictures go through at once."""
         self.tower, self.batch = tower, batch
-        self.frame_px, self.dim = config.picture_px, config.dim
+        self.dim = config.dim
+        self.frame_format = FrameFormat(config.picture_px, fit="squash", scaling="bicubic")
 
     def start(self) -> DfnSession:
         return DfnSession(self)
@@ -151,7 +149,7 @@ class DfnVision:
         """uint8 [n, H, W, 3] to float32 [n, D] on the CPU."""
         weight = self.tower.proj
         pixels = torch.tensor(frames, device=weight.device).permute(0, 3, 1, 2).float() / 255  # [n, 3, H, W]
-        mean, std = (pixels.new_tensor(value).view(1, 3, 1, 1) for value in (PIXEL_MEAN, PIXEL_STD))
+        mean, std = (pixels.new_tensor(value).view(1, 3, 1, 1) for value in (CLIP_MEAN, CLIP_STD))
         return self.tower(((pixels - mean) / std).to(weight.dtype)).float().cpu()
 
 
@@ -160,7 +158,7 @@ class DfnSession:
 
     def __init__(self, extractor: DfnVision) -> None:
         self.extractor = extractor
-        self.made = Growing(extractor.dim)
+        self.made = RowBuffer(extractor.dim)
 
     def push(self, frames: np.ndarray) -> None:
         for first in range(0, len(frames), self.extractor.batch):

@@ -22,7 +22,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from foleycli.errors import FoleyError
-from foleycli.features.growing import Growing
+from foleycli.features.base import CLIP_MEAN, CLIP_STD, Extractor
+from foleycli.features.row_buffer import RowBuffer
 from foleycli.records import Stream
 from foleycli.timebase import FEATURE_FPS
 
@@ -50,14 +51,14 @@ KINDS = {
         "CLIPVisionModelWithProjection",
         "CLIPTextModelWithProjection",
         "embeds",
-        (0.48145466, 0.4578275, 0.40821073),
-        (0.26862954, 0.26130258, 0.27577711),
+        CLIP_MEAN,
+        CLIP_STD,
         False,
     ),
 }
 
 
-class HubVision:
+class HubVision(Extractor):
     """Extractor of one L2-normalised vector per picture; SALSA-V takes SigLIP 2 at 8 per second (D1)."""
 
     name = "semantic"
@@ -96,7 +97,7 @@ class HubSession:
     def __init__(self, extractor: HubVision) -> None:
         self.extractor = extractor
         # Half precision: an hour at 8 per second and 1152 wide is 66 MB.
-        self.values = Growing(extractor.dim, torch.float16)
+        self.values = RowBuffer(extractor.dim, torch.float16)
 
     def push(self, frames: np.ndarray) -> None:
         for first in range(0, len(frames), MOST_FRAMES):

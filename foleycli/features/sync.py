@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from foleycli.dsp.mel import log_mel
 from foleycli.dsp.peaks import pick_peaks
 from foleycli.errors import FoleyError
-from foleycli.features.growing import Growing
+from foleycli.features.base import Extractor
+from foleycli.features.row_buffer import RowBuffer
 from foleycli.records import Stream
 from foleycli.timebase import FEATURE_FPS
 from foleycli.weights.folder import load_weights, read_config
@@ -290,7 +291,7 @@ def load_extractor(folder: Path, device: torch.device, dtype: torch.dtype) -> Sy
     return SyncExtractor(load(folder, device), read_config(folder)["event_threshold"])
 
 
-class SyncExtractor:
+class SyncExtractor(Extractor):
     """The encoder as one of the picture features: see `features.base.Extractor`."""
 
     name = "sync"
@@ -329,7 +330,7 @@ class SyncSession:
         self.margin = encoder.config.context_frames
         self.grey: Tensor | None = None  # [1, T, H, W], what is still needed
         self.n_before = 0  # of its first pictures: context only
-        self.made = Growing(encoder.dim)
+        self.made = RowBuffer(encoder.dim)
 
     def push(self, frames: np.ndarray) -> None:
         if len(frames) == 0:

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from foleycli.features.growing import Growing
+from foleycli.features.base import Extractor, FrameFormat
+from foleycli.features.row_buffer import RowBuffer
 from foleycli.nn.motionformer import Motionformer, MotionformerConfig, load_tower
 from foleycli.records import Stream
 from foleycli.timebase import FEATURE_FPS
@@ -25,19 +26,17 @@ SEGMENT_FRAMES, SEGMENT_STEP = 16, 8
 RATE_HZ = Fraction(FEATURE_FPS, SEGMENT_STEP)
 
 
-class Synchformer:
+class Synchformer(Extractor):
     """Extractor of [segments, 8 * 768] at 3.125 per second; segment k begins with picture 8 k."""
 
     name = "sync"
     rate_hz = RATE_HZ
     frame_step = 1
-    frame_fit = "crop"
-    frame_scaling = "bicubic"
 
     def __init__(self, tower: Motionformer, batch: int = 2) -> None:
         """`batch` is how many segments go through at once."""
         self.tower, self.batch = tower, batch
-        self.frame_px = tower.config.size_px
+        self.frame_format = FrameFormat(tower.config.size_px, fit="crop", scaling="bicubic")
         self.dim = tower.config.n_steps * tower.config.width
 
     def start(self) -> SynchformerSession:
@@ -57,9 +56,9 @@ class SynchformerSession:
 
     def __init__(self, extractor: Synchformer) -> None:
         self.extractor = extractor
-        side_px = extractor.frame_px
+        side_px = extractor.frame_format.side_px
         self.frames = np.zeros((0, side_px, side_px, 3), np.uint8)
-        self.made = Growing(extractor.dim)
+        self.made = RowBuffer(extractor.dim)
 
     def push(self, frames: np.ndarray) -> None:
         self.frames = np.concatenate([self.frames, frames])  # [T, H, W, 3]

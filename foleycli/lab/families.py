@@ -24,9 +24,9 @@ import typer
 from foleycli.dsp.joining import characteristic_start_s
 from foleycli.dsp.spectrum import spectral_distance_db
 from foleycli.errors import FoleyError
-from foleycli.features.base import FrameKind, frame_kind
+from foleycli.features.base import FrameFormat
+from foleycli.features.extract import extract_features
 from foleycli.features.sync_score import sync_score
-from foleycli.features.watch import watch
 from foleycli.hub.catalog import entries
 from foleycli.hub.resolve import resolve, wanted_settings
 from foleycli.lab.held_out import Shown, make, make_takes, score_sound, shown_clips
@@ -80,10 +80,10 @@ def compare(names: Sequence[str], settings_of: dict[str, Settings], n: int, soun
 
 def check_comparable(model: Model) -> None:
     """Errors: FoleyError for a model that cannot watch the drawn clips, or has another rate than their sounds."""
-    kinds = {frame_kind(extractor) for extractor in (model.sync, model.seen)}
-    if kinds != {FrameKind()} or model.codec.rate_hz != RATE_HZ:
+    kinds = {extractor.frame_format for extractor in (model.sync, model.semantic)}
+    if kinds != {FrameFormat()} or model.codec.rate_hz != RATE_HZ:
         raise FoleyError(
-            f"{model.name} does not watch pictures of {FrameKind().side_px} px, or its sound is not of {RATE_HZ} Hz",
+            f"{model.name} does not watch pictures of {FrameFormat().side_px} px, or its sound is not of {RATE_HZ} Hz",
             "compare models that do: the shipped ones",
         )
 
@@ -138,7 +138,7 @@ def best_take_f1(model: Model, shown: Shown, settings: Settings, takes: int) -> 
     if not shown.clip.events:
         return np.nan
     judge, seeds = judge_of(model), [settings.seed + k for k in range(takes)]
-    streams = shown.streams if judge is model.sync else watch([shown.clip.frames], [judge])
+    streams = shown.streams if judge is model.sync else extract_features([shown.clip.frames], [judge])
     batches = [seeds[first : first + BATCH] for first in range(0, takes, BATCH)]
     sounds = [sound for batch in batches for sound in make_takes(model, shown, settings, batch)]
     best = max(sounds, key=lambda sound: sync_score(judge, streams[judge.name], sound, model.codec.rate_hz))

@@ -23,9 +23,8 @@ from torch import Tensor
 from foleycli.dsp.gain_riding import ride
 from foleycli.dsp.onsets import agreement, detect_onsets, envelope_correlation
 from foleycli.dsp.spectrum import spectral_distance_db
-from foleycli.features.base import loudness_db
-from foleycli.features.seen import seen_in
-from foleycli.features.watch import watch
+from foleycli.features.extract import extract_features
+from foleycli.features.tagger import labels_of
 from foleycli.hub.resolve import resolve, wanted_settings
 from foleycli.models.model import Model, load_model
 from foleycli.records import Stream
@@ -91,7 +90,7 @@ def shown_clips(model: Model, n: int, sounds: Path | None) -> list[Shown]:
     shown = []
     for seed in range(FIRST_SEED, FIRST_SEED + n):
         clip, track = make_clip_and_track(seed, config, bank)
-        streams = watch([clip.frames], [model.sync, model.seen.shaped(1.0)])
+        streams = extract_features([clip.frames], [model.sync, model.semantic.for_aspect(1.0)])
         [other] = sounds_for(track, bank, np.random.default_rng(seed), 1)
         alike = sound_of(track, bank, np.random.default_rng((seed, 1)))
         shown.append(Shown(clip, streams, other.samples, alike))
@@ -116,13 +115,13 @@ def make_takes(
     tracks = compose_takes(model.family, features, windows, settings, seeds, *nothing, given)  # [B, L, D]
     sounds = (torch.cat(list(decode_chunks(model.codec, track))) for track in tracks.to(model.device))
     made = [sound.float().cpu().numpy()[: len(shown.clip.samples)] for sound in sounds]
-    shown_db = loudness_db(model.sync, shown.streams[model.sync.name])
+    shown_db = model.sync.loudness_db(shown.streams[model.sync.name])
     return made if shown_db is None else [ride(one, model.codec.rate_hz, shown_db, settings.ride) for one in made]
 
 
 def found_in_library(shown: Shown, model: Model, settings: Settings) -> Tensor | None:
     """The latents of what a render would find in the library."""
-    found = recording_for(settings, seen_in(shown.streams[model.seen.name]))
+    found = recording_for(settings, labels_of(shown.streams[model.semantic.name]))
     return read_reference(found, None, model, settings)
 
 

@@ -36,7 +36,6 @@ from foleycli.evaluation import networks
 from foleycli.evaluation.compare import RATE_HZ, watched
 from foleycli.evaluation.listeners.base import Listener
 from foleycli.evaluation.metrics.neighbours import A_LABEL, LONGEST_S, Neighbours, pooled
-from foleycli.features.base import events_s
 from foleycli.hub.resolve import resolve, wanted_settings
 from foleycli.library.library import lent_files
 from foleycli.media.audio import read_audio, resample
@@ -221,7 +220,7 @@ def struck(model: Model, video: Video, bank: Bank, sounds: Path) -> Struck | Non
 
     None where it sees none.
     """
-    seen_s = events_s(model.sync, watched(video.path, model.sync))
+    seen_s = model.sync.events_s(watched(video.path, model.sync))
     if not seen_s:
         return None
     takes, right = SoundBank(sounds, only_recorded=True), []

@@ -16,7 +16,7 @@ from foleycli.errors import FoleyError
 from foleycli.families import load_family
 from foleycli.families.base import Family
 from foleycli.features.base import Extractor
-from foleycli.features.seen import SeenWords
+from foleycli.features.tagger import ImageTagger
 from foleycli.features.text import TextEncoder, WordLlamaText
 from foleycli.hub.resolve import resolve
 from foleycli.weights.folder import read_config, verify
@@ -48,7 +48,7 @@ class Model:
     family: Family
     codec: Codec
     sync: Extractor
-    seen: Extractor
+    semantic: Extractor
     text: TextEncoder
     device: torch.device
     dtype: torch.dtype
@@ -74,9 +74,9 @@ def load_model(folder: Path, device: str = "auto", dtype: str = "auto") -> Model
         family=family,
         codec=TokenCodec(codec) if family.spec.latents == "codes" else codec,
         sync=load_part(folder, config, "sync", chosen, precision),
-        seen=load_part(folder, config, "semantic", chosen, precision)
+        semantic=load_part(folder, config, "semantic", chosen, precision)
         if "semantic" in config
-        else SeenWords(text, chosen),
+        else ImageTagger(text, chosen),
         text=text,
         device=chosen,
         dtype=precision,
@@ -119,7 +119,7 @@ def _check_fit(model: Model) -> None:
     made, wanted = (spec.latent_dim, spec.latent_rate_hz), (codec.latent_dim, codec.latent_rate_hz)
     if made != wanted:
         raise FoleyError(f"{model.name} makes latents {made}, its codec expects {wanted}", "get the model again")
-    for extractor in (model.sync, model.seen):
+    for extractor in (model.sync, model.semantic):
         name, width = extractor.name, spec.stream_dims.get(extractor.name)
         if width not in (None, extractor.dim):
             raise FoleyError(f"{model.name} reads {width} wide {name} features, its encoder gives {extractor.dim}",

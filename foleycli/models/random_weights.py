@@ -17,7 +17,7 @@ from torch import nn
 from foleycli.codecs.tokens import TokenCodec
 from foleycli.device import choose_device, choose_dtype
 from foleycli.errors import FoleyError
-from foleycli.features.seen import SeenWords
+from foleycli.features.tagger import ImageTagger
 from foleycli.features.text import WordLlamaText
 from foleycli.hub.catalog import find
 from foleycli.hub.resolve import resolve
@@ -55,9 +55,9 @@ def random_model(
     for network in networks:
         fill(network, chosen, generator)
     family, codec, sync, *rest = (wrap(chosen) for _, wrap in made.values())
-    seen, text = rest or (SeenWords(words := WordLlamaText(), chosen), words)
+    semantic, text = rest or (ImageTagger(words := WordLlamaText(), chosen), words)
     codec = TokenCodec(codec) if family.spec.latents == "codes" else codec
-    return Model(name, "random weights", family, codec, sync, seen, text, chosen, precision)
+    return Model(name, "random weights", family, codec, sync, semantic, text, chosen, precision)
 
 
 def fill(network: nn.Module, device: torch.device, generator: torch.Generator) -> None:

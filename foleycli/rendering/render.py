@@ -19,10 +19,10 @@ from foleycli.device import telling_of_memory
 from foleycli.dsp.gain_riding import ride_file
 from foleycli.dsp.joining import characteristic_start_s
 from foleycli.errors import FoleyError
-from foleycli.features.base import Extractor, events_s, frame_kind, loudness_db, shaped
+from foleycli.features.base import Extractor
 from foleycli.features.cuts import CutDetector, cut_times
-from foleycli.features.seen import seen_in
-from foleycli.features.watch import watch
+from foleycli.features.extract import extract_features
+from foleycli.features.tagger import labels_of
 from foleycli.library.library import NEAR, SEEN_NEAR, SHIPPED_LIBRARY, open_library
 from foleycli.media.audio import SoundWriter, read_audio
 from foleycli.media.finish import FinishedSound, finish_sound
@@ -219,19 +219,19 @@ def watch_video(
     """
     n_frames = grid_length(part.duration_s, FEATURE_FPS)
     aspect = video.width_px / video.height_px
-    extractors = [shaped(extractor, aspect) for extractor in (model.sync, model.seen, *also)]
+    extractors = [extractor.for_aspect(aspect) for extractor in (model.sync, model.semantic, *also)]
     extractors += [CutDetector()] if settings.cuts else []
     streams: dict[str, Stream] = {}
     began_decode_s = clock.spent_s["decode"]
     began = time.perf_counter()
-    for kind in dict.fromkeys(map(frame_kind, extractors)):
+    for kind in dict.fromkeys(extractor.frame_format for extractor in extractors):
         side_px, fit, scaling = kind
         frames = read_frames(
             video, FEATURE_FPS, side_px, side_px, part.start_s, part.duration_s, fit=fit, scaling=scaling
         )
-        alike = [extractor for extractor in extractors if frame_kind(extractor) == kind]
+        alike = [extractor for extractor in extractors if extractor.frame_format == kind]
         report("features", 0, n_frames)
-        streams |= watch(timed(frames, clock), alike, n_frames, report)
+        streams |= extract_features(timed(frames, clock), alike, n_frames, report)
     waited_s = clock.spent_s["decode"] - began_decode_s
     clock.spent_s["features"] += time.perf_counter() - began - waited_s
     cuts = streams.pop("cuts", None)
@@ -240,8 +240,8 @@ def watch_video(
     return Watched(
         features,
         cut_times(cuts) if cuts is not None else [],
-        seen_in(streams[model.seen.name]),
-        events_s(model.sync, streams[model.sync.name]),
+        labels_of(streams[model.semantic.name]),
+        model.sync.events_s(streams[model.sync.name]),
         streams,
     )
 
@@ -259,8 +259,8 @@ def timed(frames: Iterator[np.ndarray], clock: Clock) -> Iterator[np.ndarray]:
 def features_of(streams: dict[str, Stream], model: Model, settings: Settings) -> Features:
     """The streams with the prompt, which takes the place of what is seen where that is only words too."""
     read = {name: stream for name, stream in streams.items() if name in model.family.spec.stream_dims}
-    if settings.prompt and getattr(model.seen, "gives_way_to_prompt", False):
-        read.pop(model.seen.name, None)
+    if settings.prompt and model.semantic.replaced_by_prompt:
+        read.pop(model.semantic.name, None)
     words = [settings.prompt, settings.negative_prompt]
     text, negative = torch.from_numpy(model.text.encode(words))  # [D] or [T, D] each
     return Features(read, text, negative if settings.negative_prompt else None)
@@ -330,7 +330,7 @@ def write_sound(latents: Tensor, model: Model, path: Path, report: Report = sile
 
 def ride_along(made_wav: Path, watched: Watched, model: Model, settings: Settings) -> None:
     """Move a made sound's level towards the loudness seen, where the encoder can tell and the settings ask for it."""
-    shown_db = loudness_db(model.sync, watched.streams[model.sync.name])
+    shown_db = model.sync.loudness_db(watched.streams[model.sync.name])
     if shown_db is not None and settings.ride > 0:
         ride_file(made_wav, shown_db, settings.ride)
 

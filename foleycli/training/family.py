@@ -22,7 +22,7 @@ from foleycli.dsp.onsets import agreement, detect_onsets
 from foleycli.errors import FoleyError
 from foleycli.families.base import Family
 from foleycli.families.inputs import Inputs
-from foleycli.features.seen import simulate
+from foleycli.features.tagger import simulate_tagger
 from foleycli.features.text import WordLlamaText
 from foleycli.hub.catalog import SHIPPED
 from foleycli.hub.resolve import resolve
@@ -136,7 +136,7 @@ class FamilyTask:
         latents, codes, heard, frames = (torch.stack(parts) for parts in zip(*laid, strict=True))
         return Rows(
             latents, codes, heard, frames,
-            semantic=simulate(text, n_seen, generator),
+            semantic=simulate_tagger(text, n_seen, generator),
             text=text,
             has_semantic=~is_text_only & ~is_neither,
             has_text=~is_seen_only & ~is_neither & text.any(dim=1),

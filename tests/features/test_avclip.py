@@ -9,7 +9,7 @@ import torch
 
 from foleycli.features import avclip
 from foleycli.features.avclip import AvclipExtractor
-from foleycli.features.watch import watch
+from foleycli.features.extract import extract_features
 from foleycli.nn.motionformer import Motionformer, MotionformerConfig
 from foleycli.weights.folder import save_folder
 
@@ -31,7 +31,7 @@ def film(n_frames: int, height: int = 40, width: int = 60) -> np.ndarray:
 
 def extract(extractor: AvclipExtractor, frames: np.ndarray, chunk: int) -> torch.Tensor:
     chunks = (frames[start : start + chunk] for start in range(0, len(frames), chunk))
-    stream = watch(chunks, [extractor])["avclip"]
+    stream = extract_features(chunks, [extractor])["avclip"]
     assert stream.rate_hz == Fraction(25, 2)
     return stream.values
 
@@ -71,9 +71,9 @@ def test_segments_are_what_the_tower_is_given(tower):
 
 
 def test_the_middle_of_the_picture_is_looked_at(tower):
-    assert AvclipExtractor(Motionformer(replace(TINY, size_px=224))).frame_px == 256
+    assert AvclipExtractor(Motionformer(replace(TINY, size_px=224))).frame_format.side_px == 256
     frames, other = film(16, 36, 36), film(16, 36, 36)
-    assert AvclipExtractor(tower).frame_px == 37
+    assert AvclipExtractor(tower).frame_format.side_px == 37
     outside = np.ones((36, 36), bool)
     outside[2:34, 2:34] = False
     other[:, outside] = 0

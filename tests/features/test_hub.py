@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from foleycli.errors import FoleyError
+from foleycli.features.extract import extract_features
 from foleycli.features.hub import HubText, HubVision, broken_torchaudio_hidden, prepare
-from foleycli.features.watch import watch
 
 transformers = pytest.importorskip("transformers")
 
@@ -59,7 +59,7 @@ def frames(n: int) -> np.ndarray:
 
 def test_stream_has_the_encoders_width_and_rate(folder: Path) -> None:
     vision = HubVision(str(folder))
-    stream = watch([frames(30), frames(20)], [vision])["semantic"]
+    stream = extract_features([frames(30), frames(20)], [vision])["semantic"]
     assert stream.rate_hz == Fraction(8)
     assert stream.values.shape == (16, vision.dim)  # 2 s
     assert stream.values.norm(dim=-1).numpy() == pytest.approx(1.0, abs=2e-3)
@@ -131,6 +131,6 @@ def test_a_models_config_names_hub_encoders(folder: Path, tmp_path: Path) -> Non
     config = {"semantic": f"hub:{folder}", "text": f"hub:{folder}"}
     how = torch.device("cpu"), torch.float32
     vision, text = load_part(tmp_path, config, "semantic", *how), load_part(tmp_path, config, "text", *how)
-    stream = watch([frames(25)], [vision])["semantic"]
+    stream = extract_features([frames(25)], [vision])["semantic"]
     assert stream.values.shape == (8, vision.dim)
     assert text.encode(["dog bark"]).shape == (1, text.dim)

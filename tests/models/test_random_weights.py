@@ -6,7 +6,7 @@ import torch
 from mmaudio_parts import write_miniature
 
 from foleycli.errors import FoleyError
-from foleycli.features.watch import watch
+from foleycli.features.extract import extract_features
 from foleycli.hub.catalog import entries
 from foleycli.models.random_weights import _builder, _check_memory, _configs, random_model
 
@@ -57,8 +57,9 @@ def test_a_model_larger_than_the_memory_is_refused(bare):
 def test_encoders_that_are_left_out_answer_at_random_at_once(bare):
     model = random_model(str(bare), "cpu", without_encoders=True)
     assert model.sync.tower.pos_embed.is_meta and not model.family.network.sync_pos_emb.is_meta
-    pictures = np.zeros((40, model.sync.frame_px, model.sync.frame_px, 3), np.uint8)
-    streams = watch([pictures], [model.sync])
+    side_px = model.sync.frame_format.side_px
+    pictures = np.zeros((40, side_px, side_px, 3), np.uint8)
+    streams = extract_features([pictures], [model.sync])
     assert streams["sync"].values.shape == (4, model.sync.dim)
     assert streams["sync"].values.diff(dim=0).std() > 1  # every segment has its own
     assert model.text.encode(["rain", ""]).shape == (2, 77, model.text.dim)

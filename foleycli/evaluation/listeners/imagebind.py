@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from foleycli.evaluation.listeners.base import filled, kaldi_bank, read_published
-from foleycli.features.dfn_clip import PIXEL_MEAN, PIXEL_STD
+from foleycli.features.base import CLIP_MEAN, CLIP_STD
 from foleycli.media.frames import read_frames
 from foleycli.media.probe import probe
 
@@ -165,7 +165,7 @@ class ImageBindWitness:
         sizes = [px * side_px // short_px for px in (video.width_px, video.height_px)]
         chunks = read_frames(video, FPS, *sizes, fit="squash", scaling="bicubic")
         frames = torch.from_numpy(np.concatenate(list(chunks))).permute(0, 3, 1, 2) / 255.0  # [T, 3, H, W]
-        mean, deviation = (torch.tensor(values)[:, None, None] for values in (PIXEL_MEAN, PIXEL_STD))
+        mean, deviation = (torch.tensor(values)[:, None, None] for values in (CLIP_MEAN, CLIP_STD))
         return crops((frames - mean) / deviation, side_px)
 
 

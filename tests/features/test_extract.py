@@ -1,4 +1,4 @@
-"""watch: every extractor gets exactly the frames of its own grid, however the video is chunked."""
+"""extract_features: every extractor gets exactly the frames of its own grid, however the video is chunked."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foleycli.features.watch import wanted, watch
+from foleycli.features.base import Extractor
+from foleycli.features.extract import extract_features, frames_of_steps
 from foleycli.records import Stream
 
 
-class FrameNumbers:
+class FrameNumbers(Extractor):
     """An extractor whose feature is the number painted into the frame."""
 
     dim = 1
@@ -48,7 +49,7 @@ RATES = st.sampled_from([Fraction(25), Fraction(2), Fraction(8), Fraction(5)])
 def test_each_step_is_the_frame_showing_at_its_time(n: int, chunk: int, rate_hz: Fraction) -> None:
     frames = numbered(n)
     pieces = (frames[k : k + chunk] for k in range(0, n, chunk))
-    streams = watch(pieces, [FrameNumbers("low", rate_hz), FrameNumbers("all", Fraction(25))])
+    streams = extract_features(pieces, [FrameNumbers("low", rate_hz), FrameNumbers("all", Fraction(25))])
     # Written independently of the code: step k, at k / rate_hz seconds, shows frame floor(25 k / rate_hz).
     expected = [25 * k * rate_hz.denominator // rate_hz.numerator for k in range(n + 1)]
     assert streams["low"].values[:, 0].tolist() == [frame for frame in expected if frame < n]
@@ -59,16 +60,16 @@ def test_each_step_is_the_frame_showing_at_its_time(n: int, chunk: int, rate_hz:
 def test_progress_is_told_once_per_chunk() -> None:
     told: list[tuple[str, float, float]] = []
     chunks = iter([numbered(3), numbered(2)])
-    watch(chunks, [FrameNumbers("all", Fraction(25))], 5, lambda *what: told.append(what))
+    extract_features(chunks, [FrameNumbers("all", Fraction(25))], 5, lambda *what: told.append(what))
     assert told == [("features", 3, 5), ("features", 5, 5)]
 
 
 def test_integer_steps_are_exact() -> None:
-    assert wanted(10, 5, 3) == [2]
-    assert wanted(0, 4, 1) == [0, 1, 2, 3]
+    assert frames_of_steps(10, 5, 3) == [2]
+    assert frames_of_steps(0, 4, 1) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("bad", [np.zeros((2, 4, 4, 3), np.float32), np.zeros((4, 4, 3), np.uint8)])
 def test_wrong_frames_are_refused(bad: np.ndarray) -> None:
     with pytest.raises(ValueError, match="expect uint8"):
-        watch([bad], [])
+        extract_features([bad], [])

@@ -14,7 +14,7 @@ from foleycli.records import Report, Stream, silent
 STAGE = "features"
 
 
-def watch(
+def extract_features(
     frame_chunks: Iterable[np.ndarray],
     extractors: Sequence[Extractor],
     n_frames: int = 0,
@@ -22,15 +22,18 @@ def watch(
 ) -> dict[str, Stream]:
     """The streams of all extractors, by name.
 
-    frame_chunks  uint8 [n, H, W, 3], consecutive frames of the 25 fps grid; each chunk is let go at once
+    frame_chunks  uint8 [n, H, W, 3], consecutive frames of the 25 fps grid; none is kept after its turn
     n_frames      how many will come, for the progress report alone; 0: unknown
+
+    Errors: ValueError for chunks of another dtype or shape.
     """
     sessions = [(extractor, extractor.start()) for extractor in extractors]
     n_seen = 0
     for chunk in frame_chunks:
-        _check(chunk)
+        if chunk.dtype != np.uint8 or chunk.ndim != 4 or chunk.shape[-1] != 3:
+            raise ValueError(f"frames are {chunk.dtype} {chunk.shape}, the extractors expect uint8 (n, H, W, 3)")
         for extractor, session in sessions:
-            session.push(chunk[wanted(n_seen, len(chunk), extractor.frame_step)])  # [n, H, W, 3]
+            session.push(chunk[frames_of_steps(n_seen, len(chunk), extractor.frame_step)])  # [n, H, W, 3]
         n_seen += len(chunk)
         report(STAGE, n_seen, n_frames)
     if n_seen != n_frames:
@@ -38,8 +41,8 @@ def watch(
     return {extractor.name: session.finish() for extractor, session in sessions}
 
 
-def wanted(first_frame: int, n_frames: int, frame_step: Fraction | int) -> list[int]:
-    """Which of the frames [first_frame, first_frame + n_frames) are steps, counted from first_frame.
+def frames_of_steps(first_frame: int, n_frames: int, frame_step: Fraction | int) -> list[int]:
+    """Indices, counted from `first_frame`, of those of the next `n_frames` frames that belong to a step.
 
     Step k is frame floor(k * frame_step): the one that is showing at the step's time, never a later one.
     """
@@ -47,8 +50,3 @@ def wanted(first_frame: int, n_frames: int, frame_step: Fraction | int) -> list[
     first_step = math.ceil(first_frame / step_frames)
     end_step = math.ceil((first_frame + n_frames) / step_frames)
     return [math.floor(step * step_frames) - first_frame for step in range(first_step, end_step)]
-
-
-def _check(chunk: np.ndarray) -> None:
-    if chunk.dtype != np.uint8 or chunk.ndim != 4 or chunk.shape[-1] != 3:
-        raise ValueError(f"frames are {chunk.dtype} {chunk.shape}, the extractors expect uint8 (n, H, W, 3)")

