@@ -20,9 +20,8 @@ from foleycli.settings import preset as presets
 from foleycli.settings.settings import Settings
 
 if TYPE_CHECKING:
-    from foleycli.evaluation.compare import Compared
     from foleycli.evaluation.evaluate import Evaluation, Sources, Summary
-    from foleycli.evaluation.pairs import Pair
+    from foleycli.evaluation.pairs import Pair, PairMetrics
     from foleycli.models.model import Model
 
 METRICS = "What it is measured by"
@@ -176,12 +175,12 @@ def _clip_tasks(clips: Sequence[Path], settings: Settings, prompts: Path | None,
 
 
 def _checked_clip(clip: Path, out_dir: Path | None) -> Video:
-    from foleycli.evaluation.compare import sound_file
+    from foleycli.evaluation.evaluate import rendered_path
     from foleycli.media.probe import probe, probe_audio
 
     video = probe(clip)
     probe_audio(clip)
-    if out_dir is not None and (kept := sound_file(clip, out_dir)).exists():
+    if out_dir is not None and (kept := rendered_path(clip, out_dir)).exists():
         raise FoleyError(f"{kept} already exists", "give another --out-dir")
     return video
 
@@ -247,15 +246,15 @@ def _load(sources: Sources, run: work.Run) -> tuple[Evaluation, Model | None]:
 
 def _measure(
     task: Task, item: Pair | Video, evaluation: Evaluation, model: Model | None, folder: Path, run: work.Run
-) -> Compared:
+) -> PairMetrics:
     """The figures of a pair; a clip is rendered first."""
     from foleycli.device import telling_of_memory
-    from foleycli.evaluation.compare import rendered
+    from foleycli.evaluation.evaluate import render_pair
 
     if isinstance(item, Video):
         assert model is not None
         with console.progress(run.quiet) as report:
-            item = rendered(item, model, task.settings, folder, report)
+            item = render_pair(item, model, task.settings, folder, report)
     with telling_of_memory():
         return evaluation.add(item, task.settings.prompt)
 

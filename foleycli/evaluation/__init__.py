@@ -1,1 +1,1 @@
-"""Numbers about results."""
+"""Made sounds measured against real ones."""

@@ -1,155 +1,182 @@
-"""The metrics that ask a published network: what each is called, which file it needs, where that lies, how to get it.
+"""Published networks that metrics are named after: which file each needs, where that lies, how a user gets it.
 
-A network whose file is not there is no error: its metrics are told as not measured, with what they need.  Sounds are
-heard whole; av-benchmark, whose choices these are otherwise, cuts them to 8 s.
+A network whose file is missing is no error: its metrics are listed as not measured, with what they need.  Sounds are
+given whole; av-benchmark, whose choices these are otherwise, cuts them to 8 s.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from foleycli.errors import FoleyError
-from foleycli.evaluation.listeners.base import Heard, Listener, Witness
+from foleycli.evaluation.embedders import aisfx, cnn14, desync, imagebind, passt, vggish
+from foleycli.evaluation.embedders.base import AudioEmbedder, AudioVisualScorer, Embedding
 from foleycli.evaluation.metrics.distances import frechet_distance, inception_score, kl_divergence
 from foleycli.hub import catalog
 from foleycli.hub.places import home
 from foleycli.weights.folder import WEIGHTS_NAME, read_config
 
-Metric = Callable[[Sequence[Heard], Sequence[Heard]], float]  # of what was heard in the real and the made sounds
+SetMetric = Callable[[Sequence[Embedding], Sequence[Embedding]], float]  # of the real and of the made sounds
 
 
-def frechet(real: Sequence[Heard], made: Sequence[Heard]) -> float:
-    """Between all embeddings of both sides."""
-    return frechet_distance(*(np.concatenate([heard.embeddings for heard in side]) for side in (real, made)))
+def frechet(real: Sequence[Embedding], made: Sequence[Embedding]) -> float:
+    """Between all vectors of both sides."""
+    return frechet_distance(*(np.concatenate([one.vectors for one in side]) for side in (real, made)))
 
 
-def divergence(real: Sequence[Heard], made: Sequence[Heard]) -> float:
-    """KL of the classes of each real sound to those of the made one beside it."""
-    return kl_divergence(*(np.stack([heard.logits for heard in side]) for side in (real, made)))
+def kl(real: Sequence[Embedding], made: Sequence[Embedding]) -> float:
+    """From the classes of each real sound to those of the made one beside it, mean over pairs."""
+    return kl_divergence(real_logits=_logits(real), made_logits=_logits(made))
 
 
-def inception(real: Sequence[Heard], made: Sequence[Heard]) -> float:
+def inception(real: Sequence[Embedding], made: Sequence[Embedding]) -> float:
     """The inception score of the made sounds alone."""
-    return inception_score(np.stack([heard.logits for heard in made]))
+    return inception_score(_logits(made))
 
 
-@dataclass(frozen=True)
-class Network:
-    """A published network and the metrics that ask it."""
+def _logits(embeddings: Sequence[Embedding]) -> np.ndarray:
+    return np.stack([one.logits for one in embeddings if one.logits is not None])  # [n, C]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedNetwork:
+    """A network by its publisher's weights file."""
 
     name: str
     files: tuple[str, ...]  # names in the metrics' folder, as patterns
-    loader: str  # "module:function", given the file and the device: a Listener or, with `witnessed`, a Witness
-    get: str  # how a user gets the file
-    metrics: Mapping[str, Metric] = field(default_factory=dict)  # by their keys in the result
-    witnessed: str = ""  # the key of the mean over pairs of what it says itself of a made sound and its picture
-    part: str = ""  # of published models in the catalogue, whose file it is too
+    how_to_get: str  # the file
+    part: str = ""  # the published model in the catalogue of which the file is a part too
 
-    @property
-    def keys(self) -> list[str]:
-        """All figures that ask it."""
-        return [*self.metrics, *([self.witnessed] if self.witnessed else [])]
-
-    @property
-    def file(self) -> Path | None:
-        """Its file, where there is one: in the metrics' folder, else as a part of a model."""
-        if there := sorted(path for pattern in self.files for path in folder().glob(pattern)):
-            return there[-1]
+    def path(self) -> Path | None:
+        """Its file, where there is one: in the metrics' folder, else as a part of a pulled model."""
+        if found := sorted(path for pattern in self.files for path in metrics_folder().glob(pattern)):
+            return found[-1]
         entry = catalog.find(self.part)
         if entry is None or not entry.is_here:
             return None
         return entry.folder / read_config(entry.folder).get("weights", WEIGHTS_NAME)
 
 
-NETWORKS = (
-    Network(
-        "aisfx",
-        ("aisfx-*.whl", "aisfx.pth"),
-        "foleycli.evaluation.listeners.aisfx:load",
-        "pip download aisfx --no-deps, then --aisfx aisfx-0.1.2-py2.py3-none-any.whl",
-        {"fad_aisfx": frechet},
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingNetwork(PublishedNetwork):
+    """A network that embeds sounds, and the metrics of sets of embeddings, by their keys in the result."""
+
+    load: Callable[[Path, torch.device], AudioEmbedder]
+    metrics: Mapping[str, SetMetric] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringNetwork(PublishedNetwork):
+    """A network that scores a sound with its picture; the metric `key` is the mean over pairs."""
+
+    load: Callable[[Path, torch.device], AudioVisualScorer]
+    key: str
+
+
+EMBEDDING_NETWORKS = (
+    EmbeddingNetwork(
+        name="aisfx",
+        files=("aisfx-*.whl", "aisfx.pth"),
+        load=aisfx.load,
+        how_to_get="pip download aisfx --no-deps, then --aisfx aisfx-0.1.2-py2.py3-none-any.whl",
+        metrics={"fad_aisfx": frechet},
     ),
-    Network(
-        "VGGish",
-        ("vggish-*.pth", "vggish.pth"),
-        "foleycli.evaluation.listeners.vggish:load",
-        "https://github.com/harritaylor/torchvggish/releases/download/v0.1/vggish-10086976.pth",
-        {"fad_vggish": frechet},
+    EmbeddingNetwork(
+        name="VGGish",
+        files=("vggish-*.pth", "vggish.pth"),
+        load=vggish.load,
+        how_to_get="https://github.com/harritaylor/torchvggish/releases/download/v0.1/vggish-10086976.pth",
+        metrics={"fad_vggish": frechet},
     ),
-    Network(
-        "PANNs",
-        ("Cnn14_16k_mAP*.pth",),
-        "foleycli.evaluation.listeners.cnn14:load",
-        "https://zenodo.org/records/3987831/files/Cnn14_16k_mAP%3D0.438.pth",
-        {"fd_panns": frechet, "kl_panns": divergence, "is_panns": inception},
+    EmbeddingNetwork(
+        name="PANNs",
+        files=("Cnn14_16k_mAP*.pth",),
+        load=cnn14.load,
+        how_to_get="https://zenodo.org/records/3987831/files/Cnn14_16k_mAP%3D0.438.pth",
+        metrics={"fd_panns": frechet, "kl_panns": kl, "is_panns": inception},
     ),
-    Network(
-        "PaSST",
-        ("passt-s-f128-p16-s10-ap*.pt",),
-        "foleycli.evaluation.listeners.passt:load",
-        "https://github.com/kkoutini/PaSST/releases/download/v0.0.1-audioset/passt-s-f128-p16-s10-ap.476-swa.pt",
-        {"fd_passt": frechet, "kl_passt": divergence, "is_passt": inception},
-    ),
-    Network(
-        "Synchformer",
-        ("synchformer_state_dict.pth",),
-        "foleycli.evaluation.listeners.synchformer:load",
-        "foley models pull synchformer",
-        witnessed="desync_s",
-        part="synchformer",
-    ),
-    Network(
-        "ImageBind",
-        ("imagebind_huge.pth",),
-        "foleycli.evaluation.listeners.imagebind:load",
-        "https://dl.fbaipublicfiles.com/imagebind/imagebind_huge.pth",
-        witnessed="ib_score",
+    EmbeddingNetwork(
+        name="PaSST",
+        files=("passt-s-f128-p16-s10-ap*.pt",),
+        load=passt.load,
+        how_to_get="https://github.com/kkoutini/PaSST/releases/download/v0.0.1-audioset/passt-s-f128-p16-s10-ap.476-swa.pt",
+        metrics={"fd_passt": frechet, "kl_passt": kl, "is_passt": inception},
     ),
 )
+SCORING_NETWORKS = (
+    ScoringNetwork(
+        name="Synchformer",
+        files=("synchformer_state_dict.pth",),
+        load=desync.load,
+        how_to_get="foley models pull synchformer",
+        part="synchformer",
+        key="desync_s",
+    ),
+    ScoringNetwork(
+        name="ImageBind",
+        files=("imagebind_huge.pth",),
+        load=imagebind.load,
+        how_to_get="https://dl.fbaipublicfiles.com/imagebind/imagebind_huge.pth",
+        key="ib_score",
+    ),
+)
+NETWORKS: tuple[PublishedNetwork, ...] = (*EMBEDDING_NETWORKS, *SCORING_NETWORKS)
+
+
+@dataclass(frozen=True)
+class LoadedNetworks:
+    """The networks whose files are there, by name."""
+
+    embedders: Mapping[str, AudioEmbedder]
+    scorers: Mapping[str, AudioVisualScorer]
 
 
 def how_to_get(name: str) -> str:
     """What a user does to have a network's file."""
-    return next(network.get for network in NETWORKS if network.name == name)
+    return next(network.how_to_get for network in NETWORKS if network.name == name)
 
 
-def folder() -> Path:
+def metrics_folder() -> Path:
     """Where the networks' files are looked for; it need not exist."""
     return home() / "metrics"
 
 
 def find(given: Mapping[str, Path]) -> dict[str, Path]:
-    """The files that are there, by network; `given` ones go first.  Errors: FoleyError where a given one is not."""
+    """The files that are there, by network; `given` ones go first.  Errors: FoleyError where a given one is missing."""
     found = {}
     for network in NETWORKS:
         if network.name in given:
             path = given[network.name].expanduser()
             if not path.is_file():
-                raise FoleyError(f"there is no file {path}", network.get)
+                raise FoleyError(f"there is no file {path}", f"Get it: {network.how_to_get}")
             found[network.name] = path
-        elif (path := network.file) is not None:
-            found[network.name] = path
+        elif (own := network.path()) is not None:
+            found[network.name] = own
     return found
 
 
-def load(found: Mapping[str, Path], device: torch.device) -> dict[str, Listener | Witness]:
+def load(found: Mapping[str, Path], device: torch.device) -> LoadedNetworks:
     """The networks of these files; errors: FoleyError for a file that is another's, or damaged."""
-    loaded = {}
+    return LoadedNetworks(
+        {one.name: one.load(found[one.name], device) for one in EMBEDDING_NETWORKS if one.name in found},
+        {one.name: one.load(found[one.name], device) for one in SCORING_NETWORKS if one.name in found},
+    )
+
+
+def missing_metrics(found: Mapping[str, Path]) -> dict[str, str]:
+    """The metrics whose network has no file here, each with what it needs."""
+    missing: dict[str, str] = {}
     for network in NETWORKS:
         if network.name in found:
-            module, function = network.loader.split(":")
-            loaded[network.name] = getattr(import_module(module), function)(found[network.name], device)
-    return loaded
-
-
-def needs(found: Mapping[str, Path]) -> dict[str, str]:
-    """What is not measured, by metric, and what it needs."""
-    missing = [network for network in NETWORKS if network.name not in found]
-    told = {one.name: f"{one.get}, into {folder()}" if one.get.startswith("https:") else one.get for one in missing}
-    return {key: f"needs the weights of {one.name}: {told[one.name]}" for one in missing for key in one.keys}
+            continue
+        source = network.how_to_get
+        source = f"{source}, into {metrics_folder()}" if source.startswith("https:") else source
+        keys = [network.key] if isinstance(network, ScoringNetwork) else []
+        keys += list(network.metrics) if isinstance(network, EmbeddingNetwork) else []
+        missing |= dict.fromkeys(keys, f"needs the weights of {network.name}: {source}")
+    return missing

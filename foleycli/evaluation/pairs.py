@@ -1,18 +1,34 @@
-"""Which made sound belongs to which real one: two folders in, pairs by name out."""
+"""A made sound beside the real one: which files belong together, and how alike the two are.
+
+Two folders in, pairs by file name out; of each pair timing, loudness, spectrum and how well it fits the picture.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 
-from foleycli.errors import FoleyError
+import numpy as np
 
+from foleycli.dsp.onsets import agreement, detect_onsets, envelope_correlation
+from foleycli.dsp.spectrum import spectral_distance_db
+from foleycli.errors import FoleyError
+from foleycli.evaluation.synchrony import estimate_offset_s, extract_stream
+from foleycli.features.sync import SyncExtractor
+from foleycli.features.sync_score import sync_score
+from foleycli.media.audio import read_audio
+from foleycli.media.probe import picture_start_s
+
+RATE_HZ = 44100
+MIN_SHARED_S = 0.2
+MIN_ONSETS = 3  # of a real sound, from which on timing means something
 ENDINGS = {
     ".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v",
     ".wav", ".flac", ".mp3", ".m4a", ".ogg", ".opus", ".aif", ".aiff",
 }  # fmt: skip
 RENDERED = ".foley"  # clip.foley.mp4 is what `foley render clip.mp4` writes
+SHOWN_NAMES = 3  # of a folder, in an error
 
 
 @dataclass(frozen=True)
@@ -27,6 +43,11 @@ class Pair:
     def folder(self) -> str:
         """The sub-folder that it lies in; "" when it lies in none."""
         return self.name.rpartition("/")[0]
+
+    @property
+    def video(self) -> Path | None:
+        """The file that has pictures: the real one where both have them."""
+        return next((path for path in (self.real, self.made) if picture_start_s(path) is not None), None)
 
 
 @dataclass(frozen=True)
@@ -45,10 +66,15 @@ def pair_up(real: Path, made: Path) -> Pairs:
     """
     real_files, made_files = media_in(real), media_in(made)
     both = sorted(real_files.keys() & made_files.keys())
+
+    def examples(files: Mapping[str, Path]) -> str:
+        names = sorted(path.name for path in files.values())
+        return ", ".join(names[:SHOWN_NAMES]) + (", …" if len(names) > SHOWN_NAMES else "")
+
     if not both:
         raise FoleyError(
-            f"no file in {made} has the name of one in {real} ({_some(made_files)}; {_some(real_files)})",
-            "files belong together by their names without endings: clip.mp4 and clip.wav, or clip.foley.mp4",
+            f"no file in {made} has the name of one in {real} ({examples(made_files)}; {examples(real_files)})",
+            "Files belong together by their names without endings: clip.mp4 and clip.wav, or clip.foley.mp4",
         )
     return Pairs(
         [Pair(name, real_files[name], made_files[name]) for name in both],
@@ -62,20 +88,99 @@ def media_in(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         why = "is a file, not a folder" if folder.exists() else "does not exist"
         raise FoleyError(
-            f"{folder} {why}", "give a folder of real sounds or videos and one of made ones, or --model and clips"
+            f"{folder} {why}", "Give a folder of real sounds or videos and one of made ones, or --model and clips"
         )
     found: dict[str, Path] = {}
     for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file()):
         name = path.relative_to(folder).with_suffix("").as_posix().removesuffix(RENDERED)
         if name in found:
-            raise FoleyError(f"{found[name]} and {path} have the same name", "keep one of them in the folder")
+            raise FoleyError(f"{found[name]} and {path} have the same name", "Keep one of them in the folder")
         found[name] = path
     if not found:
-        raise FoleyError(f"{folder} holds no video and no sound", f"it may hold {' '.join(sorted(ENDINGS))}")
+        raise FoleyError(f"{folder} holds no video and no sound", f"It may hold {' '.join(sorted(ENDINGS))}")
     return found
 
 
-def _some(files: Mapping[str, Path]) -> str:
-    """The first few names of a folder."""
-    names = sorted(path.name for path in files.values())
-    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+@dataclass(frozen=True)
+class PairSamples:
+    """A pair as read: mono float32 [N] each, of one length, at RATE_HZ."""
+
+    pair: Pair
+    real: np.ndarray
+    made: np.ndarray
+
+    @property
+    def duration_s(self) -> float:
+        """What both have; a longer one is cut."""
+        return len(self.real) / RATE_HZ
+
+
+@dataclass(frozen=True)
+class PairMetrics:
+    """One pair's figures; "above" is above chance: the mean over circular shifts is subtracted."""
+
+    name: str
+    duration_s: float
+    real_onsets: int
+    made_onsets: int
+    f1_60ms: float
+    above_60ms: float
+    f1_100ms: float
+    above_100ms: float
+    real_onsets_per_s: float
+    made_onsets_per_s: float
+    envelope: float  # correlation of the two loudness envelopes
+    spectral_distance_db: float  # of the long-term spectra
+    sync: float | None  # how well the made sound fits the picture, by sync-mini; None: there is no picture
+    real_sync: float | None  # and the real one: scores of different pictures cannot be compared
+    offset_s: float | None  # how late the made sound is, by sync-mini; None: no picture, or too short
+
+    @property
+    def has_onsets(self) -> bool:
+        """Whether the real sound has enough onsets for timing to mean something."""
+        return self.real_onsets >= MIN_ONSETS
+
+
+def read_pair(pair: Pair) -> PairSamples:
+    """Both sounds; errors: FoleyError when one cannot be read, or they share less than MIN_SHARED_S."""
+    real, made = (read_audio(path, RATE_HZ, 1).samples[0] for path in (pair.real, pair.made))
+    n = min(len(real), len(made))
+    if n < MIN_SHARED_S * RATE_HZ:
+        raise FoleyError(f"{pair.real} and {pair.made} share {n / RATE_HZ:.2f} s of sound", "Give longer sounds")
+    return PairSamples(pair, real[:n], made[:n])
+
+
+def measure_pair(sounds: PairSamples, extractor: SyncExtractor) -> PairMetrics:
+    """All figures of one pair; the video, where there is one, is read once."""
+    made_onsets, real_onsets = detect_onsets(sounds.made, RATE_HZ), detect_onsets(sounds.real, RATE_HZ)
+    at_60ms, at_100ms = (
+        agreement(made_onsets, real_onsets, tolerance_s, sounds.duration_s) for tolerance_s in (0.06, 0.1)
+    )
+    video = sounds.pair.video
+    stream = extract_stream(video, extractor) if video is not None else None
+    return PairMetrics(
+        name=sounds.pair.name,
+        duration_s=sounds.duration_s,
+        real_onsets=len(real_onsets),
+        made_onsets=len(made_onsets),
+        f1_60ms=at_60ms.f1,
+        above_60ms=at_60ms.f1 - at_60ms.shifted_f1,
+        f1_100ms=at_100ms.f1,
+        above_100ms=at_100ms.f1 - at_100ms.shifted_f1,
+        real_onsets_per_s=len(real_onsets) / sounds.duration_s,
+        made_onsets_per_s=len(made_onsets) / sounds.duration_s,
+        envelope=envelope_correlation(sounds.made, sounds.real, RATE_HZ),
+        spectral_distance_db=spectral_distance_db(sounds.made, sounds.real, RATE_HZ),
+        sync=sync_score(extractor, stream, sounds.made, RATE_HZ) if stream else None,
+        real_sync=sync_score(extractor, stream, sounds.real, RATE_HZ) if stream else None,
+        offset_s=estimate_offset_s(extractor, stream, sounds.made, RATE_HZ) if stream else None,
+    )
+
+
+def mean_metrics(rows: Sequence[PairMetrics]) -> dict[str, float | None]:
+    """The mean of each figure over those pairs that have it; of offsets the mean of absolute values."""
+    means: dict[str, float | None] = {}
+    for name in (field.name for field in fields(PairMetrics) if field.name != "name"):
+        values = np.array([value for row in rows if (value := getattr(row, name)) is not None], dtype=np.float64)
+        means[name] = float(np.mean(np.abs(values) if name == "offset_s" else values)) if len(values) else None
+    return means

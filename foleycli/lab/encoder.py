@@ -21,7 +21,8 @@ import typer
 
 from foleycli.device import choose_device
 from foleycli.dsp.onsets import agreement, detect_onsets, loudness_envelope
-from foleycli.evaluation.compare import RATE_HZ, STRUCK, watched
+from foleycli.evaluation.pairs import MIN_ONSETS, RATE_HZ
+from foleycli.evaluation.synchrony import extract_stream
 from foleycli.features import sync
 from foleycli.hub.resolve import resolve
 from foleycli.media.audio import read_audio
@@ -47,7 +48,7 @@ class Seen:
 
 def look(encoder: sync.SyncExtractor, clip: Path) -> Seen:
     """The figures of one clip; errors: FoleyError when it cannot be read or has no sound."""
-    stream = watched(clip, encoder)
+    stream = extract_stream(clip, encoder)
     samples = read_audio(clip, RATE_HZ, 1).samples[0]
     return score(clip.name, np.array(encoder.events_s(stream)), loudness_of(stream), samples, probe(clip).duration_s)
 
@@ -75,7 +76,7 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 def halves(rows: list[Seen]) -> dict[str, list[Seen]]:
     """The struck clips, and every second of them by name."""
-    struck = sorted((row for row in rows if row.onsets >= STRUCK), key=lambda row: row.clip)
+    struck = sorted((row for row in rows if row.onsets >= MIN_ONSETS), key=lambda row: row.clip)
     return {"all": struck, "watched": struck[::2], "kept": struck[1::2]}
 
 

@@ -33,9 +33,10 @@ import typer
 from foleycli.dsp.onsets import cut_at_onsets, loudness_envelope
 from foleycli.errors import FoleyError
 from foleycli.evaluation import networks
-from foleycli.evaluation.compare import RATE_HZ, watched
-from foleycli.evaluation.listeners.base import Listener
-from foleycli.evaluation.metrics.neighbours import A_LABEL, LONGEST_S, Neighbours, pooled
+from foleycli.evaluation.embedders.base import AudioEmbedder
+from foleycli.evaluation.neighbours import MAX_PER_LABEL, MAX_S, NearestNeighbours, pooled
+from foleycli.evaluation.pairs import RATE_HZ
+from foleycli.evaluation.synchrony import extract_stream
 from foleycli.hub.resolve import resolve, wanted_settings
 from foleycli.library.library import lent_files
 from foleycli.media.audio import read_audio, resample
@@ -139,18 +140,18 @@ class Result:
 class Bank:
     """Recordings as aisfx hears them, and the two sets of neighbours."""
 
-    def __init__(self, listener: Listener, recordings: Sequence[Recording]) -> None:
-        self.listener, self.recordings = listener, recordings
+    def __init__(self, embedder: AudioEmbedder, recordings: Sequence[Recording]) -> None:
+        self.embedder, self.recordings = embedder, recordings
         vectors = np.stack([self.vector(one.samples) for one in recordings])  # [n, D]
         rows = [row for row, one in enumerate(recordings) if one.is_held_out]
         self.kept_back = [recordings[row] for row in rows]
-        self.all = Neighbours([one.family for one in recordings], vectors)
-        self.held_out = Neighbours([one.family for one in self.kept_back], vectors[rows])
+        self.all = NearestNeighbours([one.family for one in recordings], vectors)
+        self.held_out = NearestNeighbours([one.family for one in self.kept_back], vectors[rows])
         self.lent = [row for row, one in enumerate(recordings) if one.is_lent]
 
     def vector(self, samples: np.ndarray, rate_hz: int = RATE_HZ) -> np.ndarray:
         """A sound [N] as one vector [D]."""
-        return pooled(self.listener.hear(resample(samples[None], rate_hz, self.listener.rate_hz)[0]))
+        return pooled(self.embedder.embed(resample(samples[None], rate_hz, self.embedder.rate_hz)[0]))
 
     def vector_by_hits(self, samples: np.ndarray, rate_hz: int = RATE_HZ) -> np.ndarray:
         """A sound [N] as the mean of what its hits are by themselves, [D]; where it goes on, as a whole."""
@@ -167,9 +168,9 @@ class Bank:
         right: dict[str, list[tuple[bool, ...]]] = {}
         for row, (one, vector) in enumerate(zip(self.kept_back, vectors, strict=True)):
             named = (
-                self.held_out.nearest(vector, [row]),
-                self.all.nearest(vector, [rows[one.file]]),
-                self.all.nearest(vector, series[one.series]),
+                self.held_out.classify(vector, [row]),
+                self.all.classify(vector, [rows[one.file]]),
+                self.all.classify(vector, series[one.series]),
             )
             right.setdefault(one.family, []).append(tuple(name == one.family for name in named))
         return Ceiling(*(float(share) for share in np.mean([np.mean(of, axis=0) for of in right.values()], axis=0)))
@@ -182,7 +183,7 @@ def goes_on(samples: np.ndarray, rate_hz: int) -> bool:
 
 
 def read_recordings(folder: Path, families: Sequence[str] = CHOSEN) -> list[Recording]:
-    """Up to A_LABEL recordings of each family, all held-out ones among them; errors: FoleyError where one has none."""
+    """Up to MAX_PER_LABEL recordings a family, all held-out ones among them; errors: FoleyError where one has none."""
     patterns = {name: re.compile(FAMILIES[name].pattern) for name in families}
     found: dict[str, list[tuple[str, str]]] = {name: [] for name in families}
     listed_sounds, lent = read_index(folder), lent_files()
@@ -200,10 +201,10 @@ def read_recordings(folder: Path, families: Sequence[str] = CHOSEN) -> list[Reco
                 "give the set of sounds that the shipped models were trained with (foleycli/shipped/SOUNDS.md)",
             )
         others = [one for one in listed if not is_held_out(one[0])]
-        n_others = max(0, min(A_LABEL - len(kept_back), len(others)))
+        n_others = max(0, min(MAX_PER_LABEL - len(kept_back), len(others)))
         spread = [others[k * len(others) // n_others] for k in range(n_others)]  # not all of one series
         for file, series in (*kept_back, *spread):
-            samples = read_audio(folder / file, RATE_HZ, 1, duration_s=LONGEST_S).samples[0]
+            samples = read_audio(folder / file, RATE_HZ, 1, duration_s=MAX_S).samples[0]
             recordings.append(Recording(family, file, series, series in lent_series, samples))
     return recordings
 
@@ -220,7 +221,7 @@ def struck(model: Model, video: Video, bank: Bank, sounds: Path) -> Struck | Non
 
     None where it sees none.
     """
-    seen_s = model.sync.events_s(watched(video.path, model.sync))
+    seen_s = model.sync.events_s(extract_stream(video.path, model.sync))
     if not seen_s:
         return None
     takes, right = SoundBank(sounds, only_recorded=True), []
@@ -235,7 +236,7 @@ def struck(model: Model, video: Video, bank: Bank, sounds: Path) -> Struck | Non
             coded = through_codec(mix.samples, model), model.codec.rate_hz
             whole = bank.vector(mix.samples), bank.vector(*coded)
             by_hits = bank.vector_by_hits(mix.samples), bank.vector_by_hits(*coded)
-            right.append([bank.all.nearest(vector, rows) == family for vector in (*whole, *by_hits)])
+            right.append([bank.all.classify(vector, rows) == family for vector in (*whole, *by_hits)])
     return Struck(*(float(share) for share in np.mean(right, axis=0)))
 
 
@@ -248,9 +249,9 @@ def measure(model: Model, video: Video, settings: Settings, bank: Bank, sounds: 
             own = replace(settings, prompt=FAMILIES[family].labels[0], seed=seed)
             sound = made(model, video, own)
             whole, hits = bank.vector(sound), bank.vector_by_hits(sound)
-            names = bank.held_out.nearest(whole), bank.all.nearest(whole), bank.all.nearest(whole, bank.lent)
+            names = bank.held_out.classify(whole), bank.all.classify(whole), bank.all.classify(whole, bank.lent)
             named.append(
-                Named(own.prompt, family, seed, *names, bank.all.nearest(hits), bank.all.nearest(hits, bank.lent))
+                Named(own.prompt, family, seed, *names, bank.all.classify(hits), bank.all.classify(hits, bank.lent))
             )
     plain = bank.ceiling(list(bank.held_out.vectors))
     coded = [bank.vector(through_codec(one.samples, model), model.codec.rate_hz) for one in bank.kept_back]
@@ -291,13 +292,13 @@ def main(
     video = probe(clip)
     files = networks.find({"aisfx": aisfx} if aisfx else {})
     if "aisfx" not in files:
-        raise FoleyError("aisfx's weights are not here", networks.how_to_get("aisfx"))
+        raise FoleyError("aisfx's weights are not here", f"Get them: {networks.how_to_get('aisfx')}")
     options = {"steps": steps, "guidance": guidance, "words_guidance": words_guidance, "library": library}
     given = {name: value for name, value in options.items() if value is not None}
     settings = settings_for(options=given, model_wants=wanted_settings(model))
     loaded = load_model(resolve(model), device)
-    listener = networks.load({"aisfx": files["aisfx"]}, loaded.device)["aisfx"]
-    result = measure(loaded, video, settings, Bank(listener, read_recordings(sounds)), sounds, seeds)
+    embedder = networks.load({"aisfx": files["aisfx"]}, loaded.device).embedders["aisfx"]
+    result = measure(loaded, video, settings, Bank(embedder, read_recordings(sounds)), sounds, seeds)
     confused = Counter((one.family, one.by_all) for one in result.sounds if one.family != one.by_all)
     taken_for = {f"{family} for {other}": n for (family, other), n in confused.most_common()}
     typer.echo(json.dumps({**asdict(result), "confused_by_all": taken_for}, indent=2))

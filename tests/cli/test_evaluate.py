@@ -11,7 +11,7 @@ import torch
 from clips import run_ffmpeg
 from madeup import made_up_state
 
-from foleycli.evaluation.listeners.aisfx import Aisfx
+from foleycli.evaluation.embedders.aisfx import Aisfx
 
 RATE_HZ = 44100
 STRIKES_S = (0.5, 1.13, 1.9, 2.4, 3.31)

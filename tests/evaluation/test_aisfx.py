@@ -11,7 +11,7 @@ import torch
 from madeup import FIXTURES, made_up_input, made_up_state
 
 from foleycli.errors import FoleyError
-from foleycli.evaluation.listeners import aisfx
+from foleycli.evaluation.embedders import aisfx
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_embeddings_are_the_publishers(state):
     measured = np.load(FIXTURES / "aisfx.npz")["embeddings"]
     network = aisfx.Aisfx().eval()
     network.load_state_dict(state)
-    spectrogram = torch.from_numpy(aisfx.log_mel(SOUND)) / aisfx.LOUDEST
+    spectrogram = torch.from_numpy(aisfx.log_mel(SOUND)) / aisfx.MAX_LOG_MEL
     with torch.inference_mode():
         made = network(aisfx.blocks(spectrogram)).numpy()
     np.testing.assert_allclose(made, measured, atol=1e-5)
@@ -54,7 +54,7 @@ def test_reads_the_checkpoint_and_the_wheel(published, tmp_path):
     alone.write_bytes(published)
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr(aisfx.IN_WHEEL, published)
-    one, two = (aisfx.load(path, torch.device("cpu")).hear(SOUND).embeddings for path in (alone, wheel))
+    one, two = (aisfx.load(path, torch.device("cpu")).embed(SOUND).vectors for path in (alone, wheel))
     assert one.shape == (2, 512) and one.std() > 0.01
     np.testing.assert_array_equal(one, two)
 
@@ -62,11 +62,11 @@ def test_reads_the_checkpoint_and_the_wheel(published, tmp_path):
 def test_level_does_not_matter_and_silence_and_clicks_are_heard(published, tmp_path):
     path = tmp_path / "aisfx.pth"
     path.write_bytes(published)
-    listener = aisfx.load(path, torch.device("cpu"))
-    np.testing.assert_allclose(listener.hear(0.05 * SOUND).embeddings, listener.hear(SOUND).embeddings, atol=1e-4)
+    embedder = aisfx.load(path, torch.device("cpu"))
+    np.testing.assert_allclose(embedder.embed(0.05 * SOUND).vectors, embedder.embed(SOUND).vectors, atol=1e-4)
     for short in (np.zeros(44100, np.float32), np.ones(1, np.float32), np.zeros(0, np.float32)):
-        heard = listener.hear(short).embeddings
-        assert heard.shape == (1, 512) and np.isfinite(heard).all()
+        vectors = embedder.embed(short).vectors
+        assert vectors.shape == (1, 512) and np.isfinite(vectors).all()
 
 
 @pytest.mark.parametrize("content", [b"this is no checkpoint", b""])

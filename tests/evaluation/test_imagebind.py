@@ -9,8 +9,8 @@ from clips import run_ffmpeg
 from madeup import FIXTURES, made_up_input, made_up_state
 
 from foleycli.errors import FoleyError
-from foleycli.evaluation.listeners import imagebind
-from foleycli.evaluation.listeners.imagebind import ImageBind, ImageBindConfig
+from foleycli.evaluation.embedders import imagebind
+from foleycli.evaluation.embedders.imagebind import ImageBind, ImageBindConfig
 
 SMALL = ImageBindConfig(16, 32, 2, 4, 24, 2, 4, side_px=28)
 CPU = torch.device("cpu")
@@ -63,19 +63,19 @@ def test_published_parameters_have_their_places():
 
 
 def test_score_is_a_cosine_that_heeds_sound_and_picture(published, tmp_path):
-    witness = imagebind.load(published, CPU, SMALL)
+    scorer = imagebind.load(published, CPU, SMALL)
     bars, colours = film(tmp_path, "testsrc2"), film(tmp_path, "rgbtestsrc")
     sounds = [made_up_input(name, [6 * 16000], 0.1).numpy() for name in ("one", "two")]
     sounds[1][::2] *= 0.1
-    scores = [witness.measure(sound, picture) for sound in sounds for picture in (bars, colours)]
+    scores = [scorer.score(sound, picture) for sound in sounds for picture in (bars, colours)]
     assert all(-1 <= score <= 1 for score in scores) and len({round(score, 4) for score in scores}) == 4
-    assert witness.measure(sounds[0], bars) == scores[0]
+    assert scorer.score(sounds[0], bars) == scores[0]
 
 
 @pytest.mark.parametrize(("size", "duration_s", "n_pairs"), [("96x56", 6.5, 3), ("56x96", 2.5, 1), ("64x64", 1.0, 1)])
 def test_pictures_are_pairs_two_seconds_apart_in_three_crops(published, tmp_path, size, duration_s, n_pairs):
-    witness = imagebind.load(published, CPU, SMALL)
-    frames = witness._frames(film(tmp_path, "testsrc2", size, duration_s))
+    scorer = imagebind.load(published, CPU, SMALL)
+    frames = scorer.read_crops(film(tmp_path, "testsrc2", size, duration_s))
     assert frames.shape[1:] == (3, 3, 28, 28)
     assert imagebind.pairs(frames).shape == (3 * n_pairs, 3, 2, 28, 28)
     ends_differ = not torch.equal(frames[:, 0], frames[:, 2])
@@ -89,7 +89,7 @@ def test_pieces_of_sound_go_from_the_first_to_the_last():
 
 
 def test_next_to_no_sound_says_nothing_and_another_file_is_refused(published, tmp_path):
-    assert imagebind.load(published, CPU, SMALL).measure(np.zeros(100, np.float32), published) is None
+    assert imagebind.load(published, CPU, SMALL).score(np.zeros(100, np.float32), published) is None
     torch.save({"something.weight": torch.zeros(2)}, tmp_path / "imagebind_huge.pth")
     with pytest.raises(FoleyError, match="not the weights file of ImageBind"):
         imagebind.load(tmp_path / "imagebind_huge.pth", CPU, SMALL)

@@ -19,7 +19,7 @@ def metrics(tmp_path, monkeypatch):
 
 def test_nothing_is_here(metrics):
     assert networks.find({}) == {}
-    told = networks.needs({})
+    told = networks.missing_metrics({})
     assert {
         "fad_aisfx",
         "fad_vggish",
@@ -42,7 +42,7 @@ def test_files_are_found_by_their_published_names(metrics):
         "PANNs": "Cnn14_16k_mAP=0.438.pth",
         "PaSST": "passt-s-f128-p16-s10-ap.476-swa.pt",
     }
-    assert networks.needs(found).keys() == {"fad_aisfx", "desync_s", "ib_score"}
+    assert networks.missing_metrics(found).keys() == {"fad_aisfx", "desync_s", "ib_score"}
 
 
 def test_a_given_file_goes_first(metrics, tmp_path):

@@ -14,7 +14,7 @@ import torch
 from madeup import made_up_state
 
 from foleycli.errors import FoleyError
-from foleycli.evaluation.listeners.aisfx import Aisfx, AisfxListener
+from foleycli.evaluation.embedders.aisfx import Aisfx, AisfxEmbedder
 from foleycli.lab import prompts
 from foleycli.media.probe import probe
 from foleycli.settings.settings import Settings
@@ -50,8 +50,8 @@ def sounds(tmp_path_factory):
 def bank(sounds):
     network = Aisfx().eval()
     network.load_state_dict(made_up_state({k: v.shape for k, v in network.state_dict().items()}, prefix="aisfx."))
-    listener = AisfxListener(network, torch.device("cpu"))
-    return prompts.Bank(listener, prompts.read_recordings(sounds, FAMILY_NAMES))
+    embedder = AisfxEmbedder(network, torch.device("cpu"))
+    return prompts.Bank(embedder, prompts.read_recordings(sounds, FAMILY_NAMES))
 
 
 def test_twenty_families_whose_labels_differ():
@@ -120,7 +120,7 @@ def test_a_row_of_hits_is_heard_as_one_of_them_and_what_is_even_as_a_whole(bank)
 
 def test_recordings_that_are_struck_have_no_neighbours_of_their_own_series(bank, sounds, kept_model, monkeypatch):
     """Each family is one series here: once it is left out, only the other is near.  Without moments there is none."""
-    monkeypatch.setattr(prompts, "watched", lambda path, extractor: None)
+    monkeypatch.setattr(prompts, "extract_stream", lambda path, extractor: None)
     monkeypatch.setattr(prompts, "events_s", lambda extractor, stream: [0.5, 1.5])
     video = SimpleNamespace(path=None, duration_s=2.0)
     assert prompts.struck(kept_model, video, bank, sounds) == prompts.Struck(0, 0, 0, 0)

@@ -1,1 +1,1 @@
-"""Figures from arrays."""
+"""Metrics of arrays: no network and no file."""

@@ -1,6 +1,6 @@
-"""PANNs' Cnn14 (Kong et al., 2020), 16 kHz: what a sound is among AudioSet's 527 classes, and an embedding of 2048.
+"""PANNs' Cnn14 (Kong et al., 2020), 16 kHz: logits of AudioSet's 527 classes, and an embedding of 2048.
 
-The file brings its own mel filters; they are used as they are.
+The mel filters come from the file.
 """
 
 from __future__ import annotations
@@ -13,18 +13,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foleycli.evaluation.listeners.base import Heard, TwoConvolutions, filled, read_published
+from foleycli.evaluation.embedders.base import ConvBlock, Embedding, build, read_published
 
 RATE_HZ = 16000
 FFT, HOP, N_MELS, N_CLASSES = 512, 160, 64, 527
 WIDTHS = (1, 64, 128, 256, 512, 1024, 2048)
-SHORTEST_S = 1.0  # five halvings need 32 frames; a shorter sound is filled up with silence
+MIN_S = 1.0  # five halvings need 32 frames; a shorter sound is padded with silence
 FILTERS = "logmel_extractor.melW"
-OWN_FOURIER = "spectrogram_extractor."  # in the file, a Fourier transform as convolutions
+FOURIER = "spectrogram_extractor."  # in the file, a Fourier transform as convolutions
 
 
 class Cnn14(nn.Module):
     """Sound [B, N] to embeddings [B, 2048] and logits [B, N_CLASSES]; names are the publisher's."""
+
+    mel_filters: Tensor  # [1 + FFT / 2, N_MELS]
 
     def __init__(self, widths: Sequence[int] = WIDTHS) -> None:
         super().__init__()
@@ -32,7 +34,7 @@ class Cnn14(nn.Module):
         self.bn0 = nn.BatchNorm2d(N_MELS)
         self.blocks = [f"conv_block{number}" for number in range(1, len(widths))]
         for name, n_in, n_out in zip(self.blocks, widths, widths[1:], strict=False):
-            self.add_module(name, TwoConvolutions(n_in, n_out))
+            self.add_module(name, ConvBlock(n_in, n_out))
         self.fc1 = nn.Linear(widths[-1], widths[-1])
         self.fc_audioset = nn.Linear(widths[-1], N_CLASSES)
 
@@ -50,7 +52,7 @@ class Cnn14(nn.Module):
         return embeddings, self.fc_audioset(embeddings)
 
 
-class Cnn14Listener:
+class Cnn14Embedder:
     """The network on a whole sound at once."""
 
     rate_hz = RATE_HZ
@@ -59,18 +61,18 @@ class Cnn14Listener:
         self.network, self.device = network.to(device), device
 
     @torch.inference_mode()
-    def hear(self, samples: np.ndarray) -> Heard:
-        padded = np.pad(samples, (0, max(0, round(SHORTEST_S * RATE_HZ) - len(samples))))
+    def embed(self, samples: np.ndarray) -> Embedding:
+        padded = np.pad(samples, (0, max(0, round(MIN_S * RATE_HZ) - len(samples))))
         embeddings, logits = self.network(torch.from_numpy(padded)[None].to(self.device))
-        return Heard(embeddings.float().cpu().numpy(), logits[0].float().cpu().numpy())
+        return Embedding(embeddings.float().cpu().numpy(), logits[0].float().cpu().numpy())
 
 
-def load(path: Path, device: torch.device) -> Cnn14Listener:
+def load(path: Path, device: torch.device) -> Cnn14Embedder:
     """From PANNs' file, Cnn14_16k_mAP=0.438.pth."""
-    return Cnn14Listener(filled(Cnn14, renamed(read_published(path)), path), device)
+    return Cnn14Embedder(build(Cnn14, renamed(read_published(path)), path), device)
 
 
 def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The file's tensors under our names."""
-    kept = {key: value for key, value in state.items() if not key.startswith(OWN_FOURIER)}
+    """The file's tensors under the names of `Cnn14`."""
+    kept = {key: value for key, value in state.items() if not key.startswith(FOURIER)}
     return {"mel_filters" if key == FILTERS else key: value for key, value in kept.items()}

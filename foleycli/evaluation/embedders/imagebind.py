@@ -1,12 +1,13 @@
-"""IB score: how near a sound and its picture lie to each other in ImageBind's space (Girdhar et al., arXiv 2305.05665).
+"""IB score: similarity of a sound and its picture in ImageBind's embedding space (Girdhar et al., arXiv 2305.05665).
 
-The vision and the audio half of the published `imagebind_huge` (weights CC-BY-NC-SA 4.0).  As av-benchmark does it, the
+The vision and the audio half of the published `imagebind_huge` (weights CC-BY-NC-SA 4.0).  As in av-benchmark, the
 picture is a frame every 2 s, each with the next one, in three crops; the sound is three pieces of 2 s.  The score is
 the cosine of the two means.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -17,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foleycli.evaluation.listeners.base import filled, kaldi_bank, read_published
+from foleycli.evaluation.embedders.base import build, kaldi_filters, read_published
 from foleycli.features.base import CLIP_MEAN, CLIP_STD
 from foleycli.media.frames import read_frames
 from foleycli.media.probe import probe
@@ -27,13 +28,13 @@ PIECE, N_PIECES = 2 * RATE_HZ, 3  # of the sound
 WINDOW, HOP, FFT, N_MELS = 400, 160, 512, 128
 LOW_HZ = 20.0
 PRE_EMPHASIS = 0.97
-FRAMES = 204  # of a piece's spectrogram; what is missing is zero
+FRAMES = 204  # of a piece's spectrogram; zeros where the piece is shorter
 MEAN, DEVIATION = -4.268, 9.138  # of the spectrograms that it was trained on
-SOUND_PATCH, SOUND_STRIDE, SOUND_GRID = 16, 10, (12, 19)
+AUDIO_PATCH, AUDIO_STRIDE, AUDIO_GRID = 16, 10, (12, 19)
 FPS = Fraction(1, 2)
 N_CROPS = 3
-SENSES = ("vision", "audio")
-KEPT = tuple(f"modality_{part}.{sense}." for part in ("preprocessors", "trunks", "heads") for sense in SENSES)
+MODALITIES = ("vision", "audio")
+KEPT = tuple(f"modality_{part}.{modality}." for part in ("preprocessors", "trunks", "heads") for modality in MODALITIES)
 BATCH = 4
 
 
@@ -53,17 +54,18 @@ class ImageBindConfig:
 
 
 class ImageBind(nn.Module):
-    """Two senses, one space; names are the publisher's."""
+    """Pictures and sounds to one embedding space; names are the publisher's."""
 
     def __init__(self, config: ImageBindConfig) -> None:
         super().__init__()
         c, per_side, patch = config, config.side_px // config.patch_px, (2, config.patch_px, config.patch_px)
-        pixels = nn.ModuleDict({"1": nn.Conv3d(3, c.vision_width, patch, patch, bias=False)})
-        bands = nn.Conv2d(1, c.audio_width, SOUND_PATCH, SOUND_STRIDE, bias=False)
+        # Where the published network has a layer without weights, an identity keeps the numbers of the others.
+        pixels = nn.Sequential(nn.Identity(), nn.Conv3d(3, c.vision_width, patch, patch, bias=False))
+        bands = nn.Conv2d(1, c.audio_width, AUDIO_PATCH, AUDIO_STRIDE, bias=False)
         self.modality_preprocessors = nn.ModuleDict({
-            "vision": Tokens({"proj": pixels}, per_side**2, c.vision_width),
-            "audio": Tokens({"proj": bands, "norm_layer": nn.LayerNorm(c.audio_width)},
-                            SOUND_GRID[0] * SOUND_GRID[1], c.audio_width),
+            "vision": Tokens(pixels, nn.ModuleDict(), per_side**2, c.vision_width),
+            "audio": Tokens(bands, nn.ModuleDict({"norm_layer": nn.LayerNorm(c.audio_width)}),
+                            AUDIO_GRID[0] * AUDIO_GRID[1], c.audio_width),
         })  # fmt: skip
         self.modality_trunks = nn.ModuleDict({
             "vision": Trunk(c.vision_width, c.vision_blocks, c.vision_heads, is_vision=True),
@@ -71,55 +73,54 @@ class ImageBind(nn.Module):
         })  # fmt: skip
         widths = {"vision": c.vision_width, "audio": c.audio_width}
         self.modality_heads = nn.ModuleDict({
-            sense: nn.ModuleDict({"0": nn.LayerNorm(width, eps=1e-6), "2": nn.Linear(width, c.dim, bias=False)})
-            for sense, width in widths.items()
+            modality: nn.Sequential(
+                nn.LayerNorm(width, eps=1e-6), nn.Identity(), nn.Linear(width, c.dim, bias=False)
+            )
+            for modality, width in widths.items()
         })  # fmt: skip
 
-    def see(self, pixels: Tensor) -> Tensor:
+    def embed_pictures(self, pixels: Tensor) -> Tensor:
         """Pairs of pictures [B, 3, 2, H, W], normalised, to vectors of unit length [B, D]."""
-        stem = self.modality_preprocessors["vision"].rgbt_stem["proj"]["1"]
-        return self._placed("vision", stem(pixels).flatten(2).transpose(1, 2))
+        return self._embed("vision", pixels)
 
-    def hear(self, spectrograms: Tensor) -> Tensor:
+    def embed_sound(self, spectrograms: Tensor) -> Tensor:
         """Spectrograms [B, N_MELS, FRAMES], normalised, to vectors of unit length [B, D]."""
-        stem = self.modality_preprocessors["audio"].rgbt_stem
-        patches = stem["proj"](spectrograms[:, None]).flatten(2).transpose(1, 2)
-        return self._placed("audio", stem["norm_layer"](patches))
+        return self._embed("audio", spectrograms[:, None])
 
-    def _placed(self, sense: str, patches: Tensor) -> Tensor:
-        x = self.modality_trunks[sense](self.modality_preprocessors[sense](patches))[:, 0]
-        head = self.modality_heads[sense]
-        return F.normalize(head["2"](head["0"](x)), dim=-1)
+    def _embed(self, modality: str, inputs: Tensor) -> Tensor:
+        tokens = self.modality_preprocessors[modality](inputs)
+        return F.normalize(self.modality_heads[modality](self.modality_trunks[modality](tokens)[:, 0]), dim=-1)
 
 
 class Tokens(nn.Module):
-    """Patches [B, T, D] behind a token of their own, with their places, [B, 1 + T, D]."""
+    """Pixels or spectrograms to patches after a token of their own, with position embeddings: [B, 1 + T, D]."""
 
-    def __init__(self, stem: dict[str, nn.Module], n_patches: int, width: int) -> None:
+    def __init__(self, projection: nn.Module, norms: nn.ModuleDict, n_patches: int, width: int) -> None:
         super().__init__()
-        self.rgbt_stem = nn.ModuleDict(stem)
+        self.rgbt_stem = nn.ModuleDict({"proj": projection, **norms})
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
-        places = nn.Parameter(torch.zeros(1, 1 + n_patches, width))
-        self.pos_embedding_helper = nn.ParameterDict({"pos_embed": places})
+        positions = nn.Parameter(torch.zeros(1, 1 + n_patches, width))
+        self.pos_embedding_helper = nn.ParameterDict({"pos_embed": positions})
 
-    def forward(self, patches: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor) -> Tensor:
+        patches = self.rgbt_stem["proj"](inputs).flatten(2).transpose(1, 2)  # [B, T, D]
+        if "norm_layer" in self.rgbt_stem:
+            patches = self.rgbt_stem["norm_layer"](patches)
         x = torch.cat([self.cls_token.expand(len(patches), -1, -1), patches], dim=1)
         return x + self.pos_embedding_helper["pos_embed"]
 
 
 class Trunk(nn.Module):
-    """Pre-norm blocks in a row; the vision half is normed before them, the audio half attends to a learnt token too."""
+    """Pre-norm blocks; vision is normed before them, audio attends to a learnt key and value too."""
 
     def __init__(self, width: int, n_blocks: int, n_heads: int, is_vision: bool) -> None:
         super().__init__()
-        first = {"0": nn.LayerNorm(width, eps=1e-6)} if is_vision else {}
-        self.pre_transformer_layer = nn.ModuleDict(first)
-        self.blocks = nn.ModuleList(Block(width, n_heads, has_bias_kv=not is_vision) for _ in range(n_blocks))
+        norms = [nn.LayerNorm(width, eps=1e-6)] if is_vision else []
+        self.pre_transformer_layer = nn.Sequential(*norms)
+        self.blocks = nn.Sequential(*(Block(width, n_heads, has_bias_kv=not is_vision) for _ in range(n_blocks)))
 
     def forward(self, x: Tensor) -> Tensor:
-        for layer in (*self.pre_transformer_layer.values(), *self.blocks):
-            x = layer(x)
-        return x
+        return self.blocks(self.pre_transformer_layer(x))
 
 
 class Block(nn.Module):
@@ -137,8 +138,8 @@ class Block(nn.Module):
         return x + self.mlp["fc2"](F.gelu(self.mlp["fc1"](self.norm_2(x))))
 
 
-class ImageBindWitness:
-    """A picture and a sound to the cosine of what they mean."""
+class ImageBindScorer:
+    """A video and a sound to the IB score."""
 
     rate_hz = RATE_HZ
 
@@ -146,31 +147,31 @@ class ImageBindWitness:
         self.network, self.config, self.device = network.to(device), config, device
 
     @torch.inference_mode()
-    def measure(self, samples: np.ndarray, picture: Path) -> float | None:
+    def score(self, samples: np.ndarray, video: Path) -> float | None:
         """IB score, -1..1, of mono [N] at RATE_HZ with a video; None where the sound is shorter than a window."""
         if len(samples) < WINDOW:
             return None
         spectrograms = torch.stack([log_mel(piece) for piece in pieces(torch.from_numpy(samples))])
-        heard = self._mean(self.network.hear, spectrograms)
-        seen = self._mean(self.network.see, pairs(self._frames(picture)))
-        return float(F.cosine_similarity(heard, seen, dim=0))
+        sound = self._mean(self.network.embed_sound, spectrograms)
+        pictures = self._mean(self.network.embed_pictures, pairs(self.read_crops(video)))
+        return float(F.cosine_similarity(sound, pictures, dim=0))
 
-    def _mean(self, network, inputs: Tensor) -> Tensor:  # noqa: ANN001
+    def _mean(self, network: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
         return torch.cat([network(batch.to(self.device)) for batch in inputs.split(BATCH)]).mean(dim=0)
 
-    def _frames(self, picture: Path) -> Tensor:
+    def read_crops(self, path: Path) -> Tensor:
         """A frame every 2 s in its three crops, normalised, [T, N_CROPS, 3, H, W]."""
-        video, side_px = probe(picture), self.config.side_px
+        video, side_px = probe(path), self.config.side_px
         short_px = min(video.width_px, video.height_px)
-        sizes = [px * side_px // short_px for px in (video.width_px, video.height_px)]
-        chunks = read_frames(video, FPS, *sizes, fit="squash", scaling="bicubic")
+        width_px, height_px = (px * side_px // short_px for px in (video.width_px, video.height_px))
+        chunks = read_frames(video, FPS, width_px, height_px, fit="squash", scaling="bicubic")
         frames = torch.from_numpy(np.concatenate(list(chunks))).permute(0, 3, 1, 2) / 255.0  # [T, 3, H, W]
         mean, deviation = (torch.tensor(values)[:, None, None] for values in (CLIP_MEAN, CLIP_STD))
         return crops((frames - mean) / deviation, side_px)
 
 
 def pieces(samples: Tensor) -> list[Tensor]:
-    """N_PIECES of 2 s, evenly from the first to the last that fit [N]; of less than 2 s the whole, as often."""
+    """N_PIECES of 2 s, evenly spaced over [N]; of less than 2 s the whole, as often."""
     last = max(0, len(samples) - PIECE)
     starts = [int(last * k / (N_PIECES - 1)) for k in range(N_PIECES)]
     return [samples[start : start + PIECE] for start in starts]
@@ -200,19 +201,19 @@ def log_mel(samples: Tensor) -> Tensor:
     frames = frames - frames.mean(dim=1, keepdim=True)
     before = torch.cat([frames[:, :1], frames[:, :-1]], dim=1)
     shaped = (frames - PRE_EMPHASIS * before) * torch.hann_window(WINDOW, periodic=False)
-    power = torch.from_numpy(mel_bank()) @ torch.fft.rfft(shaped, FFT).abs().square().T  # [N_MELS, T]
+    power = torch.from_numpy(mel_filters()) @ torch.fft.rfft(shaped, FFT).abs().square().T  # [N_MELS, T]
     level = power.clamp_min(torch.finfo(torch.float32).eps).log()[:, :FRAMES]
     return (F.pad(level, (0, FRAMES - level.shape[1])) - MEAN) / DEVIATION
 
 
 @cache
-def mel_bank() -> np.ndarray:
-    """See `kaldi_bank`, float32 [N_MELS, 1 + FFT / 2]."""
-    return kaldi_bank(RATE_HZ, FFT, N_MELS, LOW_HZ, RATE_HZ / 2)
+def mel_filters() -> np.ndarray:
+    """See `kaldi_filters`, float32 [N_MELS, 1 + FFT / 2]."""
+    return kaldi_filters(RATE_HZ, FFT, N_MELS, LOW_HZ, RATE_HZ / 2)
 
 
-def load(path: Path, device: torch.device, config: ImageBindConfig | None = None) -> ImageBindWitness:
-    """From `imagebind_huge.pth`; what it knows of text, depth, heat and motion is left out."""
+def load(path: Path, device: torch.device, config: ImageBindConfig | None = None) -> ImageBindScorer:
+    """From `imagebind_huge.pth`; its parts for text, depth, thermal images and motion are left out."""
     config = config or ImageBindConfig()
     state = {key: value for key, value in read_published(path).items() if key.startswith(KEPT)}
-    return ImageBindWitness(filled(lambda: ImageBind(config), state, path), config, device)
+    return ImageBindScorer(build(lambda: ImageBind(config), state, path), config, device)

@@ -7,8 +7,15 @@ import pytest
 import soundfile
 
 from foleycli.errors import FoleyError
-from foleycli.evaluation.listeners.base import Heard
-from foleycli.evaluation.metrics.neighbours import A_LABEL, Neighbours, choose, hear_labelled, label_in, pooled
+from foleycli.evaluation.embedders.base import Embedding
+from foleycli.evaluation.neighbours import (
+    MAX_PER_LABEL,
+    NearestNeighbours,
+    choose_sounds,
+    embed_labelled_sounds,
+    label_in_text,
+    pooled,
+)
 from foleycli.soundset.held_out import held_out_of
 from foleycli.soundset.sounds import Listed, list_sounds, read_sounds
 
@@ -21,21 +28,21 @@ def unit(*angles_deg: float) -> np.ndarray:
 
 def test_nearest_is_by_the_mean_of_three():
     """One sound of "a" is nearest of all, but its three are farther off than those of "b"."""
-    neighbours = Neighbours(["a", "a", "a", "b", "b", "b", "b"], unit(1, 80, 90, 20, 25, 30, 170))
+    neighbours = NearestNeighbours(["a", "a", "a", "b", "b", "b", "b"], unit(1, 80, 90, 20, 25, 30, 170))
     [vector] = unit(0)
-    assert neighbours.nearest(vector) == "b"
-    assert neighbours.nearest(vector, without=[3, 4, 5]) == "a"
+    assert neighbours.classify(vector) == "b"
+    assert neighbours.classify(vector, exclude=[3, 4, 5]) == "a"
     assert neighbours.labels == ["a", "b"]
 
 
 def test_a_label_without_sounds_left_is_never_nearest():
-    neighbours = Neighbours(["a", "b"], unit(0, 180))
-    assert neighbours.nearest(unit(0)[0], without=[0]) == "b"
+    neighbours = NearestNeighbours(["a", "b"], unit(0, 180))
+    assert neighbours.classify(unit(0)[0], exclude=[0]) == "b"
 
 
 def test_pooled_is_the_direction_of_the_mean():
-    np.testing.assert_allclose(pooled(Heard(np.array([[2.0, 0.0], [0.0, 2.0]]))), unit(45)[0])
-    assert np.isfinite(pooled(Heard(np.zeros((2, 3))))).all()
+    np.testing.assert_allclose(pooled(Embedding(np.array([[2.0, 0.0], [0.0, 2.0]]))), unit(45)[0])
+    assert np.isfinite(pooled(Embedding(np.zeros((2, 3))))).all()
 
 
 @pytest.mark.parametrize(
@@ -50,14 +57,14 @@ def test_pooled_is_the_direction_of_the_mean():
     ],
 )
 def test_label_in_words(words, label):
-    assert label_in(words, ["drum", "car door", "rain"]) == label
+    assert label_in_text(words, ["drum", "car door", "rain"]) == label
 
 
 def test_held_out_sounds_are_chosen_first_and_not_too_many():
-    listed = [Listed(f"hit/{k}.wav", "hit", "") for k in range(5 * A_LABEL)] + [Listed("rain/1.wav", "rain", "")]
-    chosen = list(choose(listed))
+    listed = [Listed(f"hit/{k}.wav", "hit", "") for k in range(5 * MAX_PER_LABEL)] + [Listed("rain/1.wav", "rain", "")]
+    chosen = list(choose_sounds(listed))
     kept_back = {file for file in held_out_of(one.file for one in listed) if file.startswith("hit/")}
-    assert [one.category for one in chosen] == ["hit"] * A_LABEL + ["rain"]
+    assert [one.category for one in chosen] == ["hit"] * MAX_PER_LABEL + ["rain"]
     assert {one.file for one in chosen[: len(kept_back)]} == kept_back
 
 
@@ -66,8 +73,8 @@ class Loudness:
 
     rate_hz = 44100
 
-    def hear(self, samples: np.ndarray) -> Heard:
-        return Heard(np.array([[np.abs(samples).mean(), np.abs(np.diff(samples)).mean()]], np.float32))
+    def embed(self, samples: np.ndarray) -> Embedding:
+        return Embedding(np.array([[np.abs(samples).mean(), np.abs(np.diff(samples)).mean()]], np.float32))
 
 
 @pytest.fixture
@@ -81,9 +88,9 @@ def labelled(tmp_path):
 
 
 def test_a_labelled_folder_is_heard(labelled):
-    neighbours = hear_labelled(Loudness(), labelled)
+    neighbours = embed_labelled_sounds(Loudness(), labelled)
     assert sorted(neighbours.labels) == ["high", "low"] and len(neighbours.vectors) == 6
-    assert neighbours.nearest(pooled(Loudness().hear(0.1 * np.sin(1.9 * np.arange(5000))))) == "high"
+    assert neighbours.classify(pooled(Loudness().embed(0.1 * np.sin(1.9 * np.arange(5000))))) == "high"
 
 
 def test_listing_reads_no_sound(labelled):
@@ -97,4 +104,4 @@ def test_one_label_says_nothing(labelled):
     for path in (labelled / "low").iterdir():
         path.unlink()
     with pytest.raises(FoleyError, match="one label only"):
-        hear_labelled(Loudness(), labelled)
+        embed_labelled_sounds(Loudness(), labelled)

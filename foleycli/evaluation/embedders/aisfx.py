@@ -16,21 +16,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foleycli.evaluation.listeners.base import (
-    Heard,
-    TwoConvolutions,
-    filled,
-    mel,
+from foleycli.evaluation.embedders.base import (
+    ConvBlock,
+    Embedding,
+    build,
+    htk_mel,
     read_published,
-    triangles,
-    unpickled,
+    triangular_filters,
+    unpickle,
 )
 from foleycli.weights.checkpoint import under
 
 RATE_HZ = 44100
 FFT, HOP, N_MELS = 2048, 1024, 96
 BLOCK, BLOCK_HOP = 100, 50  # spectrogram frames: 2.3 s, every 1.2 s
-LOUDEST = 9.457798957824707  # of all spectrograms that it was trained on: they are scaled to 0..1
+MAX_LOG_MEL = 9.457798957824707  # of all spectrograms that it was trained on: they are scaled to 0..1
 IN_WHEEL = "aisfx/models/checkpoint.pth"
 BATCH = 8
 
@@ -40,8 +40,8 @@ class Aisfx(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv_block1, self.conv_block2 = TwoConvolutions(1, 64), TwoConvolutions(64, 128)  # the publisher's names
-        self.conv_block3, self.conv_block4 = TwoConvolutions(128, 256), TwoConvolutions(256, 512)
+        self.conv_block1, self.conv_block2 = ConvBlock(1, 64), ConvBlock(64, 128)  # the publisher's names
+        self.conv_block3, self.conv_block4 = ConvBlock(128, 256), ConvBlock(256, 512)
 
     def forward(self, spectrograms: Tensor) -> Tensor:
         x = spectrograms[:, None]  # [B, 1, T, N_MELS]
@@ -50,7 +50,7 @@ class Aisfx(nn.Module):
         return self.conv_block4(x).mean(dim=3).amax(dim=2)
 
 
-class AisfxListener:
+class AisfxEmbedder:
     """The network on sound of any length."""
 
     rate_hz = RATE_HZ
@@ -59,28 +59,28 @@ class AisfxListener:
         self.network, self.device = network.to(device), device
 
     @torch.inference_mode()
-    def hear(self, samples: np.ndarray) -> Heard:
-        """One embedding a block, [F, 512].  The loudest sample is brought to 0.95, since the network hears levels."""
+    def embed(self, samples: np.ndarray) -> Embedding:
+        """One embedding a block, [F, 512].  The peak is brought to 0.95, since levels change what the network says."""
         peak = float(np.abs(samples).max(initial=0.0))
         levelled = samples * (0.95 / peak) if peak > 1e-6 else samples
-        spectrogram = torch.from_numpy(log_mel(levelled) / np.float32(LOUDEST)).to(self.device)
-        made = [self.network(batch) for batch in blocks(spectrogram).split(BATCH)]
-        return Heard(torch.cat(made).float().cpu().numpy())
+        spectrogram = torch.from_numpy(log_mel(levelled) / np.float32(MAX_LOG_MEL)).to(self.device)
+        vectors = [self.network(batch) for batch in blocks(spectrogram).split(BATCH)]
+        return Embedding(torch.cat(vectors).float().cpu().numpy())
 
 
-def load(path: Path, device: torch.device) -> AisfxListener:
+def load(path: Path, device: torch.device) -> AisfxEmbedder:
     """From the publisher's checkpoint or the wheel that holds it; errors: FoleyError for any other file."""
-    state = under(read_published(path, _tensors), "embedding_net.")  # the rest names classes of other data sets
-    return AisfxListener(filled(Aisfx, state, path), device)
+    state = under(read_published(path, _tensors), "embedding_net.")  # the rest are classifiers of other data sets
+    return AisfxEmbedder(build(Aisfx, state, path), device)
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
-    """The first half of the checkpoint: the other tells of data sets.  (Torch's own files are zips like wheels.)"""
+    """The first half of the checkpoint; the other describes data sets.  (Torch's own files are zips like wheels.)"""
     source: Path | io.BytesIO = path
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             source = io.BytesIO(archive.read(IN_WHEEL)) if IN_WHEEL in archive.namelist() else path
-    found = unpickled(source)
+    found = unpickle(source)
     return found[0] if isinstance(found, tuple) else found
 
 
@@ -89,23 +89,23 @@ def log_mel(samples: np.ndarray) -> np.ndarray:
     padded = np.pad(samples.astype(np.float32), (FFT // 2, FFT))
     n_frames = 1 + -(-len(samples) // HOP)
     frames = np.lib.stride_tricks.sliding_window_view(padded, FFT)[::HOP][:n_frames]  # [T, FFT], a view
-    window, bank, made = np.hanning(FFT).astype(np.float32), mel_bank(), []
+    window, filters, pieces = np.hanning(FFT).astype(np.float32), mel_filters(), []
     for first in range(0, len(frames), 1024):  # the spectra of an hour at once would be gigabytes
         power = np.abs(np.fft.rfft(frames[first : first + 1024] * window, axis=1)) ** 2
-        made.append(np.log10(1e4 * (power @ bank.T) + 1).astype(np.float32))
-    return np.concatenate(made)
+        pieces.append(np.log10(1e4 * (power @ filters.T) + 1).astype(np.float32))
+    return np.concatenate(pieces)
 
 
 @cache
-def mel_bank() -> np.ndarray:
+def mel_filters() -> np.ndarray:
     """Triangles on HTK's mel scale, each a mean over its bins: [N_MELS, 1 + FFT / 2]."""
-    edges = np.linspace(0, mel(RATE_HZ / 2), N_MELS + 2)
-    bank = triangles(edges, mel(np.arange(1 + FFT // 2) * RATE_HZ / FFT))
-    return bank / bank.sum(axis=1, keepdims=True)
+    edges = np.linspace(0, htk_mel(RATE_HZ / 2), N_MELS + 2)
+    filters = triangular_filters(edges, htk_mel(np.arange(1 + FFT // 2) * RATE_HZ / FFT))
+    return filters / filters.sum(axis=1, keepdims=True)
 
 
 def blocks(spectrogram: Tensor) -> Tensor:
-    """[T, N_MELS] as overlapping blocks [F, BLOCK, N_MELS]; a short one is filled up with silence, a rest left out."""
+    """[T, N_MELS] as overlapping blocks [F, BLOCK, N_MELS]; a short one padded, an incomplete last one dropped."""
     short = BLOCK - len(spectrogram)
     whole = F.pad(spectrogram, (0, 0, 0, short)) if short > 0 else spectrogram
     return whole.unfold(0, BLOCK, BLOCK_HOP).transpose(1, 2)

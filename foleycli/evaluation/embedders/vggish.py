@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from foleycli.evaluation.listeners.base import Heard, filled, mel, read_published, triangles
+from foleycli.evaluation.embedders.base import Embedding, build, htk_mel, read_published, triangular_filters
 
 RATE_HZ = 16000
 WINDOW, HOP, FFT, N_MELS = 400, 160, 512, 64
 LOW_HZ, HIGH_HZ, OFFSET = 125.0, 7500.0, 0.01
 EXAMPLE = 96  # frames of one embedding
-LAYERS = (64, 0, 128, 0, 256, 256, 0, 512, 512, 0)  # widths of convolutions; 0 halves the picture
+LAYERS = (64, 0, 128, 0, 256, 256, 0, 512, 512, 0)  # widths of convolutions; 0: max pooling by 2
 BATCH = 16
 
 
@@ -43,8 +43,8 @@ class Vggish(nn.Module):
         return self.embeddings(x.permute(0, 2, 3, 1).flatten(1))
 
 
-class VggishListener:
-    """The network on sound of any length; less than an example is filled up with silence."""
+class VggishEmbedder:
+    """The network on sound of any length; less than an example is padded with silence."""
 
     rate_hz = RATE_HZ
 
@@ -52,35 +52,35 @@ class VggishListener:
         self.network, self.device = network.to(device), device
 
     @torch.inference_mode()
-    def hear(self, samples: np.ndarray) -> Heard:
+    def embed(self, samples: np.ndarray) -> Embedding:
         least = WINDOW + (EXAMPLE - 1) * HOP
         spectrogram = log_mel(np.pad(samples, (0, max(0, least - len(samples)))))
         n_examples = len(spectrogram) // EXAMPLE
         examples = torch.from_numpy(spectrogram[: n_examples * EXAMPLE].reshape(n_examples, EXAMPLE, N_MELS))
-        made = [self.network(batch.to(self.device)) for batch in examples.split(BATCH)]
-        return Heard(torch.cat(made).float().cpu().numpy())
+        vectors = [self.network(batch.to(self.device)) for batch in examples.split(BATCH)]
+        return Embedding(torch.cat(vectors).float().cpu().numpy())
 
 
-def load(path: Path, device: torch.device) -> VggishListener:
+def load(path: Path, device: torch.device) -> VggishEmbedder:
     """From torchvggish's file, vggish-10086976.pth."""
-    return VggishListener(filled(Vggish, read_published(path), path), device)
+    return VggishEmbedder(build(Vggish, read_published(path), path), device)
 
 
 def log_mel(samples: np.ndarray) -> np.ndarray:
     """Log of magnitudes in mel bands of mono [N] at 16 kHz: float32 [T, N_MELS], whole frames only, not centred."""
     frames = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP]  # [T, WINDOW], a view
     window = np.hanning(WINDOW + 1)[:-1]
-    made = []
+    pieces = []
     for first in range(0, len(frames), 4096):
         magnitude = np.abs(np.fft.rfft(frames[first : first + 4096] * window, FFT, axis=1))
-        made.append(np.log(magnitude @ mel_bank().T + OFFSET).astype(np.float32))
-    return np.concatenate(made)
+        pieces.append(np.log(magnitude @ mel_filters().T + OFFSET).astype(np.float32))
+    return np.concatenate(pieces)
 
 
 @cache
-def mel_bank() -> np.ndarray:
+def mel_filters() -> np.ndarray:
     """Triangles of height 1 on HTK's mel scale, [N_MELS, 1 + FFT / 2]; the bin at 0 Hz belongs to none."""
-    edges = np.linspace(mel(LOW_HZ), mel(HIGH_HZ), N_MELS + 2)
-    bank = triangles(edges, mel(np.arange(1 + FFT // 2) * RATE_HZ / FFT))
-    bank[:, 0] = 0
-    return bank
+    edges = np.linspace(htk_mel(LOW_HZ), htk_mel(HIGH_HZ), N_MELS + 2)
+    filters = triangular_filters(edges, htk_mel(np.arange(1 + FFT // 2) * RATE_HZ / FFT))
+    filters[:, 0] = 0
+    return filters

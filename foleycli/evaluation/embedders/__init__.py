@@ -1,4 +1,4 @@
-"""Networks that others published and that metrics are named after: sound in, embeddings and class scores out.
+"""Published networks that metrics are named after: they embed a sound, or score a sound with its picture.
 
 None ships with foley and none is a dependency: each reads the publisher's own weights file where there is one.
 """

@@ -1,7 +1,7 @@
-"""PaSST (Koutini et al., Interspeech 2022): what a sound is among AudioSet's 527 classes, and an embedding of 768.
+"""PaSST (Koutini et al., Interspeech 2022): logits of AudioSet's 527 classes, and an embedding of 768.
 
-A vision transformer over a mel spectrogram of 10 s, in patches of 16 by 16 every 10.  As av-benchmark does, shorter
-sounds are filled up with silence; of longer ones all whole and begun 10 s are heard.
+A vision transformer over a mel spectrogram of 10 s, in patches of 16 by 16 every 10.  As in av-benchmark, shorter
+sounds are padded with silence, longer ones cut into pieces of 10 s, the last one padded.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foleycli.evaluation.listeners.base import Heard, filled, kaldi_bank, read_published
+from foleycli.evaluation.embedders.base import Embedding, build, kaldi_filters, read_published
 
 RATE_HZ = 32000
 PIECE = 10 * RATE_HZ
@@ -24,7 +24,7 @@ PRE_EMPHASIS = 0.97
 PATCH, STRIDE = 16, 10
 GRID = (12, 99)  # patches over frequency and over 10 s
 N_CLASSES = 527
-UNUSED = "head_dist."  # the head of the token that learnt from another network
+UNUSED = "head_dist."  # the head of the distillation token
 
 
 class Passt(nn.Module):
@@ -63,12 +63,12 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         qkv = self.attn["qkv"](self.norm1(x)).unflatten(2, (3, self.n_heads, -1)).permute(2, 0, 3, 1, 4)
-        heard = F.scaled_dot_product_attention(*qkv).transpose(1, 2).flatten(2)  # [B, T, D]
-        x = x + self.attn["proj"](heard)
+        attended = F.scaled_dot_product_attention(*qkv).transpose(1, 2).flatten(2)  # [B, T, D]
+        x = x + self.attn["proj"](attended)
         return x + self.mlp["fc2"](F.gelu(self.mlp["fc1"](self.norm2(x))))
 
 
-class PasstListener:
+class PasstEmbedder:
     """The network on sound of any length: an embedding for every 10 s, the mean of their logits."""
 
     rate_hz = RATE_HZ
@@ -77,30 +77,30 @@ class PasstListener:
         self.network, self.device = network.to(device), device
 
     @torch.inference_mode()
-    def hear(self, samples: np.ndarray) -> Heard:
+    def embed(self, samples: np.ndarray) -> Embedding:
         n_pieces = max(1, -(-len(samples) // PIECE))
         pieces = np.pad(samples, (0, n_pieces * PIECE - len(samples))).reshape(n_pieces, PIECE)
-        made = [self.network(torch.from_numpy(piece)[None].to(self.device)) for piece in pieces]
-        embeddings, logits = (torch.cat(part).float().cpu().numpy() for part in zip(*made, strict=True))
-        return Heard(embeddings, logits.mean(axis=0))
+        outputs = [self.network(torch.from_numpy(piece)[None].to(self.device)) for piece in pieces]
+        embeddings, logits = (torch.cat(part).float().cpu().numpy() for part in zip(*outputs, strict=True))
+        return Embedding(embeddings, logits.mean(axis=0))
 
 
-def load(path: Path, device: torch.device) -> PasstListener:
+def load(path: Path, device: torch.device) -> PasstEmbedder:
     """From PaSST's file, passt-s-f128-p16-s10-ap.476-swa.pt."""
     state = {key: value for key, value in read_published(path).items() if not key.startswith(UNUSED)}
-    return PasstListener(filled(Passt, state, path), device)
+    return PasstEmbedder(build(Passt, state, path), device)
 
 
 def log_mel(samples: Tensor) -> Tensor:
     """Scaled log of power in mel bands of [B, N] at 32 kHz: [B, N_MELS, T], frames centred."""
-    brighter = samples[:, 1:] - PRE_EMPHASIS * samples[:, :-1]
+    emphasised = samples[:, 1:] - PRE_EMPHASIS * samples[:, :-1]
     window = torch.hann_window(WINDOW, periodic=False, device=samples.device)
-    spectrum = torch.stft(brighter, FFT, HOP, WINDOW, window, return_complex=True, pad_mode="reflect")
-    power = torch.from_numpy(mel_bank()).to(samples.device) @ spectrum.abs().square()
+    spectrum = torch.stft(emphasised, FFT, HOP, WINDOW, window, return_complex=True, pad_mode="reflect")
+    power = torch.from_numpy(mel_filters()).to(samples.device) @ spectrum.abs().square()
     return ((power + 1e-5).log() + 4.5) / 5
 
 
 @cache
-def mel_bank() -> np.ndarray:
-    """See `kaldi_bank`, float32 [N_MELS, 1 + FFT / 2]."""
-    return kaldi_bank(RATE_HZ, FFT, N_MELS, 0.0, HIGH_HZ)
+def mel_filters() -> np.ndarray:
+    """See `kaldi_filters`, float32 [N_MELS, 1 + FFT / 2]."""
+    return kaldi_filters(RATE_HZ, FFT, N_MELS, 0.0, HIGH_HZ)

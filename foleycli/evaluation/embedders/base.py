@@ -1,4 +1,4 @@
-"""What a listener is, and how its published weights get into it."""
+"""What a network of metrics is, and how its published weights are read."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ from torch import Tensor, nn
 from foleycli.errors import FoleyError
 
 Network = TypeVar("Network", bound=nn.Module)
-AGAIN = "get the file again, or take it away: its metrics are then not measured"
+GET_AGAIN = "Get the file again, or remove it: its metrics are then not measured"
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What a network says of one sound."""
+class Embedding:
+    """What a network makes of one sound."""
 
-    embeddings: np.ndarray  # float32 [F, D]: one a block of the sound, or one in all
-    logits: np.ndarray | None = None  # float32 [C]: of the whole sound, for networks that name classes
+    vectors: np.ndarray  # float32 [F, D]: one a block of the sound, or one in all
+    logits: np.ndarray | None = None  # float32 [C]: of the whole sound, for networks that classify
 
 
-class Listener(Protocol):
-    """A network that hears a sound."""
+class AudioEmbedder(Protocol):
+    """A network that embeds a sound."""
 
     rate_hz: int
 
-    def hear(self, samples: np.ndarray) -> Heard:
+    def embed(self, samples: np.ndarray) -> Embedding:
         """Mono float32 samples [N] at `rate_hz`; a sound of any length, silence too."""
         ...
 
 
-class Witness(Protocol):
-    """A network that sees a picture and hears a sound."""
+class AudioVisualScorer(Protocol):
+    """A network that compares a sound with a picture."""
 
     rate_hz: int
 
-    def measure(self, samples: np.ndarray, picture: Path) -> float | None:
+    def score(self, samples: np.ndarray, video: Path) -> float | None:
         """One figure for mono float32 samples [N] at `rate_hz` with a video; None where they are too short for it."""
         ...
 
 
-class TwoConvolutions(nn.Module):
-    """Two 3x3 convolutions, each normalised and rectified, [B, D, T, F] both; a block of PANNs and of aisfx."""
+class ConvBlock(nn.Module):
+    """Two 3x3 convolutions, each with batch norm and ReLU, [B, D, T, F] to the same; a block of PANNs and of aisfx."""
 
     def __init__(self, n_in: int, n_out: int) -> None:
         super().__init__()
@@ -61,52 +61,53 @@ class TwoConvolutions(nn.Module):
         return F.relu(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))))
 
 
-def triangles(edges: np.ndarray, bins: np.ndarray) -> np.ndarray:
+def triangular_filters(edges: np.ndarray, bins: np.ndarray) -> np.ndarray:
     """Triangles [n - 2, bins] of height 1 over neighbouring edges [n]; both in the unit in which sides are straight."""
     low, centre, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     return np.minimum((bins - low) / (centre - low), (high - bins) / (high - centre)).clip(0)
 
 
-def mel(hz: np.ndarray | float) -> np.ndarray:
+def htk_mel(hz: np.ndarray | float) -> np.ndarray:
     """The mel scale of HTK."""
     return 1127.0 * np.log1p(np.asarray(hz) / 700)
 
 
-def kaldi_bank(rate_hz: int, n_fft: int, n_mels: int, low_hz: float, high_hz: float) -> np.ndarray:
+def kaldi_filters(rate_hz: int, n_fft: int, n_mels: int, low_hz: float, high_hz: float) -> np.ndarray:
     """Triangles of height 1 on HTK's mel scale as Kaldi makes them, float32 [n_mels, 1 + n_fft / 2], the last bin 0."""
-    edges = np.linspace(mel(low_hz), mel(high_hz), n_mels + 2)
-    bank = triangles(edges, mel(np.arange(1 + n_fft // 2) * rate_hz / n_fft))
-    bank[:, -1] = 0
-    return bank.astype(np.float32)
+    edges = np.linspace(htk_mel(low_hz), htk_mel(high_hz), n_mels + 2)
+    filters = triangular_filters(edges, htk_mel(np.arange(1 + n_fft // 2) * rate_hz / n_fft))
+    filters[:, -1] = 0
+    return filters.astype(np.float32)
 
 
-def unpickled(source: Path | io.BytesIO) -> Any:
+def unpickle(source: Path | io.BytesIO) -> Any:
     """What a file holds, without running its code; a pickle may have numpy's numbers and arrays beside tensors."""
-    made: list[Callable] = [np.int64(0).__reduce__()[0], np.empty(0).__reduce__()[0]]  # type: ignore[list-item]
-    by_old_names = [(function, f"numpy.core.multiarray.{function.__name__}") for function in made]  # as of numpy 1
+    # Numbers and arrays in a pickle name the functions that make them; numpy 1 has these in another module.
+    numpy_makers: list[Callable] = [np.int64(0).__reduce__()[0], np.empty(0).__reduce__()[0]]  # type: ignore[list-item]
+    numpy1_names = [(function, f"numpy.core.multiarray.{function.__name__}") for function in numpy_makers]
     dtypes = [type(np.dtype(kind)) for kind in (np.int32, np.int64, np.float32, np.float64)]
     if isinstance(source, Path) and source.suffix == ".safetensors":
         return load_file(source)
-    with torch.serialization.safe_globals([*made, *by_old_names, np.ndarray, np.dtype, *dtypes]):
+    with torch.serialization.safe_globals([*numpy_makers, *numpy1_names, np.ndarray, np.dtype, *dtypes]):
         return torch.load(source, map_location="cpu", weights_only=True)
 
 
-def read_published(path: Path, read: Callable[[Path], Any] = unpickled) -> dict[str, Tensor]:
-    """The tensors of a published file; errors: FoleyError when it is gone or holds something else."""
+def read_published(path: Path, read: Callable[[Path], Any] = unpickle) -> dict[str, Tensor]:
+    """The tensors of a published file; errors: FoleyError when it is missing or holds something else."""
     try:
         found = read(path)
     except Exception as error:  # zip, pickle and torch each raise their own kinds for a broken file
-        why = "it is not there" if isinstance(error, FileNotFoundError) else type(error).__name__
-        raise FoleyError(f"the weights file {path} cannot be read: {why}", AGAIN) from error
+        why = "it is missing" if isinstance(error, FileNotFoundError) else type(error).__name__
+        raise FoleyError(f"the weights file {path} cannot be read: {why}", GET_AGAIN) from error
     for wrapper in ("model", "state_dict"):
         found = found[wrapper] if isinstance(found, dict) and isinstance(found.get(wrapper), Mapping) else found
     if not isinstance(found, Mapping):
-        raise FoleyError(f"the weights file {path} holds a {type(found).__name__}, not weights", AGAIN)
+        raise FoleyError(f"the weights file {path} holds a {type(found).__name__}, not weights", GET_AGAIN)
     return {key: value for key, value in found.items() if isinstance(value, Tensor)}
 
 
-def filled(make: Callable[[], Network], state: Mapping[str, Tensor], path: Path) -> Network:
-    """The network with these tensors, all of them, ready to hear; errors: FoleyError when they are another's."""
+def build(make: Callable[[], Network], state: Mapping[str, Tensor], path: Path) -> Network:
+    """The network with exactly these tensors, in evaluation mode; errors: FoleyError when they are another's."""
     with torch.device("meta"):  # weights that are to be replaced need not be drawn
         module = make()
     try:
@@ -115,6 +116,6 @@ def filled(make: Callable[[], Network], state: Mapping[str, Tensor], path: Path)
         first = str(error).splitlines()[1:2] or [str(error)]
         raise FoleyError(
             f"{path} is not the weights file of {type(module).__name__}: {first[0].strip()[:160]}",
-            AGAIN,
+            GET_AGAIN,
         ) from error
     return module.eval().requires_grad_(False)
