@@ -121,11 +121,11 @@ def test_a_row_of_hits_is_heard_as_one_of_them_and_what_is_even_as_a_whole(bank)
 def test_recordings_that_are_struck_have_no_neighbours_of_their_own_series(bank, sounds, kept_model, monkeypatch):
     """Each family is one series here: once it is left out, only the other is near.  Without moments there is none."""
     monkeypatch.setattr(prompts, "extract_stream", lambda path, extractor: None)
-    monkeypatch.setattr(prompts, "events_s", lambda extractor, stream: [0.5, 1.5])
+    monkeypatch.setattr(kept_model.sync, "events_s", lambda stream: [0.5, 1.5])
     video = SimpleNamespace(path=None, duration_s=2.0)
     assert prompts.struck(kept_model, video, bank, sounds) == prompts.Struck(0, 0, 0, 0)
     unrelated = copy(bank)
     unrelated.recordings = [replace(one, series="another") for one in bank.recordings]
     assert prompts.struck(kept_model, video, unrelated, sounds).as_they_are >= 0.5
-    monkeypatch.setattr(prompts, "events_s", lambda extractor, stream: [])
+    monkeypatch.setattr(kept_model.sync, "events_s", lambda stream: [])
     assert prompts.struck(kept_model, video, bank, sounds) is None
