@@ -49,7 +49,7 @@ def generator(seed: int, *purpose: object) -> torch.Generator:
 
 
 @contextmanager
-def telling_of_memory() -> Iterator[None]:
+def oom_as_foley_error() -> Iterator[None]:
     """A device that is out of memory becomes a FoleyError that says what to do; around all work on networks."""
     try:
         yield

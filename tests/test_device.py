@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from foleycli.device import choose_device, choose_dtype, generator, telling_of_memory
+from foleycli.device import choose_device, choose_dtype, generator, oom_as_foley_error
 from foleycli.errors import FoleyError
 
 
@@ -32,16 +32,16 @@ def test_every_purpose_has_its_own_noise() -> None:
     ],
 )
 def test_missing_memory_is_told_with_a_way_out(error: RuntimeError) -> None:
-    with pytest.raises(FoleyError, match="memory") as told, telling_of_memory():
+    with pytest.raises(FoleyError, match="memory") as told, oom_as_foley_error():
         raise error
     assert "--device cpu" in told.value.hint
 
 
 def test_real_failures_of_the_cpu_allocator_are_such() -> None:
-    with pytest.raises(FoleyError, match="memory"), telling_of_memory():
+    with pytest.raises(FoleyError, match="memory"), oom_as_foley_error():
         torch.empty(1 << 60, dtype=torch.uint8)
 
 
 def test_other_errors_stay_what_they_are() -> None:
-    with pytest.raises(RuntimeError, match="shape"), telling_of_memory():
+    with pytest.raises(RuntimeError, match="shape"), oom_as_foley_error():
         raise RuntimeError("shape mismatch")

@@ -11,10 +11,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from foleycli.hub.resolve import resolve, wanted_settings
+from foleycli.hub.resolve import default_settings, resolve
 from foleycli.lab import held_out as synthetic
 from foleycli.models.model import load_model
-from foleycli.settings import preset
+from foleycli.settings.preset import resolve_settings
 from foleycli.settings.settings import Settings
 
 N_CLIPS = 14
@@ -42,7 +42,7 @@ def test_sound_strikes_when_the_picture_strikes(model, shown):
 def test_the_other_families_strike_with_the_picture(name, shown):
     """All watch alike, so that one look at the clips serves them: at least 0.25 above the shifted control."""
     family = load_model(resolve(name), "cpu")
-    settings = preset.resolve(model_wants=wanted_settings(name))
+    settings = resolve_settings(model_defaults=default_settings(name))
     scores = [synthetic.score(family, one, replace(settings, prompt=one.clip.label)) for one in shown[:6]]
     assert np.mean([s.f1 for s in scores]) - np.mean([s.shifted_f1 for s in scores]) >= 0.25
 

@@ -13,8 +13,8 @@ import typer
 from foleycli.cli import console, options
 from foleycli.errors import FoleyError, UsageError
 from foleycli.hub.catalog import DEFAULT_MODEL, SHIPPED
-from foleycli.hub.resolve import resolve, wanted_settings
-from foleycli.settings import preset as presets
+from foleycli.hub.resolve import default_settings, resolve
+from foleycli.settings.preset import resolve_settings
 
 if TYPE_CHECKING:
     from foleycli.rendering.bench import Bench
@@ -54,7 +54,7 @@ def bench(
 
     probe(clip or DEMO)
     folder = None if random_weights else resolve(model)
-    from foleycli.device import telling_of_memory
+    from foleycli.device import oom_as_foley_error
     from foleycli.models.random_weights import random_model
     from foleycli.rendering.bench import run
     from foleycli.rendering.render import load_model
@@ -62,8 +62,8 @@ def bench(
     load = partial(load_model, folder, device, dtype)
     if random_weights:
         load = partial(random_model, model, device, dtype, without_encoders)
-    settings = presets.resolve(model_wants=wanted_settings(model))
-    with console.progress(quiet) as report, telling_of_memory():
+    settings = resolve_settings(model_defaults=default_settings(model))
+    with console.progress(quiet) as report, oom_as_foley_error():
         measured = run(clip or DEMO, load, counts, settings, compiled, random_weights, without_encoders, report)
     if json:
         facts = asdict(measured)

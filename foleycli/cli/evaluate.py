@@ -14,10 +14,10 @@ import typer
 
 from foleycli.cli import console, fetched, options, work
 from foleycli.errors import EXIT_FAILED, EXIT_SOME_FAILED, FoleyError, UsageError
-from foleycli.hub.resolve import wanted_settings
+from foleycli.hub.resolve import default_settings
 from foleycli.records import Video
-from foleycli.settings import preset as presets
-from foleycli.settings.settings import Settings
+from foleycli.settings.preset import resolve_settings
+from foleycli.settings.settings import Settings, flag
 
 if TYPE_CHECKING:
     from foleycli.evaluation.evaluate import Evaluation, Sources, Summary
@@ -116,7 +116,7 @@ def evaluate(
         _refuse_rendering([*given, *(name for name, value in others.items() if value)])
         tasks, unpaired = _pair_tasks(paths)
     else:
-        settings = presets.resolve(preset, given, wanted_settings(model))
+        settings = resolve_settings(preset, default_settings(model), given)
         fetched.check_name(model)
         tasks, unpaired = _clip_tasks(paths, settings, prompts, out_dir), []
     _run(tasks, unpaired, _sources(aisfx, labels), out_dir, run)
@@ -125,7 +125,7 @@ def evaluate(
 def _refuse_rendering(names: Sequence[str]) -> None:
     """Options that say how to render are refused where nothing is rendered."""
     if names:
-        raise UsageError(f"{presets.flag(names[0])} is for rendering, and no --model is given", "add --model NAME")
+        raise UsageError(f"{flag(names[0])} is for rendering, and no --model is given", "add --model NAME")
 
 
 def _sources(aisfx: Path | None, labels: Path | None) -> Sources:
@@ -232,11 +232,11 @@ def _run(tasks: Sequence[Task], unpaired: list[Path], sources: Sources, out_dir:
 def _load(sources: Sources, run: work.Run) -> tuple[Evaluation, Model | None]:
     """What measures, and the model that is measured."""
     folder = fetched.model_folder(run.model, run.accept_license, run.quiet) if run.model else None
-    from foleycli.device import choose_device, telling_of_memory
+    from foleycli.device import choose_device, oom_as_foley_error
     from foleycli.evaluation.evaluate import begin
     from foleycli.rendering.render import load_model
 
-    with console.progress(run.quiet) as report, telling_of_memory():
+    with console.progress(run.quiet) as report, oom_as_foley_error():
         report("load", 0, 1)
         evaluation = begin(sources, choose_device(run.device), report)
         model = load_model(folder, run.device, run.dtype) if folder else None
@@ -248,14 +248,14 @@ def _measure(
     task: Task, item: Pair | Video, evaluation: Evaluation, model: Model | None, folder: Path, run: work.Run
 ) -> PairMetrics:
     """The figures of a pair; a clip is rendered first."""
-    from foleycli.device import telling_of_memory
+    from foleycli.device import oom_as_foley_error
     from foleycli.evaluation.evaluate import render_pair
 
     if isinstance(item, Video):
         assert model is not None
         with console.progress(run.quiet) as report:
             item = render_pair(item, model, task.settings, folder, report)
-    with telling_of_memory():
+    with oom_as_foley_error():
         return evaluation.add(item, task.settings.prompt)
 
 

@@ -11,9 +11,9 @@ import typer
 from foleycli.cli import options, work
 from foleycli.errors import FoleyError, UsageError
 from foleycli.hub.catalog import DEFAULT_MODEL
-from foleycli.hub.resolve import wanted_settings
+from foleycli.hub.resolve import default_settings
 from foleycli.records import Video
-from foleycli.settings import preset as presets
+from foleycli.settings.preset import resolve_settings
 from foleycli.settings.settings import Settings
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def extend(
     With a VIDEO the rest of the video gets sound in sync.  Without one the take continues by itself, at
     its own rate and channels.  Without -o: take.extended.wav beside take.wav.
     """
-    settings = presets.resolve(preset, options.given(locals()), wanted_settings(model))
+    settings = resolve_settings(preset, default_settings(model), options.given(locals()))
     _check_together(video, at, duration, loop)
     work.check_duration(duration)
     run = work.Run(model, device, dtype, force, quiet, json, dry_run, report, accept_license, compiled)

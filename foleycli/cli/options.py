@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from foleycli.settings.preset import flag, setting_fields
+from foleycli.settings.settings import flag, setting_fields
 
 SOUND, VIDEO, OUTPUT, RUN = "Sound", "Part of the video and its own sound", "Output", "How it runs"
 

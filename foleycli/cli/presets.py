@@ -29,7 +29,7 @@ def list_presets(json: options.Json = False) -> None:
 def show(name: Name = "default", json: options.Json = False) -> None:
     """What a preset sets, with its reasons; as JSON: all settings that result from it."""
     file = preset.find(name)
-    settings = preset.resolve(name)  # refuses a file that would be refused when used
+    settings = preset.resolve_settings(name)  # refuses a file that would be refused when used
     if json:
         console.result_json(asdict(settings))
         return

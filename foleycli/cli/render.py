@@ -13,8 +13,8 @@ import typer
 from foleycli.cli import options, work
 from foleycli.errors import UsageError
 from foleycli.hub.catalog import DEFAULT_MODEL
-from foleycli.hub.resolve import wanted_settings
-from foleycli.settings import preset as presets
+from foleycli.hub.resolve import default_settings
+from foleycli.settings.preset import resolve_settings
 from foleycli.settings.settings import Settings
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def render(
     OUT ending in .mp4 .mov .mkv .webm is the video with its picture untouched; in .wav .flac .mp3 .m4a
     .ogg the sound alone.  Without -o: clip.foley.mp4 beside clip.mp4.
     """
-    settings = presets.resolve(preset, options.given(locals()), wanted_settings(model))
+    settings = resolve_settings(preset, default_settings(model), options.given(locals()))
     _check_together(settings, original_gain_db, ref, ref_start)
     _check_sounds(sounds, ref, library)
     _check_takes(takes, pick)

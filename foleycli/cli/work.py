@@ -137,10 +137,10 @@ def _show_plan(task: Task, job: Job, folder: Path, run: Run) -> bool:
 
 def _make_all(ready: Sequence[tuple[Task, Job]], folder: Path, alone: bool, run: Run) -> int:
     """How many of the jobs succeeded."""
-    from foleycli.device import telling_of_memory
+    from foleycli.device import oom_as_foley_error
     from foleycli.rendering.render import RenderJob, load_model
 
-    with console.progress(run.quiet) as report, telling_of_memory():
+    with console.progress(run.quiet) as report, oom_as_foley_error():
         report("load", 0, 1)
         model = load_model(folder, run.device, run.dtype)
         if run.compiled:

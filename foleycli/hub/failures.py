@@ -17,7 +17,7 @@ BY_HAND = "get the file yourself, then: foley models import PATH --family mmaudi
 
 
 @contextmanager
-def explained(what: str, where: str) -> Iterator[None]:
+def translate_errors(what: str, where: str) -> Iterator[None]:
     """Turn whatever the block raises into a FoleyError about `what` (a file, an upload) at `where` (a repository
     or an address); a bug keeps its type."""
     try:

@@ -52,7 +52,7 @@ def fetch(file: RemoteFile, report: Report = silent, folder: Path | None = None)
 
     `folder`: where a file with a plain address lies or will; None: in FOLEY_HOME.
     """
-    with failures.explained(file.name, file.source.rstrip("/")), hub_client():
+    with failures.translate_errors(file.name, file.source.rstrip("/")), hub_client():
         return _from_hub(file, report) if file.is_on_hub else _from_address(file, report, folder)
 
 

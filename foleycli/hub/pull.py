@@ -19,8 +19,9 @@ from typing import IO
 from foleycli.errors import FoleyError
 from foleycli.hub import failures, fetch, places
 from foleycli.hub.catalog import Entry, entries, find, with_parts
-from foleycli.hub.resolve import LIST_HINT, did_you_mean
+from foleycli.hub.resolve import LIST_HINT
 from foleycli.records import Report, silent
+from foleycli.settings.checking import did_you_mean
 from foleycli.weights.folder import CONFIG_NAME, read_config
 
 
@@ -87,7 +88,7 @@ def write_config(folder: Path, entry: Entry, facts: Mapping[str, Mapping[str, st
 def new_folder(target: Path) -> Iterator[Path]:
     """A folder to fill; it becomes `target` when the block ends well, and leaves nothing when it does not."""
     places.make_folder(target.parent)
-    with failures.explained(target.name, str(target.parent)):
+    with failures.translate_errors(target.name, str(target.parent)):
         folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
         try:
             yield folder

@@ -43,7 +43,7 @@ def push(folder: Path, repo: str, dry_run: bool = False, report: Report = silent
     files = _files(folder)
     from huggingface_hub import HfApi
 
-    with failures.explained(f"the upload of {folder}", repo), fetch.hub_client():
+    with failures.translate_errors(f"the upload of {folder}", repo), fetch.hub_client():
         api = HfApi()
         user = _user(api, repo)
         is_new = not api.repo_exists(repo)

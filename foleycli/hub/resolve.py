@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 from foleycli.errors import FoleyError
 from foleycli.hub import places
 from foleycli.hub.catalog import Entry, entries, find, with_parts
+from foleycli.settings.checking import did_you_mean
 from foleycli.weights import folder as weights
 
-LIST_HINT = "list the models: foley models list"
+LIST_HINT = "List the models: foley models list"
 
 
 def resolve(name_or_folder: str) -> Path:
@@ -32,12 +32,6 @@ def resolve(name_or_folder: str) -> Path:
         )
     names = [entry.name for entry in entries()] + [folder.name for folder in places.installed()]
     raise FoleyError(f"unknown model {name_or_folder!r}", did_you_mean(name_or_folder, names) + LIST_HINT)
-
-
-def did_you_mean(name: str, names: list[str]) -> str:
-    """A question about the nearest of the names, where one is near."""
-    close = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {close[0]!r}? " if close else ""
 
 
 def _known(entry: Entry) -> Path:
@@ -79,7 +73,7 @@ def check(folder: Path) -> None:
             )
 
 
-def wanted_settings(name_or_folder: str) -> dict[str, object]:
+def default_settings(name_or_folder: str) -> dict[str, object]:
     """What a model wants instead of the usual settings; nothing for one that is not known (it is refused later)."""
     entry = find(name_or_folder)
     if entry is not None and not entry.is_shipped:

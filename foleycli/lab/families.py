@@ -28,11 +28,11 @@ from foleycli.features.base import FrameFormat
 from foleycli.features.extract import extract_features
 from foleycli.features.sync_score import sync_score
 from foleycli.hub.catalog import entries
-from foleycli.hub.resolve import resolve, wanted_settings
+from foleycli.hub.resolve import default_settings, resolve
 from foleycli.lab.held_out import Shown, make, make_takes, score_sound, shown_clips
 from foleycli.models.model import Model, load_model
 from foleycli.rendering.takes import BATCH, judge_of
-from foleycli.settings.preset import resolve as settings_for
+from foleycli.settings.preset import resolve_settings
 from foleycli.settings.settings import Settings
 from foleycli.synthetic.config import RATE_HZ
 from foleycli.weights.folder import read_config
@@ -189,7 +189,7 @@ def main(
     """Print the table as Markdown, or as JSON lines."""
     names = model or [entry.name for entry in entries("family") if entry.is_shipped]
     given = {} if steps is None else {"steps": steps}
-    settings_of = {name: settings_for(options=given, model_wants=wanted_settings(name)) for name in names}
+    settings_of = {name: resolve_settings(overrides=given, model_defaults=default_settings(name)) for name in names}
     rows = compare(names, settings_of, clips, sounds, takes, device)
     typer.echo("\n".join(map(json_line, rows)) if as_json else markdown(rows))
 

@@ -25,11 +25,11 @@ from foleycli.dsp.onsets import agreement, detect_onsets, envelope_correlation
 from foleycli.dsp.spectrum import spectral_distance_db
 from foleycli.features.extract import extract_features
 from foleycli.features.tagger import labels_of
-from foleycli.hub.resolve import resolve, wanted_settings
+from foleycli.hub.resolve import default_settings, resolve
 from foleycli.models.model import Model, load_model
 from foleycli.records import Stream
 from foleycli.rendering.render import encode, features_of, read_reference, recording_for, unknown_track, windows_of
-from foleycli.settings.preset import resolve as settings_for
+from foleycli.settings.preset import resolve_settings
 from foleycli.settings.settings import Settings
 from foleycli.synthetic import Clip, SoundBank, WorldConfig
 from foleycli.synthetic.sound import sound_of
@@ -203,7 +203,9 @@ def main(
     loaded = load_model(resolve(model), device)
     options = {"steps": steps, "guidance": guidance, "library": library}
     given = {name: value for name, value in options.items() if value is not None}
-    summary, scored = evaluate(loaded, clips, settings_for(options=given, model_wants=wanted_settings(model)), sounds)
+    summary, scored = evaluate(
+        loaded, clips, resolve_settings(overrides=given, model_defaults=default_settings(model)), sounds
+    )
     by_scene: dict[str, list[float]] = {}
     for one in scored:
         by_scene.setdefault(one.scene, []).append(one.f1)

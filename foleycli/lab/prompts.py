@@ -37,14 +37,14 @@ from foleycli.evaluation.embedders.base import AudioEmbedder
 from foleycli.evaluation.neighbours import MAX_PER_LABEL, MAX_S, NearestNeighbours, pooled
 from foleycli.evaluation.pairs import RATE_HZ
 from foleycli.evaluation.synchrony import extract_stream
-from foleycli.hub.resolve import resolve, wanted_settings
+from foleycli.hub.resolve import default_settings, resolve
 from foleycli.library.library import lent_files
 from foleycli.media.audio import read_audio, resample
 from foleycli.media.probe import probe
 from foleycli.models.model import Model, load_model
 from foleycli.records import Video
 from foleycli.rendering.render import RenderJob, encode, render
-from foleycli.settings.preset import resolve as settings_for
+from foleycli.settings.preset import resolve_settings
 from foleycli.settings.settings import Settings
 from foleycli.soundset.bank import SoundBank, read_index
 from foleycli.soundset.held_out import is_held_out
@@ -295,7 +295,7 @@ def main(
         raise FoleyError("aisfx's weights are not here", f"Get them: {networks.how_to_get('aisfx')}")
     options = {"steps": steps, "guidance": guidance, "words_guidance": words_guidance, "library": library}
     given = {name: value for name, value in options.items() if value is not None}
-    settings = settings_for(options=given, model_wants=wanted_settings(model))
+    settings = resolve_settings(overrides=given, model_defaults=default_settings(model))
     loaded = load_model(resolve(model), device)
     embedder = networks.load({"aisfx": files["aisfx"]}, loaded.device).embedders["aisfx"]
     result = measure(loaded, video, settings, Bank(embedder, read_recordings(sounds)), sounds, seeds)

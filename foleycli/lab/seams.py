@@ -23,14 +23,14 @@ import numpy as np
 import typer
 
 from foleycli.dsp.mel_db import FFT, filterbank
-from foleycli.hub.resolve import resolve, wanted_settings
+from foleycli.hub.resolve import default_settings, resolve
 from foleycli.media.audio import read_audio
 from foleycli.media.probe import probe
 from foleycli.models.model import Model, load_model
 from foleycli.models.random_weights import random_model
 from foleycli.records import Window
 from foleycli.rendering.render import RenderJob, render
-from foleycli.settings import preset
+from foleycli.settings.preset import resolve_settings
 from foleycli.settings.settings import Settings
 
 KINDS = ("energy", "spectrum")
@@ -123,7 +123,8 @@ def main(
     load = random_model(model, device, without_encoders=True) if random_weights else load_model(resolve(model), device)
     asked = {"steps": steps, "context_s": context}
     options = {"cuts": False} | {name: value for name, value in asked.items() if value is not None}
-    settings = [preset.resolve(options=options | {"seed": k}, model_wants=wanted_settings(model)) for k in range(seeds)]
+    own = default_settings(model)
+    settings = [resolve_settings(model_defaults=own, overrides=options | {"seed": k}) for k in range(seeds)]
     sounds = [measure(load, clip, each) for clip in clips for each in settings]
     n_joins = sum(len(joins) for joins, _ in sounds)
     if not n_joins:

@@ -20,11 +20,11 @@ import numpy as np
 import typer
 
 from foleycli.dsp.spectrum import spectral_distance_db
-from foleycli.hub.resolve import resolve, wanted_settings
+from foleycli.hub.resolve import default_settings, resolve
 from foleycli.lab.families import LOUD, mean
 from foleycli.lab.held_out import Shown, make, score_sound, shown_clips
 from foleycli.models.model import Model, load_model
-from foleycli.settings.preset import resolve as settings_for
+from foleycli.settings.preset import resolve_settings
 from foleycli.settings.settings import Settings
 
 STEPS = (1, 2, 4, 8, 16, 32)
@@ -117,7 +117,7 @@ def main(
     device: str = "auto",
 ) -> None:
     """Print the table as Markdown, or as JSON lines, each row as soon as it is measured."""
-    own = settings_for(options={}, model_wants=wanted_settings(model))
+    own = resolve_settings(model_defaults=default_settings(model))
     loaded = load_model(resolve(model), device)
     if not as_json:
         typer.echo(f"| {' | '.join(COLUMNS)} |\n{'| --- ' * len(COLUMNS)}|")

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from foleycli.device import telling_of_memory
+from foleycli.device import oom_as_foley_error
 from foleycli.dsp.gain_riding import ride_file
 from foleycli.dsp.joining import characteristic_start_s
 from foleycli.errors import FoleyError
@@ -139,7 +139,7 @@ class Planned:
     reference: Tensor | None  # [R, D] of it
 
 
-@telling_of_memory()
+@oom_as_foley_error()
 @torch.inference_mode()
 def render(job: RenderJob, model: Model, report: Report = silent) -> Made:
     """Make the sound of one video and write `job.out`; same settings, same seed, same bytes.
@@ -160,7 +160,7 @@ def render(job: RenderJob, model: Model, report: Report = silent) -> Made:
     return told(job, planned, model, finished, clock)
 
 
-@telling_of_memory()
+@oom_as_foley_error()
 @torch.inference_mode()
 def render_takes(job: RenderJob, model: Model, report: Report = silent) -> list[Made]:
     """Make `job.takes` takes of one video's sound and write those to keep (`job.outs`), the best first."""
@@ -169,7 +169,7 @@ def render_takes(job: RenderJob, model: Model, report: Report = silent) -> list[
     return make_takes(job, model, report)
 
 
-@telling_of_memory()
+@oom_as_foley_error()
 @torch.inference_mode()
 def extend(job: ExtendJob, model: Model, report: Report = silent) -> Made:
     """Carry on a take, alone or along a video, and write `job.out`; the take itself is not touched."""

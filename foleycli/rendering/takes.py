@@ -33,7 +33,7 @@ from foleycli.rendering.render import (
     write_result,
     write_sound,
 )
-from foleycli.settings.preset import setting_fields
+from foleycli.settings.settings import setting_fields
 from foleycli.windows.compose import compose_takes
 
 BATCH = TAKES_AT_ONCE

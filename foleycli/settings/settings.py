@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import Field, dataclass, field, fields
+from functools import cache
 from typing import Any
 
 
@@ -38,3 +39,14 @@ class Settings:
     gain_db: float = _setting(0.0, "Gain of the made sound.", -60.0, 24.0)
     mix: bool = _setting(False, "Keep the video's own sound under ours.")
     original_gain_db: float = _setting(0.0, "Gain of the video's own sound when it is kept.", -60.0, 24.0)
+
+
+@cache
+def setting_fields() -> dict[str, Field]:
+    """The fields of `Settings` by name, with help, bounds and choices in their metadata."""
+    return {field.name: field for field in fields(Settings)}
+
+
+def flag(name: str) -> str:
+    """The option that sets `name`, without its unit: `rate_hz` is set by --rate (decibels stay)."""
+    return "--" + name.removesuffix("_hz").removesuffix("_lufs").removesuffix("_s").replace("_", "-")

@@ -71,11 +71,11 @@ class FamilyTask:
 
     name: str  # of the family, in config.json
     # Settings that its models bring with them, in config.json too.  Words alone say little to a small network.
-    wants: ClassVar[dict[str, Any]] = {"library": True}
+    default_settings: ClassVar[dict[str, Any]] = {"library": True}
 
     @property
     def validation_settings(self) -> Settings:
-        return Settings(**self.wants)
+        return Settings(**self.default_settings)
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
@@ -192,9 +192,9 @@ class FamilyTask:
         """All of its state is in the networks."""
 
     def export(self, average: nn.Module, folder: Path, history: dict) -> None:
-        parts = {part: _bring(resolve(getattr(self.data, part)), folder) for part in ("codec", "sync")}
+        parts = {part: bundle_part(resolve(getattr(self.data, part)), folder) for part in ("codec", "sync")}
         config = {"name": self.recipe.name, "kind": "family", "family": self.name, "version": 1, **parts}
-        config |= {"settings": self.wants}
+        config |= {"settings": self.default_settings}
         figures = {**history, "objective": self.objective_dict()}
         save_folder(average, folder, {**config, "network": average.config.to_dict(), "training": figures})
 
@@ -283,7 +283,7 @@ def _behind(x: Tensor, reel: Tensor | None, n: int) -> Tensor:
     return torch.cat([before, x[: len(x) - n]])
 
 
-def _bring(part: Path, folder: Path) -> str:
+def bundle_part(part: Path, folder: Path) -> str:
     """The name of a codec or encoder; one that does not ship with foley is copied into the model's folder."""
     name = read_config(part).get("name", part.name)
     if part.resolve().parent != SHIPPED:

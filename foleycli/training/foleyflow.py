@@ -118,8 +118,8 @@ class AlignTask(EncoderStageTask):
 
     def build_stage(self, config: FoleyFlowConfig) -> Alignment:
         network = Alignment(config)
-        take_over(network.video, self.objective.video, "video", "encoder.")
-        take_over(network.audio, self.objective.audio, "audio", "encoder.")
+        load_pretrained_encoder(network.video, self.objective.video, "video", "encoder.")
+        load_pretrained_encoder(network.audio, self.objective.audio, "audio", "encoder.")
         return network
 
     def stage_loss(self, network: Alignment, rows: Rows, generator: torch.Generator) -> Tensor:
@@ -134,7 +134,7 @@ class AlignTask(EncoderStageTask):
 
 class FlowTask(FoleyFlowTask):
     stage, objective_type = "flow", FlowStage
-    wants: ClassVar[dict[str, Any]] = {**FamilyTask.wants, "steps": 25}
+    default_settings: ClassVar[dict[str, Any]] = {**FamilyTask.default_settings, "steps": 25}
 
     @property
     def validation_settings(self) -> Settings:
@@ -143,7 +143,7 @@ class FlowTask(FoleyFlowTask):
     def build_stage(self, config: FoleyFlowConfig) -> FoleyFlow:
         network, objective = FoleyFlow(config), self.objective
         if objective.aligned:
-            take_over(network.video, objective.aligned, "align", "video.")
+            load_pretrained_encoder(network.video, objective.aligned, "align", "video.")
         elif objective.freeze_video and not self.recipe.init_from:
             raise FoleyError(
                 "recipe, objective: freeze_video without an aligned encoder",
@@ -176,7 +176,7 @@ def task_of(recipe: Recipe) -> FoleyFlowTask:
     return STAGES[stage](recipe)
 
 
-def take_over(encoder: nn.Module, name: str, stage: str, prefix: str) -> None:
+def load_pretrained_encoder(encoder: nn.Module, name: str, stage: str, prefix: str) -> None:
     """Fill an encoder from the folder of an earlier stage; errors: FoleyError when it is of another one, or unfit."""
     folder = resolve(name)
     found = read_config(folder).get("stage")

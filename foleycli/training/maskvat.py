@@ -22,7 +22,7 @@ class MaskVatTask(FamilyTask):
     """What the training loop needs to know about MaskVAT."""
 
     name = NAME
-    wants = {**FamilyTask.wants, "steps": 16, "guidance": 3.0, "words_guidance": 3.0}
+    default_settings = {**FamilyTask.default_settings, "steps": 16, "guidance": 3.0, "words_guidance": 3.0}
 
     def build(self, recipe: Recipe) -> MaskVat:
         self.objective = from_dict(ObjectiveConfig, recipe.objective, "recipe, objective")

@@ -6,21 +6,16 @@ handed on to what is trained, which checks them in the same way.
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import difflib
-import types
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
-
-import yaml
+from typing import Any, TypeVar
 
 from foleycli.errors import FoleyError
+from foleycli.settings.checking import from_mapping, short_repr
+from foleycli.settings.plain_yaml import parse
 
 T = TypeVar("T")
-TYPE_NAMES = {int: "a whole number", float: "a number", str: "words", bool: "true or false", tuple: "a list",
-              dict: "a mapping"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,69 +58,36 @@ class Recipe:
 
 def read_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
     """Read a recipe file; `overrides` are "key=value" or "data.key=value" from the command line."""
+    if not os.path.isfile(path):  # a pipe would be waited for
+        raise FoleyError(f"there is no recipe {path}", "Recipes that ship with foley: presets/train/")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except FileNotFoundError:
-        raise FoleyError(f"there is no recipe {path}", "recipes that ship with foley: presets/train/") from None
-    except yaml.YAMLError as error:
-        raise FoleyError(f"{path} is not valid YAML: {error}", "correct the line that it names") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise FoleyError(f"{path} cannot be read: {error}", "give a YAML file; see presets/train/") from None
+        values = parse(path.read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise FoleyError(f"{path} cannot be read: {error.strerror}", "Give a YAML file; see presets/train/") from None
+    except ValueError as error:
+        raise FoleyError(f"{path} is not valid YAML: {error}", "Correct the line that it names") from None
     if not isinstance(values, dict):
-        raise FoleyError(f"{path} holds no mapping", "write lines like steps: 1000; see presets/train/")
+        raise FoleyError(f"{path} holds no mapping", "Write lines like steps: 1000; see presets/train/")
     for override in overrides or []:
         _override(values, override)
     return from_dict(Recipe, values, f"recipe {path.name}")
 
 
-def from_dict(kind: type[T], values: dict[str, Any], where: str) -> T:
-    """A dataclass from a mapping; unknown and missing keys are errors that name `where`."""
-    known = {f.name: f for f in dataclasses.fields(kind)}
-    if not isinstance(values, dict):
-        raise FoleyError(f"{where} is {values!r}", "it must be a mapping; see presets/train/")
-    for key in values:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-            raise FoleyError(f"{where}: unknown key {key!r}", hint)
-    missing = [n for n, f in known.items() if n not in values and _is_required(f)]
-    if missing:
-        raise FoleyError(f"{where}: {missing[0]!r} is missing", "add it; see presets/train/")
-    kinds = get_type_hints(kind)
-    return kind(**{key: _as(kinds[key], value, f"{where}: {key}") for key, value in values.items()})
-
-
-def _as(kind: Any, value: Any, where: str) -> Any:
-    """The value in the field's type: lists become tuples, and YAML's "1e-4", which it reads as words, a number."""
-    options = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
-    if value is None and type(None) in options:
-        return None
-    plain = get_origin(options[0]) or options[0]
-    if plain is float and isinstance(value, (int, str)) and not isinstance(value, bool):
-        with contextlib.suppress(ValueError):
-            return float(value)
-    if plain is int and isinstance(value, float) and value.is_integer():
-        return int(value)
-    value = tuple(value) if plain is tuple and isinstance(value, list) else value
-    if plain in TYPE_NAMES and (not isinstance(value, plain) or isinstance(value, bool) is not (plain is bool)):
-        raise FoleyError(f"{where} is {value!r}", f"it must be {TYPE_NAMES[plain]}")
-    return value
-
-
-def _is_required(field_: dataclasses.Field) -> bool:
-    return field_.default is dataclasses.MISSING and field_.default_factory is dataclasses.MISSING
+def from_dict(kind: type[T], values: Any, where: str) -> T:
+    """A dataclass from a part of a recipe: `settings.checking.from_mapping`."""
+    return from_mapping(kind, values, where, hint="See presets/train/")
 
 
 def _override(values: dict, text: str) -> None:
     key, separator, value = text.partition("=")
     if not separator:
-        raise FoleyError(f"--set {text!r} has no '='", "write --set key=value, for instance --set steps=100")
+        raise FoleyError(f"--set {short_repr(text)} has no '='", "Write --set key=value, for instance --set steps=100")
     *outer, last = key.split(".")
     for name in outer:
         values = values.setdefault(name, {})
         if not isinstance(values, dict):
-            raise FoleyError(f"--set {text!r}: {name!r} holds no further keys", "write --set key=value")
+            raise FoleyError(f"--set {short_repr(text)}: {name!r} holds no further keys", "Write --set key=value")
     try:
-        values[last] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise FoleyError(f"--set {text!r} is not valid YAML: {error}", "quote the value") from None
+        values[last] = parse(value)
+    except ValueError as error:
+        raise FoleyError(f"--set {short_repr(text)} is not valid YAML: {error}", "Quote the value") from None

@@ -21,7 +21,7 @@ class SalsaVTask(FamilyTask):
 
     name = NAME
     # Behind a reference less is right than without: it says how things sound, and more makes them harsh.
-    wants: ClassVar[dict[str, Any]] = {**FamilyTask.wants, "guidance": 4.0, "words_guidance": 4.0}
+    default_settings: ClassVar[dict[str, Any]] = {**FamilyTask.default_settings, "guidance": 4.0, "words_guidance": 4.0}
 
     def build(self, recipe: Recipe) -> SalsaV:
         self.objective = from_dict(ObjectiveConfig, recipe.objective, "recipe, objective")

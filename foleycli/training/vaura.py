@@ -19,7 +19,10 @@ class VAuraTask(FamilyTask):
     """What the training loop needs to know about V-AURA."""
 
     name = NAME
-    wants = {**FamilyTask.wants, "guidance": 6.0}  # the paper's, which its table finds best (papers.md 3.2)
+    default_settings = {
+        **FamilyTask.default_settings,
+        "guidance": 6.0,
+    }  # the paper's, which its table finds best (papers.md 3.2)
 
     def build(self, recipe: Recipe) -> VAura:
         self.objective = from_dict(ObjectiveConfig, recipe.objective, "recipe, objective")

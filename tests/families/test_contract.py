@@ -37,11 +37,11 @@ from foleycli.families.vaura import config as vaura
 from foleycli.families.vaura.family import VAuraFamily
 from foleycli.families.vaura.network import VAura
 from foleycli.hub.catalog import DEFAULT_MODEL, entries
-from foleycli.hub.resolve import resolve, wanted_settings
+from foleycli.hub.resolve import default_settings, resolve
 from foleycli.lab import held_out as synthetic
 from foleycli.models.model import load_model
 from foleycli.records import Features, Stream
-from foleycli.settings.preset import resolve as settings_of
+from foleycli.settings.preset import resolve_settings
 from foleycli.settings.settings import Settings
 from foleycli.timebase import steps_to_cover
 from foleycli.windows.compose import compose
@@ -294,6 +294,6 @@ def shown() -> list[synthetic.Shown]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [entry.name for entry in entries("family") if entry.is_shipped])
 def test_a_reference_pulls_the_timbre_of_shipped_weights_towards_itself(name, shown):
-    model, settings = load_model(resolve(name), "cpu"), settings_of(model_wants=wanted_settings(name))
+    model, settings = load_model(resolve(name), "cpu"), resolve_settings(model_defaults=default_settings(name))
     with_it, without = np.mean([synthetic.reference_distances(model, one, settings) for one in shown], axis=0)
     assert with_it < without

@@ -250,7 +250,7 @@ def test_pull_refuses(here, name, message):
 def test_a_misspelt_name_is_put_right(here):
     with pytest.raises(FoleyError) as raised:
         pull.pull("mmaudio-large-44k-v3")
-    assert "did you mean 'mmaudio-large-44k-v2'?" in raised.value.hint
+    assert "Did you mean 'mmaudio-large-44k-v2'?" in raised.value.hint
 
 
 def test_as_a_process_with_hf_home_and_endpoint(run_foley, tmp_path, hub):

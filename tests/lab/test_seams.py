@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from clips import run_ffmpeg
 
-from foleycli.hub.resolve import wanted_settings
+from foleycli.hub.resolve import default_settings
 from foleycli.lab.seams import joins_s, jumps_db, measure, other_moments_s, summarise
 from foleycli.records import Window
-from foleycli.settings.preset import resolve
+from foleycli.settings.preset import resolve_settings
 
 RATE_HZ = 16000
 JOINS_S = [2.0, 4.0, 6.0]
@@ -73,7 +73,7 @@ def long_clip(tmp_path_factory):
 def joined(model, clip, **options):
     """Two sounds of a clip, made with the settings that the model brings, measured."""
     asked = [{"cuts": False, "steps": 4, "seed": seed, **options} for seed in range(2)]
-    settings = [resolve(options=one, model_wants=wanted_settings(model.name)) for one in asked]
+    settings = [resolve_settings(overrides=one, model_defaults=default_settings(model.name)) for one in asked]
     return summarise([measure(model, clip, each) for each in settings])
 
 

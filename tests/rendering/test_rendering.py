@@ -13,12 +13,12 @@ from PIL import Image
 
 from foleycli.cli.work import off_loudness
 from foleycli.dsp.gain_riding import LEAST_DB, MOST_DB
-from foleycli.hub.resolve import wanted_settings
+from foleycli.hub.resolve import default_settings
 from foleycli.media.audio import read_audio
 from foleycli.media.loudness import measure_file
 from foleycli.media.probe import probe
 from foleycli.rendering.render import Made
-from foleycli.settings import preset
+from foleycli.settings.preset import names, resolve_settings
 from foleycli.settings.settings import Settings
 
 INTO = [
@@ -94,12 +94,12 @@ def test_every_number_of_steps_runs(render, clips, tmp_path, steps):
     assert np.isfinite(read_audio(tmp_path / "out.wav").samples).all()
 
 
-@pytest.mark.parametrize("name", preset.names())
+@pytest.mark.parametrize("name", names())
 def test_every_preset_runs(foley, kept_model, model_name, clips, tmp_path, name):
     args = ("--preset", name, "--model", model_name, "--device", "cpu", "--json")
     told = foley("render", clips("short.mp4"), "-o", tmp_path / "out.wav", *args)
     assert told.code == 0
-    assert told.lines[0]["settings"] == preset.resolve(name, model_wants=wanted_settings(model_name)).__dict__
+    assert told.lines[0]["settings"] == resolve_settings(name, model_defaults=default_settings(model_name)).__dict__
 
 
 def test_words_and_guidance_change_the_sound(render, clips, tmp_path):

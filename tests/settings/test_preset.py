@@ -6,7 +6,9 @@ import pytest
 
 from foleycli.errors import EXIT_FAILED, EXIT_USAGE, FoleyError, UsageError
 from foleycli.settings import preset
-from foleycli.settings.settings import Settings
+from foleycli.settings.checking import check_value
+from foleycli.settings.preset import resolve_settings
+from foleycli.settings.settings import Settings, setting_fields
 
 SHIPPED = ("default", "draft", "fine", "impacts", "footsteps", "ambience", "whoosh")
 
@@ -17,7 +19,7 @@ def test_all_presets_ship():
 
 
 def test_default_preset_says_every_default():
-    assert preset.resolve() == Settings()
+    assert resolve_settings() == Settings()
     assert set(preset.read(preset.find("default"))) == {field.name for field in fields(Settings)}
 
 
@@ -28,19 +30,19 @@ def test_every_line_has_a_reason_and_differs_from_the_default(name):
     assert first == f"# {preset.describe(file)}"
     assert all(len(line.split("#")[1]) > 10 for line in lines)
     if name != "default":
-        default = preset.resolve()
+        default = resolve_settings()
         assert all(getattr(default, key) != value for key, value in preset.read(file).items())
 
 
 def test_draft_and_fine_have_their_steps():
-    assert preset.resolve("draft").steps == 4
-    assert preset.resolve("fine").steps == 32
+    assert resolve_settings("draft").steps == 4
+    assert resolve_settings("fine").steps == 32
 
 
 def test_option_beats_preset_beats_default(tmp_path):
     file = tmp_path / "mine.yml"
     file.write_text("steps: 3\nguidance: 4\n")
-    settings = preset.resolve(str(file), {"steps": 5, "loudness_lufs": -20})
+    settings = resolve_settings(str(file), overrides={"steps": 5, "loudness_lufs": -20, "ride": None})
     assert (settings.steps, settings.guidance, settings.loudness_lufs, settings.seed) == (5, 4.0, -20.0, 0)
     assert isinstance(settings.guidance, float)
 
@@ -48,7 +50,7 @@ def test_option_beats_preset_beats_default(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
-        ("step: 4", "unknown setting 'step'", "did you mean 'steps'?"),
+        ("step: 4", "unknown setting 'step'", "Did you mean 'steps'?"),
         ("zzzz: 4", "unknown setting 'zzzz'", "foley presets show default"),
         ("steps: 65", "steps is 65", "a whole number from 1 to 64"),
         ("steps: 4.5", "steps is 4.5", "a whole number from 1 to 64"),
@@ -69,7 +71,7 @@ def test_bad_file(tmp_path, text, message, hint):
     file = tmp_path / "mine.yaml"
     file.write_text(text)
     with pytest.raises(FoleyError) as raised:
-        preset.resolve(str(file))
+        resolve_settings(str(file))
     assert message in raised.value.message and str(file) in raised.value.message
     assert hint in raised.value.hint
     assert raised.value.exit_code == EXIT_FAILED
@@ -78,12 +80,12 @@ def test_bad_file(tmp_path, text, message, hint):
 def test_empty_file_changes_nothing(tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text("# nothing yet\n")
-    assert preset.resolve(str(file)) == Settings()
+    assert resolve_settings(str(file)) == Settings()
 
 
 def test_bad_option_is_wrong_usage():
     with pytest.raises(UsageError) as raised:
-        preset.resolve("draft", {"rate_hz": 96000})
+        resolve_settings("draft", overrides={"rate_hz": 96000})
     assert raised.value.exit_code == EXIT_USAGE
     assert raised.value.message == "--rate is 96000"
 
@@ -98,5 +100,5 @@ def test_unknown_name(wanted, near):
 
 
 def test_default_of_every_setting_is_allowed():
-    for name in preset.setting_fields():
-        assert preset.check(name, getattr(Settings(), name)) == getattr(Settings(), name)
+    for name in setting_fields():
+        assert check_value(Settings, name, getattr(Settings(), name)) == getattr(Settings(), name)

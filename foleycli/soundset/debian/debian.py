@@ -65,7 +65,7 @@ def _asked(address: str, package: Package, sources: Sources) -> dict[str, list[d
     """The files of the package by SHA-1, each with the places where it was published."""
     from huggingface_hub.utils import http_backoff
 
-    with failures.explained(package.deb_name, sources.snapshot), hub_client():
+    with failures.translate_errors(package.deb_name, sources.snapshot), hub_client():
         answer = http_backoff("GET", address, max_retries=1, timeout=TIMEOUT_S)
         answer.raise_for_status()
         try:
