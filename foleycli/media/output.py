@@ -1,17 +1,31 @@
-"""Where a result may be written, and writing it so that a failure leaves nothing half done."""
+"""Where a result may be written, and writing it so that a failure leaves nothing half done.
+
+Temporary files lie beside the result, each in a folder of its own (`.foley-run-*`) whose lock the running process
+holds.  The next run that writes there removes the folders of processes that have died: their locks are free.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import filelock
 
 from foleycli.errors import FoleyError, UsageError
 
 VIDEO_ENDINGS = (".mp4", ".mov", ".mkv", ".webm")
 SOUND_ENDINGS = (".wav", ".flac", ".mp3", ".m4a", ".ogg")
+RUN_PREFIX, NEW_PREFIX, LOCK_NAME = ".foley-run-", ".foley-new-", "lock"
+NEW_FOLDER_S = 600.0  # a folder that has no lock after this long belongs to a process that died while making it
+NAME_BYTES = 255  # the longest name that the usual file systems take
+FULL_BYTES = 1 << 20  # less free space than this: a write that failed, failed for want of space
+FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT)
 
 
 def is_video_name(path: Path) -> bool:
@@ -35,60 +49,214 @@ def check_ending(out: Path) -> None:
     """Errors: UsageError for an ending that is no known format."""
     if not (is_video_name(out) or is_sound_name(out)):
         known = " ".join(VIDEO_ENDINGS + SOUND_ENDINGS)
-        raise UsageError(f"{out.name}: {out.suffix or 'this'} is no known output format", f"Use one of {known}.")
+        raise UsageError(f"{out.name}: {out.suffix or 'this'} is no known output format", f"Use one of {known}")
 
 
 def check_output(out: Path, force: bool, inputs: Sequence[Path] = ()) -> None:
-    """Refuse an output that could not or must not be written, before any work is done.
-
-    UsageError: an ending that is no known format.  FoleyError: one of the `inputs` itself (even with
-    `force`), a folder, a file that exists without `force`, a folder that is missing or read-only.
-    """
+    """`check_outputs` for a single result, whose ending must be a known format (else a UsageError)."""
     check_ending(out)
-    for source in inputs:
-        if out.exists() and source.exists() and out.samefile(source):
-            raise FoleyError(f"{out} is the input itself", "Choose another name with -o.")
+    check_outputs([out], inputs, force=force)
+
+
+def check_outputs(outputs: Sequence[Path], inputs: Iterable[Path], *, force: bool) -> None:
+    """Refuse results that could not or must not be written, before any work is done.
+
+    outputs   everything that a run writes: results, takes, reports
+    inputs    everything that it reads: videos, references, presets, folders of recordings, model folders
+
+    Errors: FoleyError for an output that is an input or an existing file in an input folder, in any spelling and even
+    with `force`; for two outputs that are one file; for a folder, a file that exists without `force`, a name that is
+    too long, and a folder that is missing or cannot be written to.
+    """
+    sources = list(inputs)
+    for k, out in enumerate(outputs):
+        for source in sources:
+            _check_not_input(out, source)
+        for other in outputs[:k]:
+            if _is_same(out, other):
+                raise FoleyError(f"{out} would be written twice", "Give the results different names")
+        _check_free(out, force)
+    for folder in dict.fromkeys(out.parent for out in outputs):
+        _check_writable(folder)
+
+
+def _check_not_input(out: Path, source: Path) -> None:
+    if _is_same(out, source):
+        raise FoleyError(f"{out} is the input itself", "Choose another name with -o")
+    # Inside an input folder nothing that exists is replaced: it may be one of its recordings or weights.
+    if out.exists() and source.is_dir() and source.resolve() in out.resolve().parents:
+        raise FoleyError(f"{out} is in the input folder {source}", "Choose another name with -o")
+
+
+def _is_same(first: Path, second: Path) -> bool:
+    """Whether two paths are one file, also over links; of files that do not exist, whether they would be one."""
+    with suppress(OSError):  # one of them does not exist, or cannot be asked
+        return first.samefile(second)
+    return _real_path(first) == _real_path(second)
+
+
+def _real_path(path: Path) -> str:
+    return os.path.normcase(os.path.realpath(path))
+
+
+def _check_free(out: Path, force: bool) -> None:
+    name_bytes = len(os.fsencode(out.name))
+    if name_bytes > NAME_BYTES:
+        raise FoleyError(
+            f"the name {out.name} has {name_bytes} bytes, more than the {NAME_BYTES} that a file can have",
+            "Choose a shorter name with -o",
+        )
     if out.is_dir():
-        raise FoleyError(f"{out} is a folder", "Choose another name with -o.")
-    if out.exists() and not force:
-        raise FoleyError(f"{out} already exists", "Give --force to replace it, or another name with -o.")
+        raise FoleyError(f"{out} is a folder", "Choose another name with -o")
+    if os.path.lexists(out) and not force:
+        raise FoleyError(f"{out} already exists", "Give --force to replace it, or another name with -o")
+    if out.exists() and not out.is_file():
+        raise FoleyError(f"{out} is no regular file", "Choose another name with -o")
     if not out.parent.is_dir():
-        raise FoleyError(f"the folder {out.parent} does not exist", "Make it first, or give another with -o.")
-    _check_writable(out.parent)
+        raise FoleyError(f"the folder {out.parent} does not exist", "Make it first, or give another with -o")
 
 
 def _check_writable(folder: Path) -> None:
     # Trying is the only honest test: permission bits say nothing about read-only mounts, or to root.
     try:
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".foley-"):
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=NEW_PREFIX):
             pass
     except OSError as error:
+        if error.errno in FULL_ERRORS:
+            raise _full_disk(folder) from error
         raise FoleyError(
-            f"the folder {folder} cannot be written to ({error.strerror})", "Choose another one with -o."
+            f"the folder {folder} cannot be written to ({error.strerror})", "Choose another one with -o"
         ) from error
 
 
-@contextmanager
-def temporary_beside(out: Path, suffix: str) -> Iterator[Path]:
-    """A free file name in the folder of `out`, gone when the block ends."""
-    handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.stem[:40]}.", suffix=f".part{suffix}")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-    finally:
-        temporary.unlink(missing_ok=True)
+def check_free_space(folder: Path, needed_bytes: int) -> None:
+    """Errors: FoleyError when the file system of `folder` has less room than a run needs there."""
+    free = shutil.disk_usage(folder).free
+    if free < needed_bytes:
+        raise FoleyError(
+            f"{folder} has {_megabytes(free)} MB of free space, about {_megabytes(needed_bytes)} MB are needed",
+            "Free some space, or choose another folder with -o",
+        )
+
+
+def _full_disk(folder: Path, needed_bytes: int = 0) -> FoleyError:
+    free = _megabytes(shutil.disk_usage(folder).free)
+    needed = f", about {_megabytes(needed_bytes)} MB are needed" if needed_bytes else ""
+    return FoleyError(
+        f"no space is left in {folder} ({free} MB free{needed})", "Free some space, or choose another folder with -o"
+    )
+
+
+def _megabytes(n_bytes: int) -> str:
+    return f"{n_bytes / 1e6:.1f}"
 
 
 @contextmanager
-def replacing(out: Path) -> Iterator[Path]:
-    """A temporary path beside `out`, with its ending: renamed to `out` when the block ends well.
+def temporary_beside(out: Path, suffix: str, needed_bytes: int = 0) -> Iterator[Path]:
+    """A free file name in a folder beside `out` that is gone when the block ends.
 
-    Any exception, Ctrl-C too, removes it and leaves an old `out` as it was.
+    What dead processes left there is removed first.  `needed_bytes` is told where the disk runs full within the block.
+    Errors: FoleyError when no space is left, or the folder cannot be made.
     """
-    with temporary_beside(out, out.suffix) as temporary:
+    remove_leftovers(out.parent)
+    folder, lock = _locked_folder(out.parent)
+    try:
+        with _disk_errors(out.parent, needed_bytes):
+            yield folder / f"part{suffix}"
+    finally:
+        lock.release()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _locked_folder(parent: Path) -> tuple[Path, filelock.BaseFileLock]:
+    """A new folder with its lock held; it gets the name that others look for only when the lock is taken."""
+    with _disk_errors(parent):
+        new = Path(tempfile.mkdtemp(dir=parent, prefix=NEW_PREFIX))
+        lock = filelock.FileLock(new / LOCK_NAME)
+        with suppress(OSError, NotImplementedError):  # a file system without locks: nobody can take it from us either
+            lock.acquire(timeout=0)
+        if os.name == "nt":  # a folder with an open file in it cannot be renamed there
+            return new, lock
+        folder = new.with_name(RUN_PREFIX + new.name.removeprefix(NEW_PREFIX))
+        new.rename(folder)
+        return folder, lock
+
+
+@contextmanager
+def _disk_errors(folder: Path, needed_bytes: int = 0) -> Iterator[None]:
+    """Turn what a full disk causes (OSError, a writer's own error, ffmpeg's) into one FoleyError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL_ERRORS:
+            raise _full_disk(folder, needed_bytes) from error
+        raise
+    except Exception as error:
+        if shutil.disk_usage(folder).free < FULL_BYTES:
+            raise _full_disk(folder, needed_bytes) from error
+        raise
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary folders that dead processes left in `folder`; those of living ones stay."""
+    try:
+        names = [entry.name for entry in os.scandir(folder) if entry.name.startswith((RUN_PREFIX, NEW_PREFIX))]
+    except OSError:
+        return
+    for name in names:
+        path = folder / name
+        if name.startswith(NEW_PREFIX) and not _is_older_than(path, NEW_FOLDER_S):
+            continue
+        lock = filelock.FileLock(path / LOCK_NAME)
+        with suppress(OSError, NotImplementedError, filelock.Timeout):  # held, gone meanwhile, or not ours to judge
+            lock.acquire(timeout=0)
+            lock.release()
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_older_than(path: Path, age_s: float) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime > age_s
+    except OSError:
+        return False
+
+
+@contextmanager
+def replacing(out: Path, *, overwrite: bool = True, needed_bytes: int = 0) -> Iterator[Path]:
+    """A temporary path with the ending of `out`, renamed to `out` when the block ends well.
+
+    Any exception, Ctrl-C too, removes it and leaves an old `out` as it was.  Without `overwrite` an `out` that
+    somebody else wrote meanwhile stays, and a FoleyError says so.
+    """
+    with temporary_beside(out, out.suffix, needed_bytes) as temporary:
         yield temporary
-        temporary.chmod(0o666 & ~_umask())  # mkstemp made it private
+        _sync(temporary)
+        temporary.chmod(0o666 & ~_umask())
+        if overwrite:
+            os.replace(temporary, out)
+        else:
+            _rename_to_free(temporary, out)
+
+
+def _sync(path: Path) -> None:
+    """Have the data on the disk before the name: after a power cut a name stands for a whole file."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _rename_to_free(temporary: Path, out: Path) -> None:
+    """Rename, but never over a file: one step on file systems with hard links."""
+    try:
+        os.link(temporary, out)
+    except FileExistsError as error:
+        raise FoleyError(
+            f"{out} was written by somebody else meanwhile", "Give --force to replace it, or another name with -o"
+        ) from error
+    except OSError:  # no hard links here (FAT, some network shares): nearly as good
+        if os.path.lexists(out):
+            raise FoleyError(
+                f"{out} was written by somebody else meanwhile", "Give --force to replace it, or another name with -o"
+            ) from None
         os.replace(temporary, out)
 
 

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
+from clips import run_ffmpeg
 
 from foleycli.errors import FoleyError, UsageError
-from foleycli.media.output import check_output, is_sound_name, is_video_name, replacing, temporary_beside
+from foleycli.media.output import (
+    check_free_space,
+    check_output,
+    check_outputs,
+    is_sound_name,
+    is_video_name,
+    replacing,
+    temporary_beside,
+)
 
 
 def test_kinds() -> None:
@@ -46,7 +63,7 @@ def test_replacing_takes_the_place_on_success_only(tmp_path: Path) -> None:
     out.write_text("old")
     for interruption in (ValueError, KeyboardInterrupt):
         with pytest.raises(interruption), replacing(out) as temporary:
-            assert temporary.suffix == ".wav" and temporary.parent == out.parent
+            assert temporary.suffix == ".wav" and temporary.parent.parent == out.parent
             temporary.write_text("half")
             raise interruption
         assert out.read_text() == "old"
@@ -63,3 +80,148 @@ def test_temporary_beside_is_gone_afterwards(tmp_path: Path) -> None:
     with temporary_beside(tmp_path / "out.mp4", ".wav") as temporary:
         temporary.write_text("x")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_no_output_goes_over_an_input_in_any_spelling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    clip = tmp_path / "clip.png"
+    clip.write_text("an animated PNG")
+    (tmp_path / "link.png").symlink_to(clip)
+    (tmp_path / "hard.png").hardlink_to(clip)
+    spellings = ["clip.png", "./clip.png", "sub/../clip.png", "link.png", "hard.png", str(clip)]
+    for spelling in spellings:
+        for source in spellings:
+            with pytest.raises(FoleyError, match="is the input itself"):
+                check_outputs([tmp_path / "clip.wav", Path(spelling)], [Path(source)], force=True)
+    assert clip.read_text() == "an animated PNG"
+
+
+def test_no_output_goes_over_a_file_in_an_input_folder(tmp_path: Path) -> None:
+    sounds = tmp_path / "sounds"
+    (sounds / "deep").mkdir(parents=True)
+    (tmp_path / "other").symlink_to(sounds)
+    for path in (sounds / "door.wav", sounds / "deep" / "step.wav"):
+        path.write_text("mine")
+    for out in (sounds / "door.wav", sounds / "deep" / "step.wav", tmp_path / "other" / "door.wav"):
+        with pytest.raises(FoleyError, match="is in the input folder"):
+            check_output(out, force=True, inputs=[sounds])
+    check_output(sounds / "new.wav", force=False, inputs=[sounds])  # nothing is lost there
+
+
+def test_two_outputs_must_not_be_one_file(tmp_path: Path) -> None:
+    (tmp_path / "here").symlink_to(tmp_path)
+    with pytest.raises(FoleyError, match="written twice"):
+        check_outputs([tmp_path / "a.wav", tmp_path / "here" / "a.wav"], [], force=True)
+
+
+def test_names_that_no_file_can_have(tmp_path: Path) -> None:
+    with pytest.raises(FoleyError, match="has 256 bytes"):
+        check_output(tmp_path / f"{'x' * 252}.wav", force=False)
+    with pytest.raises(FoleyError, match="has 258 bytes"):  # bytes count, not letters
+        check_output(tmp_path / f"{'ü' * 127}.wav", force=False)
+    longest = tmp_path / f"{'ü' * 125}x.wav"
+    check_output(longest, force=False)
+    with replacing(longest) as temporary:
+        temporary.write_text("new")
+    assert longest.read_text() == "new"
+
+
+def test_a_pipe_or_device_is_no_output(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    with pytest.raises(FoleyError, match="no regular file"):
+        check_output(tmp_path / "pipe.wav", force=True)
+
+
+def test_without_overwriting_the_first_result_stays(tmp_path: Path) -> None:
+    out = tmp_path / "out.wav"
+    with pytest.raises(FoleyError, match="meanwhile"), replacing(out, overwrite=False) as temporary:
+        temporary.write_text("second")
+        out.write_text("first")
+    assert out.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [out]
+    with replacing(out, overwrite=True) as temporary:
+        temporary.write_text("forced")
+    assert out.read_text() == "forced"
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from foleycli.media.output import replacing, temporary_beside
+with temporary_beside(Path(sys.argv[1]), ".wav") as a, replacing(Path(sys.argv[1])) as b:
+    a.write_text("half"); b.write_text("half")
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_the_next_run_removes_what_a_killed_one_left_and_never_what_a_living_one_holds(tmp_path: Path) -> None:
+    out = tmp_path / "out.wav"
+    runs = [
+        subprocess.Popen([sys.executable, "-c", HOLDER, str(out)], stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    try:
+        for run in runs:
+            assert run.stdout is not None and run.stdout.readline() == "held\n"
+        assert len(list(tmp_path.rglob("part.wav"))) == 4
+        runs[0].send_signal(signal.SIGKILL)
+        runs[0].wait()
+        with temporary_beside(out, ".wav"):
+            assert len(list(tmp_path.rglob("part.wav"))) == 2  # the living run's
+        runs[1].send_signal(signal.SIGKILL)
+        runs[1].wait()
+        with replacing(tmp_path / "other.wav") as temporary:
+            temporary.write_text("whole")
+        assert [path.name for path in tmp_path.iterdir()] == ["other.wav"]
+    finally:
+        for run in runs:
+            run.kill()
+            run.communicate()
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MB."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    try:
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True)
+    except OSError:
+        pytest.skip("needs mount")
+    if done.returncode:
+        pytest.skip("needs the right to mount")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def _too_much(path: Path, how: str) -> None:
+    if how == "file":
+        path.write_bytes(bytes(2_000_000))
+    elif how == "soundfile":
+        soundfile.write(path, np.zeros(2_000_000, np.float32), 44100, "FLOAT")
+    else:
+        run_ffmpeg("-f", "lavfi", "-i", "anoisesrc=d=30", "-c:a", "pcm_s24le", path)
+
+
+@pytest.mark.parametrize("how", ["file", "soundfile", "ffmpeg"])
+def test_full_disk_is_one_error_with_the_place(tiny_disk: Path, how: str) -> None:
+    out = tiny_disk / "out.wav"
+    out.write_text("old")
+    with pytest.raises(FoleyError, match=r"no space is left in .*tiny .*about 8\.0 MB are needed") as caught:  # noqa: SIM117
+        with replacing(out, needed_bytes=8_000_000) as temporary:
+            _too_much(temporary, how)
+    assert caught.value.hint
+    assert out.read_text() == "old" and list(tiny_disk.iterdir()) == [out]
+
+
+def test_space_is_asked_for_before_the_work(tiny_disk: Path) -> None:
+    check_free_space(tiny_disk, 500_000)
+    with pytest.raises(FoleyError, match=r"has 1\.0 MB of free space, about 8\.0 MB are needed"):
+        check_free_space(tiny_disk, 8_000_000)
+
+
+def test_other_errors_are_not_called_a_full_disk(tmp_path: Path) -> None:
+    with pytest.raises(OSError) as caught, replacing(tmp_path / "out.wav"):
+        raise OSError(errno.EIO, "broken")
+    assert caught.value.errno == errno.EIO
