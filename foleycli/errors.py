@@ -8,6 +8,7 @@ EXIT_FAILED = 1  # the work failed or was refused
 EXIT_USAGE = 2  # unknown option, value out of range or not a number
 EXIT_SOME_FAILED = 3  # some of several inputs failed
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143  # SIGTERM: from `timeout`, systemd, a batch queue
 
 
 class FoleyError(Exception):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
 from foleycli import __version__
 from foleycli.cli import bench, console, doctor, evaluate, extend, models, presets, render, train
-from foleycli.errors import EXIT_INTERRUPTED, EXIT_USAGE, FoleyError, UsageError
+from foleycli.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE, FoleyError, UsageError
 
 # Typer's own usage errors (unknown option, not a number): what all of them derive from.  Typer
 # carries click inside and exports only this child of the class.
@@ -53,9 +56,33 @@ def _root(
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 failed or refused, 2 usage, 3 some failed, 130 interrupted."""
-    console.keep_odd_names()
-    sys.exit(_run(sys.argv[1:] if args is None else list(args)))
+    """Run the command line and exit.
+
+    0 done, 1 failed or refused, 2 usage, 3 some failed, 130 interrupted (Ctrl-C), 143 terminated (SIGTERM)
+    """
+    console.allow_undecodable_paths()
+    with _sigterm_raises():
+        sys.exit(_run(sys.argv[1:] if args is None else list(args)))
+
+
+class _Terminated(BaseException):
+    """SIGTERM has come: everything is cleaned up as after Ctrl-C."""
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    def raise_terminated(signum: int, frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not interrupt the cleaning up
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():  # Python gives signals to no other
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, raise_terminated)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run(args: list[str]) -> int:
@@ -71,6 +98,9 @@ def _run(args: list[str]) -> int:
         return EXIT_USAGE
     except (KeyboardInterrupt, typer.Abort):
         code = EXIT_INTERRUPTED
+    except _Terminated:
+        console.show_interrupted("terminated")
+        return EXIT_TERMINATED
     if code == EXIT_INTERRUPTED:  # Typer turns Ctrl-C into this code
         console.show_interrupted()
     return int(code or 0)

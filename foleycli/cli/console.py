@@ -26,7 +26,7 @@ def _stderr() -> Console:
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def keep_odd_names() -> None:
+def allow_undecodable_paths() -> None:
     """Let stdout pass file names that are no UTF-8 as the bytes they are."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")
@@ -49,9 +49,9 @@ def show_error(error: FoleyError, about: str = "") -> None:
         _stderr().print(Text.assemble(("hint: ", "bold cyan"), _one_line(error.hint)))
 
 
-def show_interrupted() -> None:
-    """One line after Ctrl-C."""
-    _stderr().print("interrupted; nothing half-written is left", style="yellow")
+def show_interrupted(how: str = "interrupted") -> None:
+    """One line after Ctrl-C or a signal that ends the process."""
+    _stderr().print(f"{how}; nothing half-written is left", style="yellow")
 
 
 def note(text: str, quiet: bool = False) -> None:
