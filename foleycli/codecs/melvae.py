@@ -24,10 +24,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from foleycli.codecs.vae import Posterior, VaeCodec, fuse_weight_norm
-from foleycli.dsp.clicks import reach, softened, with_soft_ends
-from foleycli.dsp.griffin_lim import magnitudes_of, sound_of, spread_frames
+from foleycli.dsp.clicks import apply_edge_fades, context_samples, suppress_clicks
+from foleycli.dsp.griffin_lim import context_frames, griffin_lim, invert_mel
 from foleycli.dsp.mel import log_mel, mel_filters
-from foleycli.dsp.subband_levels import missing, part_powers, parts_of_bands
+from foleycli.dsp.subband_levels import level_correction, part_powers, parts_of_bands
 from foleycli.timebase import exact_div
 from foleycli.weights.folder import load_weights, read_config
 
@@ -95,8 +95,8 @@ class MelVae(VaeCodec):
     def context_steps(self) -> int:
         """Latent steps on either side that a decoded step can hear: the decoder's, the phases', a spike's sides."""
         config = self.config
-        heard = spread_frames(config.n_fft, config.mel_hop, config.phase_rounds)
-        steps = -(-heard // config.frames_per_step) + -(-reach(config.rate_hz) // config.hop)
+        heard = context_frames(config.n_fft, config.mel_hop, config.phase_rounds)
+        steps = -(-heard // config.frames_per_step) + -(-context_samples(config.rate_hz) // config.hop)
         return 1 + config.n_decoder * (config.kernel_steps // 2) + steps
 
     def encode(self, samples: Tensor) -> Tensor:
@@ -138,7 +138,7 @@ class MelVae(VaeCodec):
             both = torch.stack([samples[:, first * hop :][:, : made.shape[1]], made])  # [2, B, n]
             own = slice((start - first) * hop, (end - first) * hop)
             powers.append(part_powers(both, self.rate_hz, self.config.mel_hop, own))
-        return missing(*torch.cat(powers, dim=-1))
+        return level_correction(*torch.cat(powers, dim=-1))
 
     def log_mels(self, samples: Tensor) -> Tensor:
         """Sound [B, N], N a multiple of the hop, to log10 mels [B, mels, N / mel_hop]."""
@@ -167,9 +167,9 @@ class MelVae(VaeCodec):
         config = self.config
         mels = 10 ** self.mels_of(raw).clamp(max=1.0)
         mels = torch.where(mels > 1.5 * FLOOR, mels, 0.0)  # at the floor there was silence
-        spectra = magnitudes_of(mels, config.rate_hz, config.n_fft)
-        sound = sound_of(spectra, config.n_fft, config.mel_hop, start_sample, config.phase_rounds) * self.output_gain
-        return softened(with_soft_ends(sound, config.rate_hz), config.rate_hz)
+        spectra = invert_mel(mels, config.rate_hz, config.n_fft)
+        sound = griffin_lim(spectra, config.n_fft, config.mel_hop, start_sample, config.phase_rounds) * self.output_gain
+        return suppress_clicks(apply_edge_fades(sound, config.rate_hz), config.rate_hz)
 
 
 def scaled(log_mels: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ import torch
 import typer
 from torch import Tensor
 
-from foleycli.dsp.gain_riding import ride
+from foleycli.dsp.gain_riding import ride_gain
 from foleycli.dsp.onsets import agreement, detect_onsets, envelope_correlation
 from foleycli.dsp.spectrum import spectral_distance_db
 from foleycli.features.extract import extract_features
@@ -116,7 +116,7 @@ def make_takes(
     sounds = (torch.cat(list(decode_chunks(model.codec, track))) for track in tracks.to(model.device))
     made = [sound.float().cpu().numpy()[: len(shown.clip.samples)] for sound in sounds]
     shown_db = model.sync.loudness_db(shown.streams[model.sync.name])
-    return made if shown_db is None else [ride(one, model.codec.rate_hz, shown_db, settings.ride) for one in made]
+    return made if shown_db is None else [ride_gain(one, model.codec.rate_hz, shown_db, settings.ride) for one in made]
 
 
 def found_in_library(shown: Shown, model: Model, settings: Settings) -> Tensor | None:

@@ -22,7 +22,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from foleycli.dsp.mel_db import FFT, filterbank
+from foleycli.dsp.mel import FFT, display_filters
 from foleycli.hub.resolve import default_settings, resolve
 from foleycli.media.audio import read_audio
 from foleycli.media.probe import probe
@@ -68,7 +68,11 @@ def jumps_db(samples: np.ndarray, rate_hz: int, times_s: Sequence[float] | np.nd
     """How much mono [N] jumps at each time: [n, 2] in dB, level and mean of mel bands."""
     padded = np.pad(samples.astype(np.float64), FFT)
     at = np.round(np.asarray(times_s) * rate_hz).astype(np.int64) + FFT
-    bank, window, sides = filterbank(rate_hz, N_BANDS), np.hanning(FFT), np.arange(-FFT, FFT)
+    bank, window, sides = (
+        display_filters(rate_hz, N_BANDS),
+        np.hanning(FFT),
+        np.arange(-FFT, FFT),
+    )
     power, bands = [np.zeros((0, 2))], [np.zeros((0, 2, N_BANDS))]
     for first in range(0, len(at), BLOCK):
         both = padded[at[first : first + BLOCK, None] + sides].reshape(-1, 2, FFT)  # [n, before and after, FFT]

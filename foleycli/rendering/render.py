@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from foleycli.device import oom_as_foley_error
-from foleycli.dsp.gain_riding import ride_file
 from foleycli.dsp.joining import characteristic_start_s
 from foleycli.errors import FoleyError
 from foleycli.features.base import Extractor
@@ -32,6 +31,7 @@ from foleycli.media.output import files_of_takes, is_video_name, replacing, temp
 from foleycli.media.part import Part, copyable_part
 from foleycli.models.model import Model, load_model
 from foleycli.records import Features, Report, Stream, Video, Window, silent
+from foleycli.rendering.output import apply_gain_riding
 from foleycli.settings.settings import Settings
 from foleycli.timebase import FEATURE_FPS, seconds_to_samples, step_at, steps_to_cover
 from foleycli.windows.compose import compose, decode_chunks
@@ -332,7 +332,7 @@ def ride_along(made_wav: Path, watched: Watched, model: Model, settings: Setting
     """Move a made sound's level towards the loudness seen, where the encoder can tell and the settings ask for it."""
     shown_db = model.sync.loudness_db(watched.streams[model.sync.name])
     if shown_db is not None and settings.ride > 0:
-        ride_file(made_wav, shown_db, settings.ride)
+        apply_gain_riding(made_wav, shown_db, settings.ride)
 
 
 def write_result(job: RenderJob, part: Part, made_wav: Path, report: Report) -> FinishedSound:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from foleycli.dsp.mel_db import LOW_HZ, hz_to_mel, mel_db
+from foleycli.dsp.mel import LOW_HZ, hz_to_mel, mel_picture_db
 
 Color = tuple[int, int, int]
 
@@ -159,15 +159,15 @@ def _waveform(page: Image.Image, y: int, samples: np.ndarray) -> None:
 
 def _spectrogram(page: Image.Image, y: int, samples: np.ndarray, rate_hz: int) -> None:
     """Mel bands over the full band, brightest 78 dB."""
-    levels = mel_db(samples, rate_hz, MEL // 2, PANEL)[::-1]  # [bands, columns], highest first
+    levels = mel_picture_db(samples, rate_hz, MEL // 2, PANEL)[::-1]  # [bands, columns], highest first
     shade = np.clip((levels - max(float(levels.max()), -40.0)) / RANGE_DB + 1, 0, 1)  # silence stays dark
     image = Image.fromarray(_heat(shade)).resize((PANEL, MEL), Image.Resampling.BICUBIC)
     page.paste(image, (LEFT, y))
     draw = ImageDraw.Draw(page)
-    low, high = hz_to_mel(LOW_HZ), hz_to_mel(rate_hz / 2)
+    low, high = hz_to_mel(LOW_HZ, "htk"), hz_to_mel(rate_hz / 2, "htk")
     for hz in FREQUENCIES_HZ:
         if hz < rate_hz / 2:
-            tick = y + MEL * (1 - float((hz_to_mel(hz) - low) / (high - low)))
+            tick = y + MEL * (1 - float((hz_to_mel(hz, "htk") - low) / (high - low)))
             draw.line((LEFT - 6, tick, LEFT - 1, tick), FAINT)
             label = f"{hz // 1000} kHz" if hz >= 1000 else f"{hz} Hz"
             draw.text((LEFT - 12, tick), label, FAINT, _font(17), anchor="rm")

@@ -10,7 +10,7 @@ import torch
 
 from foleycli.codecs import melvae, vae
 from foleycli.codecs.melvae import MelVae, MelVaeConfig
-from foleycli.dsp.griffin_lim import sound_of
+from foleycli.dsp.griffin_lim import griffin_lim
 from foleycli.hub.resolve import resolve
 from foleycli.weights.folder import save_folder
 from foleycli.windows.compose import decode_chunks
@@ -120,7 +120,7 @@ def test_sound_comes_back_as_loud_as_it_was(shipped, kind):
 
 def test_a_long_take_comes_back_as_loud_as_it_was_with_one_decoding(shipped, monkeypatch):
     decoded = []
-    monkeypatch.setattr(melvae, "sound_of", lambda *given: decoded.append(1) or sound_of(*given))
+    monkeypatch.setattr(melvae, "griffin_lim", lambda *given: decoded.append(1) or griffin_lim(*given))
     monkeypatch.setattr(melvae, "LONG_STEPS", 20)
     samples = sounds()["hits"]
     with torch.inference_mode():

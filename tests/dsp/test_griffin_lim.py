@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from foleycli.dsp.griffin_lim import magnitudes_of, sound_of, spread_frames
+from foleycli.dsp.griffin_lim import context_frames, griffin_lim, invert_mel
 from foleycli.dsp.mel import mel_spectrogram
 
 RATE_HZ, N_FFT, HOP, N_MELS = 44100, 1024, 256, 100
@@ -17,7 +17,7 @@ N = 40 * 1024
 def again(samples: torch.Tensor, rounds: int = 16, start_sample: int = 0) -> torch.Tensor:
     """A sound [N] through its mel spectrogram."""
     mels = mel_spectrogram(samples[None], RATE_HZ, N_FFT, HOP, N_MELS)[..., :-1]
-    return sound_of(magnitudes_of(mels, RATE_HZ, N_FFT), N_FFT, HOP, start_sample, rounds)[0]
+    return griffin_lim(invert_mel(mels, RATE_HZ, N_FFT), N_FFT, HOP, start_sample, rounds)[0]
 
 
 def level_db(samples: torch.Tensor) -> float:
@@ -66,13 +66,13 @@ def test_more_rounds_fit_the_spectrum_better():
     assert distance(16) < 0.8 * distance(0)
 
 
-def test_sound_beyond_the_spread_does_not_matter():
+def test_sound_beyond_the_context_does_not_matter():
     torch.manual_seed(0)
     spectra = torch.rand(1, N_FFT // 2 + 1, 120)
     other = spectra.clone()
     other[..., 90:] = torch.rand(1, N_FFT // 2 + 1, 30)
     rounds = 4
-    a, b = (sound_of(x, N_FFT, HOP, 0, rounds)[0] for x in (spectra, other))
-    same = (90 - spread_frames(N_FFT, HOP, rounds)) * HOP
+    a, b = (griffin_lim(x, N_FFT, HOP, 0, rounds)[0] for x in (spectra, other))
+    same = (90 - context_frames(N_FFT, HOP, rounds)) * HOP
     assert torch.allclose(a[:same], b[:same], atol=1e-3 * a.abs().max())
     assert not torch.allclose(a[90 * HOP :], b[90 * HOP :], atol=1e-3 * a.abs().max())

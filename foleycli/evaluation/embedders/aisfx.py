@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import zipfile
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from foleycli.dsp.mel import mel_filterbank
 from foleycli.evaluation.embedders.base import (
     ConvBlock,
     Embedding,
     build,
-    htk_mel,
     read_published,
-    triangular_filters,
     unpickle,
 )
 from foleycli.weights.checkpoint import under
@@ -89,19 +87,12 @@ def log_mel(samples: np.ndarray) -> np.ndarray:
     padded = np.pad(samples.astype(np.float32), (FFT // 2, FFT))
     n_frames = 1 + -(-len(samples) // HOP)
     frames = np.lib.stride_tricks.sliding_window_view(padded, FFT)[::HOP][:n_frames]  # [T, FFT], a view
-    window, filters, pieces = np.hanning(FFT).astype(np.float32), mel_filters(), []
+    filters = mel_filterbank(RATE_HZ, FFT, N_MELS, scale="htk", linear_in="mel", norm="sum").numpy()
+    window, pieces = np.hanning(FFT).astype(np.float32), []
     for first in range(0, len(frames), 1024):  # the spectra of an hour at once would be gigabytes
         power = np.abs(np.fft.rfft(frames[first : first + 1024] * window, axis=1)) ** 2
         pieces.append(np.log10(1e4 * (power @ filters.T) + 1).astype(np.float32))
     return np.concatenate(pieces)
-
-
-@cache
-def mel_filters() -> np.ndarray:
-    """Triangles on HTK's mel scale, each a mean over its bins: [N_MELS, 1 + FFT / 2]."""
-    edges = np.linspace(0, htk_mel(RATE_HZ / 2), N_MELS + 2)
-    filters = triangular_filters(edges, htk_mel(np.arange(1 + FFT // 2) * RATE_HZ / FFT))
-    return filters / filters.sum(axis=1, keepdims=True)
 
 
 def blocks(spectrogram: Tensor) -> Tensor:

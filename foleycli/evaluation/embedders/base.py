@@ -61,25 +61,6 @@ class ConvBlock(nn.Module):
         return F.relu(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))))
 
 
-def triangular_filters(edges: np.ndarray, bins: np.ndarray) -> np.ndarray:
-    """Triangles [n - 2, bins] of height 1 over neighbouring edges [n]; both in the unit in which sides are straight."""
-    low, centre, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    return np.minimum((bins - low) / (centre - low), (high - bins) / (high - centre)).clip(0)
-
-
-def htk_mel(hz: np.ndarray | float) -> np.ndarray:
-    """The mel scale of HTK."""
-    return 1127.0 * np.log1p(np.asarray(hz) / 700)
-
-
-def kaldi_filters(rate_hz: int, n_fft: int, n_mels: int, low_hz: float, high_hz: float) -> np.ndarray:
-    """Triangles of height 1 on HTK's mel scale as Kaldi makes them, float32 [n_mels, 1 + n_fft / 2], the last bin 0."""
-    edges = np.linspace(htk_mel(low_hz), htk_mel(high_hz), n_mels + 2)
-    filters = triangular_filters(edges, htk_mel(np.arange(1 + n_fft // 2) * rate_hz / n_fft))
-    filters[:, -1] = 0
-    return filters.astype(np.float32)
-
-
 def unpickle(source: Path | io.BytesIO) -> Any:
     """What a file holds, without running its code; a pickle may have numpy's numbers and arrays beside tensors."""
     # Numbers and arrays in a pickle name the functions that make them; numpy 1 has these in another module.

@@ -8,7 +8,6 @@ and a transformer over both that classifies one of 21 offsets, -2 to 2 s.  As in
 from __future__ import annotations
 
 from collections import OrderedDict
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foleycli.evaluation.embedders.base import build, read_published, triangular_filters
+from foleycli.dsp.mel import mel_filterbank
+from foleycli.evaluation.embedders.base import build, read_published
 from foleycli.evaluation.metrics.offset import OFFSETS_S
 from foleycli.evaluation.synchrony import extract_stream
 from foleycli.features.synchformer import PREFIX, Synchformer
@@ -212,13 +212,7 @@ def log_mel(segments: Tensor) -> Tensor:
     """Scaled log of power in mel bands of each segment [S, SEGMENT]: [S, N_MELS, FRAMES], the last frame empty."""
     window = torch.hann_window(WINDOW, device=segments.device)
     spectrum = torch.stft(segments, FFT, HOP, WINDOW, window, return_complex=True, pad_mode="reflect")
-    power = torch.from_numpy(mel_filters()).to(segments.device) @ spectrum.abs().square()
+    filters = mel_filterbank(RATE_HZ, FFT, N_MELS, scale="htk")
+    power = filters.float().to(segments.device) @ spectrum.abs().square()
     level = F.pad((power + 1e-6).log(), (0, FRAMES - spectrum.shape[2]))
     return (level - MEAN) / (2 * DEVIATION)
-
-
-@cache
-def mel_filters() -> np.ndarray:
-    """Triangles of height 1, straight in Hz, between edges on O'Shaughnessy's mel scale: [N_MELS, 1 + FFT / 2]."""
-    edges_hz = 700 * (10 ** (np.linspace(0, 2595 * np.log10(1 + RATE_HZ / 2 / 700), N_MELS + 2) / 2595) - 1)
-    return triangular_filters(edges_hz, np.linspace(0, RATE_HZ / 2, 1 + FFT // 2)).astype(np.float32)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foleycli.evaluation.embedders.base import build, kaldi_filters, read_published
+from foleycli.dsp.mel import mel_filterbank
+from foleycli.evaluation.embedders.base import build, read_published
 from foleycli.features.base import CLIP_MEAN, CLIP_STD
 from foleycli.media.frames import read_frames
 from foleycli.media.probe import probe
@@ -201,15 +201,10 @@ def log_mel(samples: Tensor) -> Tensor:
     frames = frames - frames.mean(dim=1, keepdim=True)
     before = torch.cat([frames[:, :1], frames[:, :-1]], dim=1)
     shaped = (frames - PRE_EMPHASIS * before) * torch.hann_window(WINDOW, periodic=False)
-    power = torch.from_numpy(mel_filters()) @ torch.fft.rfft(shaped, FFT).abs().square().T  # [N_MELS, T]
+    filters = mel_filterbank(RATE_HZ, FFT, N_MELS, low_hz=LOW_HZ, scale="htk", linear_in="mel")
+    power = filters.float() @ torch.fft.rfft(shaped, FFT).abs().square().T  # [N_MELS, T]
     level = power.clamp_min(torch.finfo(torch.float32).eps).log()[:, :FRAMES]
     return (F.pad(level, (0, FRAMES - level.shape[1])) - MEAN) / DEVIATION
-
-
-@cache
-def mel_filters() -> np.ndarray:
-    """See `kaldi_filters`, float32 [N_MELS, 1 + FFT / 2]."""
-    return kaldi_filters(RATE_HZ, FFT, N_MELS, LOW_HZ, RATE_HZ / 2)
 
 
 def load(path: Path, device: torch.device, config: ImageBindConfig | None = None) -> ImageBindScorer:

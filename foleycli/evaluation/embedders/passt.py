@@ -6,7 +6,6 @@ sounds are padded with silence, longer ones cut into pieces of 10 s, the last on
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foleycli.evaluation.embedders.base import Embedding, build, kaldi_filters, read_published
+from foleycli.dsp.mel import mel_filterbank
+from foleycli.evaluation.embedders.base import Embedding, build, read_published
 
 RATE_HZ = 32000
 PIECE = 10 * RATE_HZ
@@ -96,11 +96,6 @@ def log_mel(samples: Tensor) -> Tensor:
     emphasised = samples[:, 1:] - PRE_EMPHASIS * samples[:, :-1]
     window = torch.hann_window(WINDOW, periodic=False, device=samples.device)
     spectrum = torch.stft(emphasised, FFT, HOP, WINDOW, window, return_complex=True, pad_mode="reflect")
-    power = torch.from_numpy(mel_filters()).to(samples.device) @ spectrum.abs().square()
+    filters = mel_filterbank(RATE_HZ, FFT, N_MELS, high_hz=HIGH_HZ, scale="htk", linear_in="mel")
+    power = filters.float().to(samples.device) @ spectrum.abs().square()
     return ((power + 1e-5).log() + 4.5) / 5
-
-
-@cache
-def mel_filters() -> np.ndarray:
-    """See `kaldi_filters`, float32 [N_MELS, 1 + FFT / 2]."""
-    return kaldi_filters(RATE_HZ, FFT, N_MELS, 0.0, HIGH_HZ)

@@ -6,14 +6,14 @@ AudioSet's released embeddings.
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from foleycli.evaluation.embedders.base import Embedding, build, htk_mel, read_published, triangular_filters
+from foleycli.dsp.mel import mel_filterbank
+from foleycli.evaluation.embedders.base import Embedding, build, read_published
 
 RATE_HZ = 16000
 WINDOW, HOP, FFT, N_MELS = 400, 160, 512, 64
@@ -69,18 +69,10 @@ def load(path: Path, device: torch.device) -> VggishEmbedder:
 def log_mel(samples: np.ndarray) -> np.ndarray:
     """Log of magnitudes in mel bands of mono [N] at 16 kHz: float32 [T, N_MELS], whole frames only, not centred."""
     frames = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP]  # [T, WINDOW], a view
+    filters = mel_filterbank(RATE_HZ, FFT, N_MELS, low_hz=LOW_HZ, high_hz=HIGH_HZ, scale="htk", linear_in="mel").numpy()
     window = np.hanning(WINDOW + 1)[:-1]
     pieces = []
     for first in range(0, len(frames), 4096):
         magnitude = np.abs(np.fft.rfft(frames[first : first + 4096] * window, FFT, axis=1))
-        pieces.append(np.log(magnitude @ mel_filters().T + OFFSET).astype(np.float32))
+        pieces.append(np.log(magnitude @ filters.T + OFFSET).astype(np.float32))
     return np.concatenate(pieces)
-
-
-@cache
-def mel_filters() -> np.ndarray:
-    """Triangles of height 1 on HTK's mel scale, [N_MELS, 1 + FFT / 2]; the bin at 0 Hz belongs to none."""
-    edges = np.linspace(htk_mel(LOW_HZ), htk_mel(HIGH_HZ), N_MELS + 2)
-    filters = triangular_filters(edges, htk_mel(np.arange(1 + FFT // 2) * RATE_HZ / FFT))
-    filters[:, 0] = 0
-    return filters

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from foleycli.dsp.clicks import heights_db
+from foleycli.dsp.clicks import click_prominence_db
 
 WINDOW_S = 0.0005  # over which a click's energy is summed
 APART_S = 0.005  # what is nearer to the one before is the same click
@@ -29,7 +29,8 @@ def clicks(made: np.ndarray, real: np.ndarray, rate_hz: int) -> np.ndarray:
 
 def spikes_db(samples: np.ndarray, rate_hz: int) -> np.ndarray:
     """How far every window of [N] samples stands out of both its sides, dB: one number per quarter millisecond."""
-    return heights_db(torch.from_numpy(samples.astype(np.float64))[None], rate_hz, _hop(rate_hz), 2)[0].numpy()
+    rows = torch.from_numpy(samples.astype(np.float64))[None]
+    return click_prominence_db(rows, rate_hz, _hop(rate_hz), window_hops=2)[0].numpy()
 
 
 def _hop(rate_hz: int) -> int:
