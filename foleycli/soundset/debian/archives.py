@@ -34,7 +34,7 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except _BROKEN as error:
-        raise FoleyError(f"{path.name} cannot be unpacked: {error!r}", "fetch it again") from error
+        raise FoleyError(f"{path.name} cannot be unpacked: {error!r}", "Fetch it again") from error
 
 
 def files_of_deb(deb: Path, wanted: Collection[str], folder: Path) -> Iterator[tuple[str, Path]]:
@@ -45,8 +45,10 @@ def files_of_deb(deb: Path, wanted: Collection[str], folder: Path) -> Iterator[t
             path = member.name.removeprefix("./")
             if member.isreg() and path in wanted:
                 copy = folder / f"file{Path(path).suffix}"
+                content = data.extractfile(member)
+                assert content is not None  # a regular file has a content
                 with copy.open("wb") as target:
-                    shutil.copyfileobj(data.extractfile(member), target)
+                    shutil.copyfileobj(content, target)
                 yield path, copy
                 copy.unlink()
 

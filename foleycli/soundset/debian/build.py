@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import soundfile
@@ -22,9 +23,9 @@ from foleycli.media import ffmpeg
 from foleycli.media.output import replacing
 from foleycli.records import Report, silent
 from foleycli.soundset.debian.archives import files_inside, files_of_deb
-from foleycli.soundset.debian.debian import Sources, obtain
+from foleycli.soundset.debian.mirrors import Sources, fetch_package
 from foleycli.soundset.debian.origins import Origin, Package, read_lines
-from foleycli.soundset.sounds import RATE_HZ
+from foleycli.soundset.kinds import RATE_HZ
 
 LONGEST_S = 60
 LONG_S = 20  # from here on a lower quality
@@ -63,14 +64,14 @@ def still_needed(packages: list[Package], out: Path) -> list[Package]:
 def check_folder(out: Path) -> None:
     """Errors: FoleyError for a folder that holds another set, or an ffmpeg that writes no Vorbis; before any work."""
     if not ffmpeg.has_library("libvorbis"):
-        raise FoleyError("this ffmpeg cannot write Vorbis", "set FOLEY_FFMPEG to one that was built with libvorbis")
+        raise FoleyError("this ffmpeg cannot write Vorbis", "Set FOLEY_FFMPEG to one that was built with libvorbis")
     index = out / "index.jsonl"
     try:
         there = index.read_text(encoding="utf-8").splitlines() if index.is_file() else []
     except (OSError, ValueError) as error:
-        raise FoleyError(f"{index} cannot be read: {error}", "name another folder with --out") from error
+        raise FoleyError(f"{index} cannot be read: {error}", "Name another folder with --out") from error
     if not set(there) <= set(read_lines()):
-        raise FoleyError(f"{out} holds another set of sounds", "name another folder with --out")
+        raise FoleyError(f"{out} holds another set of sounds", "Name another folder with --out")
 
 
 def build(
@@ -83,19 +84,20 @@ def build(
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise FoleyError(f"{out} cannot be made: {error.strerror}", "name another folder with --out") from error
-    missing, n_done, n_sounds = [], 0, sum(len(package.sounds) for package in packages)
+        raise FoleyError(f"{out} cannot be made: {error.strerror}", "Name another folder with --out") from error
+    missing: list[Missing] = []
+    n_done, n_sounds = 0, sum(len(package.sounds) for package in packages)
     for package in packages:
         try:
             for sound in package.sounds:  # what cannot be read must not be listed
                 (out / sound.file).unlink(missing_ok=True)
-            deb = obtain(package, sources, report)
-            missing += _add(package, deb, out, lambda n, before=n_done: report("sounds", before + n, n_sounds))
+            deb = fetch_package(package, sources, report)
+            missing += _add(package, deb, out, partial(_report_sounds, report, n_done, n_sounds))
             if not keep_debs:
                 deb.unlink()
         except (FoleyError, OSError) as error:
-            told = error if isinstance(error, FoleyError) else FoleyError(f"{package.deb_name}: {error}")
-            missing += [Missing(sound, package, told) for sound in package.sounds if not is_made(sound, out)]
+            why = error if isinstance(error, FoleyError) else FoleyError(f"{package.deb_name}: {error}")
+            missing += [Missing(sound, package, why) for sound in package.sounds if not is_made(sound, out)]
         n_done += len(package.sounds)
         report("sounds", n_done, n_sounds)
         _write_index(out)
@@ -104,7 +106,11 @@ def build(
     return missing
 
 
-def _add(package: Package, deb: Path, out: Path, tell: Callable[[int], None]) -> list[Missing]:
+def _report_sounds(report: Report, n_before: int, n_sounds: int, n_of_package: int) -> None:
+    report("sounds", n_before + n_of_package, n_sounds)
+
+
+def _add(package: Package, deb: Path, out: Path, count: Callable[[int], None]) -> list[Missing]:
     """Make the sounds of one package, and put its copyright file beside them."""
     left, missing = {sound.path: sound for sound in package.sounds}, []
     licence, placed = f"usr/share/doc/{package.name}/copyright", out / "licences" / f"{package.name}.copyright"
@@ -119,7 +125,7 @@ def _add(package: Package, deb: Path, out: Path, tell: Callable[[int], None]) ->
                     _make(original, sound, out)
                 except FoleyError as error:
                     missing.append(Missing(sound, package, error))
-                tell(len(package.sounds) - len(left))
+                count(len(package.sounds) - len(left))
             if not left and placed.is_file():  # the rest of a game may be a gigabyte
                 break
     absent = FoleyError(f"{package.deb_name} does not hold it")

@@ -77,10 +77,10 @@ def read_packages(categories: list[str] | None = None) -> list[Package]:
 
 def _check_categories(asked: list[str] | None, known: set[str]) -> None:
     if unknown := set(asked or ()) - known:
-        raise UsageError(f"the set has no category {', '.join(sorted(unknown))}", f"one of: {', '.join(sorted(known))}")
+        raise UsageError(f"the set has no category {', '.join(sorted(unknown))}", f"One of: {', '.join(sorted(known))}")
 
 
 def _origin(row: dict, line: str) -> Origin:
     if not re.fullmatch(r"\w+/\w+\.ogg", row["file"]):  # it is written to
-        raise FoleyError(f"{INDEX.name} names a file {row['file']!r} outside the set", "install foley again")
+        raise FoleyError(f"{INDEX.name} names a file {row['file']!r} outside the set", "Install foley again")
     return Origin(row["file"], row["category"], row["path"], row["md5"], row["duration_s"], line)

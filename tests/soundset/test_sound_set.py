@@ -23,8 +23,8 @@ import typer
 from typer.testing import CliRunner
 
 from foleycli.errors import FoleyError
+from foleycli.lab.sound_set import main
 from foleycli.soundset.debian import origins
-from foleycli.soundset.debian.__main__ import main
 from foleycli.soundset.debian.archives import files_inside, files_of_deb
 from foleycli.soundset.sounds import read_sounds
 
@@ -240,7 +240,7 @@ def test_only_some_categories(archive, tmp_path):
     assert make(archive, tmp_path / "set", "--only", "wood").exit_code == 0
     assert [sound.category for sound in read_sounds(tmp_path / "set")] == ["wood"]
     told = make(archive, tmp_path / "set", "--only", "doors")
-    assert told.exit_code == 2 and "one of: door, wood" in told.stderr
+    assert told.exit_code == 2 and "One of: door, wood" in told.stderr
 
 
 def test_the_folder_of_another_set_is_left_alone(archive, tmp_path):

@@ -1,4 +1,4 @@
-"""One Debian package onto this disk at its exact version, checked by the SHA-256 that Debian's archive tells.
+"""One Debian package onto this disk at its exact version, checked by the SHA-256 of Debian's archive.
 
 A mirror has only the versions of today's releases. snapshot.debian.org has every file that was ever published, by
 its SHA-1: `/mr/binary/NAME/VERSION/binfiles` tells those, `/file/SHA1` gives the file
@@ -34,17 +34,17 @@ class Sources:
     snapshot: str = SNAPSHOT
 
 
-def obtain(package: Package, sources: Sources, report: Report = silent) -> Path:
+def fetch_package(package: Package, sources: Sources, report: Report = silent) -> Path:
     """The package's file in `sources.debs`; errors: FoleyError when no source gives it whole."""
     refusals = []
     for find in (_on_mirror, _on_snapshot):
         try:
-            return fetch(find(package, sources), _named(report, package), sources.debs).path
+            return fetch(find(package, sources), _report_as(package, report), sources.debs).path
         except FoleyError as error:
             refusals.append(error.message)
     raise FoleyError(
         f"{package.deb_name}: {'; '.join(dict.fromkeys(refusals))}",
-        f"get it by hand (apt-get download {package.name}={package.version}), and name its folder with --debs",
+        f"Get it by hand (apt-get download {package.name}={package.version}), and name its folder with --debs",
     )
 
 
@@ -54,14 +54,14 @@ def _on_mirror(package: Package, sources: Sources) -> RemoteFile:
 
 def _on_snapshot(package: Package, sources: Sources) -> RemoteFile:
     address = f"{sources.snapshot.rstrip('/')}/mr/binary/{package.name}/{quote(package.version, safe='')}/binfiles"
-    told = _asked(f"{address}?fileinfo=1", package, sources)
-    for sha1, places in told.items():
+    files = _files_at(f"{address}?fileinfo=1", package, sources)
+    for sha1, places in files.items():
         if re.fullmatch("[0-9a-f]{40}", sha1) and any(place.get("size") == package.size_bytes for place in places):
             return _remote(package, sources.snapshot, f"file/{sha1}")
     raise FoleyError(f"{sources.snapshot} does not have it")
 
 
-def _asked(address: str, package: Package, sources: Sources) -> dict[str, list[dict[str, Any]]]:
+def _files_at(address: str, package: Package, sources: Sources) -> dict[str, list[dict[str, Any]]]:
     """The files of the package by SHA-1, each with the places where it was published."""
     from huggingface_hub.utils import http_backoff
 
@@ -78,6 +78,6 @@ def _remote(package: Package, base: str, path: str) -> RemoteFile:
     return RemoteFile(f"{base.rstrip('/')}/", path, package.size_mb, sha256=package.sha256, called=package.deb_name)
 
 
-def _named(report: Report, package: Package) -> Report:
+def _report_as(package: Package, report: Report) -> Report:
     """Progress under the package's name and size."""
     return lambda _, done, total: report(f"{package.name}, {package.size_mb:.1f} MB", done, total)
