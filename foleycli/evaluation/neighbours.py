@@ -12,7 +12,7 @@ from foleycli.errors import FoleyError
 from foleycli.evaluation.embedders.base import AudioEmbedder, Embedding
 from foleycli.records import Report, silent
 from foleycli.soundset.held_out import held_out_of
-from foleycli.soundset.sounds import Listed, list_sounds, read_sound
+from foleycli.soundset.sounds import ListedSound, list_sounds, read_sound
 
 N_NEAREST = 3  # a label is as near as the mean of its so many nearest sounds
 MAX_PER_LABEL = 24  # more sounds of one label are not embedded
@@ -64,15 +64,15 @@ def embed_labelled_sounds(embedder: AudioEmbedder, folder: Path, report: Report 
     vectors = []
     for done, one in enumerate(chosen):
         report("labels", done, len(chosen))
-        samples = read_sound(folder, one).as_float()[: round(MAX_S * embedder.rate_hz)]
+        samples = read_sound(one).as_float()[: round(MAX_S * embedder.rate_hz)]
         vectors.append(pooled(embedder.embed(samples)))
     report("labels", len(chosen), len(chosen))
     return NearestNeighbours(labels, np.stack(vectors))
 
 
-def choose_sounds(listed: Iterable[Listed]) -> Iterator[Listed]:
+def choose_sounds(listed: Iterable[ListedSound]) -> Iterator[ListedSound]:
     """Up to MAX_PER_LABEL of each label; those that no model was trained on come first."""
-    by_label: dict[str, list[Listed]] = defaultdict(list)
+    by_label: dict[str, list[ListedSound]] = defaultdict(list)
     for one in listed:
         by_label[one.category].append(one)
     held_out = held_out_of(one.file for of_label in by_label.values() for one in of_label)

@@ -85,8 +85,8 @@ class Shown:
 
 def shown_clips(model: Model, n: int, sounds: Path | None) -> list[Shown]:
     """Held-out clips, drawn at 224 px and watched as a video is."""
-    bank = SoundBank(sounds)
-    config = WorldConfig(size_px=224, split="test", sounds_dir=sounds)
+    bank = SoundBank(*[sounds] if sounds else [])
+    config = WorldConfig(size_px=224, split="test")
     shown = []
     for seed in range(FIRST_SEED, FIRST_SEED + n):
         clip, track = make_clip_and_track(seed, config, bank)

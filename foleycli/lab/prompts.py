@@ -2,7 +2,7 @@
 
     python -m foleycli.lab.prompts CLIP --sounds ../shared/sounds --aisfx aisfx-0.1.2-py2.py3-none-any.whl
 
-A prompt is the main label of a family of recorded sounds (`foleycli/soundset/kinds.py`).  aisfx hears what is made
+A prompt is the main label of a kind of recorded sound (`foleycli/soundset/kinds.py`).  aisfx hears what is made
 and what was recorded; the nearest family is the one whose three nearest recordings have the highest mean cosine.
 Chance is 1 in 20.  Neighbours are, once, recordings that nothing was trained on alone (2 to 9 a family), once up to 24
 recordings of each family, and once those of them that are not of a series ("hit wood 1", "hit wood 2") of which the
@@ -46,10 +46,11 @@ from foleycli.records import Video
 from foleycli.rendering.render import RenderJob, encode, render
 from foleycli.settings.preset import resolve_settings
 from foleycli.settings.settings import Settings
-from foleycli.soundset.bank import SoundBank, read_index
+from foleycli.soundset.bank import SoundBank
 from foleycli.soundset.held_out import is_held_out
-from foleycli.soundset.kinds import FAMILIES
-from foleycli.synthetic.config import Event, Track
+from foleycli.soundset.kinds import SOUND_KINDS
+from foleycli.soundset.sounds import list_sounds
+from foleycli.synthetic.config import Event, Mode, Track
 from foleycli.synthetic.sound import mix_of
 from foleycli.timebase import FEATURE_FPS
 from foleycli.windows.compose import decode_chunks
@@ -184,14 +185,14 @@ def goes_on(samples: np.ndarray, rate_hz: int) -> bool:
 
 def read_recordings(folder: Path, families: Sequence[str] = CHOSEN) -> list[Recording]:
     """Up to MAX_PER_LABEL recordings a family, all held-out ones among them; errors: FoleyError where one has none."""
-    patterns = {name: re.compile(FAMILIES[name].pattern) for name in families}
+    patterns = {name: re.compile(SOUND_KINDS[name].pattern) for name in families}
     found: dict[str, list[tuple[str, str]]] = {name: [] for name in families}
-    listed_sounds, lent = read_index(folder), lent_files()
-    lent_series = {key for file, key in listed_sounds if file in lent}
-    for file, key in listed_sounds:
-        of = [name for name, pattern in patterns.items() if pattern.search(key)]
+    listed_sounds, lent = sorted(list_sounds(folder), key=lambda one: one.file), lent_files()
+    lent_series = {one.key for one in listed_sounds if one.file in lent}
+    for one in listed_sounds:
+        of = [name for name, pattern in patterns.items() if pattern.search(one.key)]
         if len(of) == 1:
-            found[of[0]].append((file, key))
+            found[of[0]].append((one.file, one.key))
     recordings = []
     for family, listed in found.items():
         kept_back = [one for one in listed if is_held_out(one[0])]
@@ -226,9 +227,9 @@ def struck(model: Model, video: Video, bank: Bank, sounds: Path) -> Struck | Non
         return None
     takes, right = SoundBank(sounds, only_recorded=True), []
     for family in bank.all.labels:
-        kind = "texture" if FAMILIES[family].kind == "loop" else "hits"
+        mode: Mode = "texture" if SOUND_KINDS[family].shape == "loop" else "hits"
         events = tuple(Event(time_s, STRENGTH, family) for time_s in seen_s)
-        track = Track(video.duration_s, int(FEATURE_FPS), "train", kind, (family,), events, "struck")
+        track = Track(video.duration_s, int(FEATURE_FPS), "train", mode, (family,), events, "struck")
         for draw in range(DRAWS):
             mix = mix_of(track, takes, np.random.default_rng(draw))
             own = {take.group for take in mix.source.takes} if mix.source else set()
@@ -246,7 +247,7 @@ def measure(model: Model, video: Video, settings: Settings, bank: Bank, sounds: 
     named = []
     for family in bank.all.labels:
         for seed in range(settings.seed, settings.seed + n_seeds):
-            own = replace(settings, prompt=FAMILIES[family].labels[0], seed=seed)
+            own = replace(settings, prompt=SOUND_KINDS[family].labels[0], seed=seed)
             sound = made(model, video, own)
             whole, hits = bank.vector(sound), bank.vector_by_hits(sound)
             names = bank.held_out.classify(whole), bank.all.classify(whole), bank.all.classify(whole, bank.lent)

@@ -23,9 +23,9 @@ from foleycli.errors import FoleyError
 from foleycli.evaluation.metrics.clicks import clicks
 from foleycli.models.model import load_part
 from foleycli.report.picture import draw_pair
-from foleycli.soundset.bank import read_index
 from foleycli.soundset.held_out import held_out_of
-from foleycli.soundset.sounds import RATE_HZ, Sound, read_sounds
+from foleycli.soundset.kinds import RATE_HZ
+from foleycli.soundset.sounds import Sound, list_sounds, read_sounds
 from foleycli.training.codec import mel_loss
 
 STRANGERS = "all of strange series"
@@ -126,10 +126,10 @@ def by_category(
 
 def strangers_in(folder: Path) -> set[str]:
     """The held-out files of a folder no training file of which has their name but for numbers ("hit 1", "hit 2")."""
-    listed = read_index(folder)
-    kept_back = held_out_of(file for file, _ in listed)
-    known = {series for file, series in listed if file not in kept_back}
-    return {file for file, series in listed if file in kept_back and series not in known}
+    listed = list_sounds(folder)
+    kept_back = held_out_of(one.file for one in listed)
+    known = {one.key for one in listed if one.file not in kept_back}
+    return {one.file for one in listed if one.file in kept_back and one.key not in known}
 
 
 def row_of(measured: Sequence[RoundTrip]) -> Row:

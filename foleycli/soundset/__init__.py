@@ -1,1 +1,1 @@
-"""Recorded sounds for training: banks, kinds, what is held out."""
+"""Recorded sounds: kinds of sound, folders of recordings, which are held out, and the sets that foley is made of."""

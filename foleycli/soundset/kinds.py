@@ -1,6 +1,6 @@
-"""Sound families: which recorded sounds fit which kind of event, and what people would call them.
+"""Kinds of recorded sound: which recordings are of a kind, how they go over time, and what people call them.
 
-A family's pattern is matched against "category|folder|name" (lower case, digits taken out) of the sound index.
+A kind's pattern is searched in "category|folder|name" (lower case, digits taken out) of a sound index.
 """
 
 from __future__ import annotations
@@ -11,137 +11,139 @@ from typing import Literal
 RATE_HZ = 44100  # of every sound of a bank
 
 Split = Literal["train", "test"]
-Kind = Literal["hit", "rough", "voice", "loop"]
+Shape = Literal["hit", "rough", "voice", "loop"]
 
 
 @dataclass(frozen=True)
-class Family:
+class SoundKind:
     """Sounds that can stand for one another: a pattern over the index, labels, and a synthetic stand-in."""
 
     name: str
-    kind: Kind  # hit: one sharp attack; rough: short, may rattle; voice: softer attack; loop: even texture
+    shape: Shape  # hit: one sharp attack; rough: short, may rattle; voice: softer attack; loop: even texture
     pattern: str
     labels: tuple[str, ...]  # the first is the main label
     material: str  # recipe of `synth` when there is no recording
 
 
-def _family(kind: Kind, name: str, material: str, labels: tuple[str, ...], pattern: str) -> Family:
-    return Family(name, kind, pattern, labels, material)
+def _kind(shape: Shape, name: str, material: str, labels: tuple[str, ...], pattern: str) -> SoundKind:
+    return SoundKind(name, shape, pattern, labels, material)
 
 
 # fmt: off
 _HITS = (
-    _family("hit", "wood", "wood", ("wood hit", "stick hitting wood", "knocking on wood", "wooden knock"),
+    _kind("hit", "wood", "wood", ("wood hit", "stick hitting wood", "knocking on wood", "wooden knock"),
             r"^wood\|.*(wood hit|shield wood|sling wood|con wood|hammer hit|dig choppy|elec wood)"),
-    _family("hit", "metal", "metal", ("metal hit", "stick hitting metal", "metal clang",
+    _kind("hit", "metal", "metal", ("metal hit", "stick hitting metal", "metal clang",
              "hitting a metal pole"),
             r"^metal\|.*(shield metal|sling metal|metal hit|metal clang|\|clang|dig metal|breakmetal|"
             r"cowbell)"),
-    _family("hit", "anvil", "metal", ("hammer on anvil", "hammer hitting metal", "blacksmith hammering",
+    _kind("hit", "anvil", "metal", ("hammer on anvil", "hammer hitting metal", "blacksmith hammering",
              "metal hammering"),
             r"^metal\|.*(anvil|mine metal|perc bell)"),
-    _family("hit", "stone", "stone", ("stone hit", "hitting rocks", "pickaxe on stone", "stone knock"),
+    _kind("hit", "stone", "stone", ("stone hit", "hitting rocks", "pickaxe on stone", "stone knock"),
             r"^stone\|.*(sling stone|mine stone|\|rock$|stone hit|worker mine|con stone|dig cracky)"),
-    _family("hit", "chop", "wood", ("chopping wood", "axe chopping wood", "wood chopping", "chopping"),
+    _kind("hit", "chop", "wood", ("chopping wood", "axe chopping wood", "wood chopping", "chopping"),
             r"^wood\|.*(lumber tree|harvest wood|dig choppy)|^sword_arrow\|.*(axe thrower)"),
-    _family("rough", "knife", "soft", ("chopping vegetables", "knife chopping", "cutting", "chopping food"),
+    _kind("rough", "knife", "soft", ("chopping vegetables", "knife chopping", "cutting", "chopping food"),
             r"^sword_arrow\|.*(knife (hard|flesh)|knife$)|^other\|.*(gather meat|\|cut)"),
-    _family("hit", "sword", "metal", ("sword clash", "sword hit", "blades clashing", "metal sword fight"),
+    _kind("hit", "sword", "metal", ("sword clash", "sword hit", "blades clashing", "metal sword fight"),
             r"^sword_arrow\|.*(swordhit|knife hard|soundfx\|melee attack|seq\|sword hit)"),
-    _family("hit", "arrow", "wood", ("arrow hit", "arrow hitting a target", "arrow thud"),
+    _kind("hit", "arrow", "wood", ("arrow hit", "arrow hitting a target", "arrow thud"),
             r"^sword_arrow\|.*(arrow (wood|dirt|stone|metal|hit)|\|arrow$)"),
-    _family("hit", "drum", "drum", ("drum hit", "drum kit", "playing drums", "snare drum"),
+    _kind("hit", "drum", "drum", ("drum hit", "drum kit", "playing drums", "snare drum"),
             r"^drum\|.*(snare|tom|bass (hard|thick|drum)|drum bass|bd |perc|sweet trip)|^impact_ball\|"
             r".*(mm kick)"),
-    _family("hit", "hand drum", "drum", ("hand drum", "congas", "playing congas", "tabla drumming"),
+    _kind("hit", "hand drum", "drum", ("hand drum", "congas", "playing congas", "tabla drumming"),
             r"^other\|.*tabla|^drum\|.*(drum tom)"),
-    _family("rough", "cymbal", "metal", ("cymbal", "hi-hat", "cymbal crash"),
+    _kind("rough", "cymbal", "metal", ("cymbal", "hi-hat", "cymbal crash"),
             r"^(drum|impact_ball)\|.*cymbal"),
-    _family("hit", "ball", "ball", ("ball bounce", "bouncing ball", "ball bouncing on the floor",
+    _kind("hit", "ball", "ball", ("ball bounce", "bouncing ball", "ball bouncing on the floor",
              "basketball dribbling"),
             r"^impact_ball\|.*(bounce|default place node|ctf drop|\|drop|ball|perc impact|thud)"),
-    _family("hit", "thud", "soft", ("thud", "punch", "body hit", "dull impact", "hitting a bag"),
+    _kind("hit", "thud", "soft", ("thud", "punch", "body hit", "dull impact", "hitting a bag"),
             r"^impact_ball\|.*(flesh|thud|body impact|sfx hit|punch|fleshimp|hard|\|hit|damage)"),
-    _family("rough", "glass", "glass", ("glass breaking", "glass hit", "glass smash"),
+    _kind("rough", "glass", "glass", ("glass breaking", "glass hit", "glass smash"),
             r"^glass\|.*(break|window close|bottle)"),
-    _family("hit", "click", "plastic", ("click", "clicking", "switch", "typing on a keyboard"),
+    _kind("hit", "click", "plastic", ("click", "clicking", "switch", "typing on a keyboard"),
             r"^machine\|.*(click|switch|\|key)"),
-    _family("rough", "step gravel", "gravel", ("footsteps on gravel", "walking on gravel", "steps on gravel"),
+    _kind("rough", "step gravel", "gravel", ("footsteps on gravel", "walking on gravel", "steps on gravel"),
             r"footstep\|.*gravel|^stone\|.*(fs gravel|footsteps\|gravel)"),
-    _family("rough", "step grass", "leaves", ("footsteps on grass", "walking on grass"),
+    _kind("rough", "step grass", "leaves", ("footsteps on grass", "walking on grass"),
             r"footstep\|.*grass"),
-    _family("rough", "step wood", "wood", ("footsteps on wood", "walking on a wooden floor", "steps on wood"),
+    _kind("rough", "step wood", "wood", ("footsteps on wood", "walking on a wooden floor", "steps on wood"),
             r"footstep\|.*wood|^wood\|.*(fs wood|footsteps\|wood)"),
-    _family("rough", "step tile", "stone", ("footsteps on tile", "footsteps on concrete",
+    _kind("rough", "step tile", "stone", ("footsteps on tile", "footsteps on concrete",
              "walking on a hard floor"),
             r"footstep\|.*(tile|boots|echo|hard footstep|leather|concrete)|footsteps\|stone"),
-    _family("rough", "step snow", "gravel", ("footsteps on snow", "walking on snow", "footsteps on ice",
+    _kind("rough", "step snow", "gravel", ("footsteps on snow", "walking on snow", "footsteps on ice",
              "crunching snow steps"),
             r"^(footstep|weather)\|.*(snow)$|^(footstep|weather)\|.*snow (footstep)|icy walk|"
             r"ice footstep"),
-    _family("rough", "step dirt", "leaves", ("footsteps on dirt", "walking on sand", "footsteps on soil"),
+    _kind("rough", "step dirt", "leaves", ("footsteps on dirt", "walking on sand", "footsteps on soil"),
             r"footstep\|.*(dirt|foley foot|sand)|^stone\|.*(fs sand|footsteps\|(dirt|sand))"),
-    _family("rough", "step metal", "metal", ("footsteps on metal", "walking on a metal grid"),
+    _kind("rough", "step metal", "metal", ("footsteps on metal", "walking on a metal grid"),
             r"footstep\|.*metal"),
-    _family("rough", "step water", "splash", ("footsteps in water", "walking through puddles"),
+    _kind("rough", "step water", "splash", ("footsteps in water", "walking through puddles"),
             r"^water\|footsteps|footstep\|.*water|^water\|.*splashin"),
-    _family("rough", "door", "door", ("door slam", "door closing", "closing a door", "slamming door"),
+    _kind("rough", "door", "door", ("door slam", "door closing", "closing a door", "slamming door"),
             r"^door\|.*(door close|door slam|gate close|fencegate|cardoor|chest close|doors door)|"
             r"^(metal|glass)\|.*door close|^stone\|.*gate close"),
-    _family("rough", "splash", "splash", ("splash", "water splash", "object falling into water"),
+    _kind("rough", "splash", "splash", ("splash", "water splash", "object falling into water"),
             r"^water\|.*(splash|water impact|splashin|water drop|drip|droplet)|^other\|.*splosh|"
             r"^impact_ball\|.*droplet"),
-    _family("hit", "gun", "shot", ("gunshot", "gun shot", "rifle shot", "pistol shooting", "shooting"),
+    _kind("hit", "gun", "shot", ("gunshot", "gun shot", "rifle shot", "pistol shooting", "shooting"),
             r"^gun\|.*(\|shotgun|\|pistol|musket|minigun|rifle|sshotgun|\|mg$|\|sg$|gun fire|shotty|"
             r"secondary)"),
-    _family("hit", "explosion", "shot", ("explosion", "firework", "bang", "blast"),
+    _kind("hit", "explosion", "shot", ("explosion", "firework", "bang", "blast"),
             r"^explosion\|.*(bang|boom|explosion|explode|explo |bomb)"),
 )
 _VOICES = (
-    _family("voice", "dog", "voice", ("dog bark", "dog barking", "barking dog"),
+    _kind("voice", "dog", "voice", ("dog bark", "dog barking", "barking dog"),
             r"^animal\|(animal)?( \|)?.*\bdog\b|^animal\|dog|wolf"),
-    _family("voice", "sheep", "voice", ("sheep bleat", "sheep", "bleating"),
+    _kind("voice", "sheep", "voice", ("sheep bleat", "sheep", "bleating"),
             r"^animal\|.*sheep"),
-    _family("voice", "cow", "voice", ("cow moo", "cow", "cattle"),
+    _kind("voice", "cow", "voice", ("cow moo", "cow", "cattle"),
             r"^animal\|.*(cattle|cow)\b"),
-    _family("voice", "bird", "chirp", ("bird call", "bird", "chicken", "bird chirping"),
+    _kind("voice", "bird", "chirp", ("bird call", "bird", "chicken", "bird chirping"),
             r"^animal\|.*\b(chicken|crow|hawk|eagle|peacock|owl|bird)\b"),
-    _family("voice", "horse", "voice", ("horse neigh", "horse", "neighing"),
+    _kind("voice", "horse", "voice", ("horse neigh", "horse", "neighing"),
             r"^animal\|.*\bhorse\b"),
-    _family("voice", "lion", "voice", ("animal roar", "lion roar", "roaring"),
+    _kind("voice", "lion", "voice", ("animal roar", "lion roar", "roaring"),
             r"^animal\|.*(lion attack|monster|sea lion|ele\b|elephant)"),
-    _family("voice", "pig", "voice", ("pig oink", "pig grunt", "animal grunt"),
+    _kind("voice", "pig", "voice", ("pig oink", "pig grunt", "animal grunt"),
             r"^animal\|.*(pig|frog)"),
-    _family("voice", "man", "voice", ("grunt", "man grunting", "shout", "cough"),
+    _kind("voice", "man", "voice", ("grunt", "man grunting", "shout", "cough"),
             r"^other\|.*(\|man|zombie|ogre|\|woman|grunt|aard)"),
 )
 _LOOPS = (
-    _family("loop", "engine", "engine", ("engine", "engine idling", "car engine", "motor running"),
+    _kind("loop", "engine", "engine", ("engine", "engine idling", "car engine", "motor running"),
             r"^engine_vehicle\|.*(engine|car$|helicopter|plane|jet|revup|accel|airship|cars|spaceship)"),
-    _family("loop", "machine", "engine", ("machine running", "machine hum", "machinery"),
+    _kind("loop", "machine", "engine", ("machine running", "machine hum", "machinery"),
             r"^machine\|.*(morph|machine|pump|machinery)"),
-    _family("loop", "water", "water", ("water flowing", "river", "waterfall", "stream of water"),
+    _kind("loop", "water", "water", ("water flowing", "river", "waterfall", "stream of water"),
             r"^water\|.*(river|waterfall|fountain|water fill|water loop|ambience\|water|\|water$|wave|"
             r"creek)"),
-    _family("loop", "pour", "water", ("pouring water", "water pouring", "filling a glass"),
+    _kind("loop", "pour", "water", ("pouring water", "water pouring", "filling a glass"),
             r"^water\|.*(water fill|fountain|bubble|river (fast|med|slow)|waterfontain|\|water$)"),
-    _family("loop", "rain", "rain", ("rain", "rainfall", "heavy rain"),
+    _kind("loop", "rain", "rain", ("rain", "rainfall", "heavy rain"),
             r"^(water|weather)\|.*rain"),
-    _family("loop", "wind", "wind", ("wind", "wind blowing", "strong wind"),
+    _kind("loop", "wind", "wind", ("wind", "wind blowing", "strong wind"),
             r"^weather\|.*wind"),
-    _family("loop", "fire", "fire", ("fire crackling", "campfire", "burning fire"),
+    _kind("loop", "fire", "fire", ("fire crackling", "campfire", "burning fire"),
             r"^fire\|.*(fire|burn|\|fire)|^door\|.*open fire loop"),
-    _family("loop", "nature", "wind", ("forest ambience", "birds and crickets", "outdoor ambience"),
+    _kind("loop", "nature", "wind", ("forest ambience", "birds and crickets", "outdoor ambience"),
             r"^ambience\|.*(farm|forest|day|night|cric|cycad|creek|tropical)"),
-    _family("loop", "place", "room", ("ambience", "room tone", "background noise"),
+    _kind("loop", "place", "room", ("ambience", "room tone", "background noise"),
             r"^ambience\|.*(port|trade|cave|hum|market|vent|lava)"),
-    _family("loop", "scrape", "scrape", ("scraping", "rubbing", "scratching a surface", "sliding"),
+    _kind("loop", "scrape", "scrape", ("scraping", "rubbing", "scratching a surface", "sliding"),
             r"^other\|slide|^wood\|.*(saw)|^other\|.*(eraser|shell|hoe)|^glass\|.*rub"),
-    _family("loop", "saw", "scrape", ("sawing wood", "saw", "hand saw"),
+    _kind("loop", "saw", "scrape", ("sawing wood", "saw", "hand saw"),
             r"^wood\|.*(con saw|dssaw)"),
-    _family("loop", "roll", "roll", ("rolling", "ball rolling", "rolling on the floor"),
+    _kind("loop", "roll", "roll", ("rolling", "ball rolling", "rolling on the floor"),
             r"^engine_vehicle\|.*(cart moving|carts)|^stone\|.*(minecart|falling rocks)|^other\|.*roll"),
 )
 # fmt: on
 
-FAMILIES: dict[str, Family] = {f.name: f for f in (*_HITS, *_VOICES, *_LOOPS)}
+SOUND_KINDS = {kind.name: kind for kind in (*_HITS, *_VOICES, *_LOOPS)}
+# Shapes that go on evenly: an even texture goes with any picture, if words ask for it.
+EVEN_KINDS = ("engine", "machine", "water", "rain", "wind", "fire", "nature", "place")

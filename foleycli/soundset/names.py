@@ -1,7 +1,7 @@
-"""Which sound families the folders of a user's own sounds mean by their names: `rain/`, `dog barks/`, `steps/wood/`.
+"""Which kinds of sound the folders of a user's own sounds mean by their names: `rain/`, `dog barks/`, `steps/wood/`.
 
-A folder means the families whose name it is; else those of which it is a label; else those of a wider group; else
-those with all its words in their name or in one label; else those of that material.  Plurals count as singulars.
+A folder means the kinds whose name it is; else those of which it is a label; else those of a wider group; else those
+with all its words in their name or in one label; else those of that material.  Plurals count as singulars.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import re
 from functools import lru_cache
 from pathlib import PurePosixPath
 
-from foleycli.soundset.kinds import FAMILIES
+from foleycli.soundset.kinds import SOUND_KINDS
 
-# What people call several families together.
+# What people call several kinds together.
 _GROUPS = {
     frozenset({"animal"}): ("dog", "sheep", "cow", "bird", "horse", "lion", "pig"),
     frozenset({"human"}): ("man",),
@@ -22,33 +22,34 @@ _GROUPS = {
 }
 
 
-def families_meant(file: str) -> frozenset[str]:
-    """Families by the folders of a file's path, the innermost that means any; a file in no folder: by its own name.
+def kinds_by_name(file: str) -> frozenset[str]:
+    """Kinds by the folders of a file's path, the innermost that means any; a file in no folder: by its own name.
 
     A folder is first read together with the one around it, so that `footsteps/wood` are steps and no hits.
     """
     path = PurePosixPath(file)
     names = path.parent.parts or (path.stem,)
     for k in reversed(range(len(names))):
-        meant = _meant_by(" ".join(names[max(0, k - 1) : k + 1])) or _meant_by(names[k])
-        if meant:
-            return meant
+        kinds = _kinds_of_folder(" ".join(names[max(0, k - 1) : k + 1])) or _kinds_of_folder(names[k])
+        if kinds:
+            return kinds
     return frozenset()
 
 
 @lru_cache(maxsize=1024)
-def _meant_by(folder: str) -> frozenset[str]:
+def _kinds_of_folder(folder: str) -> frozenset[str]:
+    """By the first rule that any kind meets."""
     words = _words(folder)
     if not words:
         return frozenset()
     rules = (
-        lambda family: words == _words(family.name),
-        lambda family: words in map(_words, family.labels),
-        lambda family: family.name in _GROUPS.get(words, ()),
-        lambda family: any(words <= _words(phrase) for phrase in (family.name, *family.labels)),
-        lambda family: words == _words(family.material),
+        lambda kind: words == _words(kind.name),
+        lambda kind: words in map(_words, kind.labels),
+        lambda kind: kind.name in _GROUPS.get(words, ()),
+        lambda kind: any(words <= _words(phrase) for phrase in (kind.name, *kind.labels)),
+        lambda kind: words == _words(kind.material),
     )
-    found = (frozenset(family.name for family in FAMILIES.values() if rule(family)) for rule in rules)
+    found = (frozenset(kind.name for kind in SOUND_KINDS.values() if rule(kind)) for rule in rules)
     return next(filter(None, found), frozenset())
 
 

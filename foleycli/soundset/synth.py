@@ -1,4 +1,4 @@
-"""A small synthesiser: sounds for every family without any recording.
+"""A small synthesiser: sounds for kinds of sound without any recording.
 
 Impacts are damped modes plus a noise burst per material; textures are filtered noise; engines are pulse trains.
 """
@@ -37,9 +37,9 @@ _TEXTURE: dict[str, tuple[float, float, float, float, float]] = {
 }
 
 
-def synthetic_take(material: str, kind: str, index: int) -> np.ndarray:
+def synthetic_take(material: str, shape: str, index: int) -> np.ndarray:
     """Float32 [N] of one take, always the same for the same arguments."""
-    rng = np.random.default_rng([index, len(material), sum(material.encode()), len(kind)])
+    rng = np.random.default_rng([index, len(material), sum(material.encode()), len(shape)])
     if material == "engine":
         return _engine(rng)
     if material in _TEXTURE:
@@ -64,7 +64,7 @@ def _impact(rng: np.random.Generator, material: str) -> np.ndarray:
         )
     noise = band_noise(rng, len(t), base, min(16000.0, base * 12))
     out += 1.5 * noise_share * noise * np.exp(-t / noise_decay_s)
-    return (out * np.minimum(1.0, t / 0.0008)).astype(np.float32)  # 0.8 ms attack  # [N]
+    return (out * np.minimum(1.0, t / 0.0008)).astype(np.float32)  # [N], with an attack of 0.8 ms
 
 
 def _voice(rng: np.random.Generator, high: bool) -> np.ndarray:

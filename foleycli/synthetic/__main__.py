@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from foleycli.errors import FoleyError
-from foleycli.soundset.bank import shared_bank
+from foleycli.soundset.bank import SoundBank
 from foleycli.synthetic.clips import WEIGHTS, make_clip
 from foleycli.synthetic.config import WorldConfig
 from foleycli.synthetic.demo import FPS, make_demo
@@ -32,8 +32,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _write_clip(given: argparse.Namespace) -> None:
-    config = WorldConfig(given.duration, 25, given.size, given.difficulty, given.split, given.sounds, scene=given.scene)
-    bank = shared_bank(given.sounds)
+    config = WorldConfig(
+        duration_s=given.duration,
+        size_px=given.size,
+        difficulty=given.difficulty,
+        split=given.split,
+        scene=given.scene,
+    )
+    bank = SoundBank(*given.sounds)
     if bank.unused:
         told = f"not used for the names of their folders, which the worlds do not know: {len(bank.unused)} sounds"
         print(f"{told}, such as {bank.unused[0]}", file=sys.stderr)
@@ -49,7 +55,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, help="the mp4 to write")
     parser.add_argument("--scene", choices=[*WEIGHTS, "demo"], help="demo: the shipped clip, without sound")
-    parser.add_argument("--sounds", type=Path, help="a folder of labelled sounds; without it they are synthetic")
+    parser.add_argument(
+        "--sounds", type=Path, nargs="+", default=[], help="folders of labelled sounds; without, they are synthetic"
+    )
     parser.add_argument("--split", choices=["train", "test"], default="train")
     parser.add_argument("--difficulty", type=float, default=1.0)
     parser.add_argument("--size", type=int, default=112, help="picture width and height in pixels; even")

@@ -8,8 +8,8 @@ import numpy as np
 
 from foleycli.errors import FoleyError
 from foleycli.soundset.bank import SoundBank, shared_bank
-from foleycli.soundset.kinds import FAMILIES
-from foleycli.synthetic.config import GRID_HZ, Clip, Event, Track, WorldConfig
+from foleycli.soundset.kinds import SOUND_KINDS
+from foleycli.synthetic.config import GRID_HZ, SILENT_WORDS, Clip, Event, Mode, Track, WorldConfig
 from foleycli.synthetic.degrade import degrade
 from foleycli.synthetic.physics import decays, grid
 from foleycli.synthetic.render import Camera, make_camera, project, render
@@ -22,7 +22,6 @@ from foleycli.synthetic.sound import Mix, loudness_db, mix_of
 _TRIES = 5  # cameras tried until all events are visible
 _MIN_MOVE_PX = 3.0  # at 112 px; less motion around an event is no evidence
 _MOST_LATE_S = 0.012  # recorded sound comes through up to 4 m of air
-_SILENT_WORDS = ("silence", "no sound", "quiet")
 
 # How often each scene kind is drawn, drawn ones first.
 WEIGHTS: dict[str, float] = {name: weight for name, (_, weight) in (*SCENES.items(), *SOLID_SCENES.items())}
@@ -50,12 +49,13 @@ def make_clip(
 ) -> Clip:
     """Picture and sound of a seed; the same arguments give the same clip, bit for bit.
 
-    `scene` is what `make_scene` gave for the same seed and config, where it is there already.
+    `bank` is where its sounds come from (None: synthesised ones); `scene` what `make_scene` gave for the same seed
+    and config, where it is there already.
     """
-    bank = bank if bank is not None else shared_bank(config.sounds_dir)
+    bank = bank if bank is not None else shared_bank()
     frames, track = scene if scene is not None else make_scene(seed, config)
     mix = own_mix(track, bank)
-    labels = mix.family.labels if mix.family is not None else _SILENT_WORDS
+    labels = mix.sound_kind.labels if mix.sound_kind is not None else SILENT_WORDS
     events = [replace(event, category=labels[0]) for event in track.events]
     loudness = loudness_db(mix.clean, config.n_frames, config.fps)
     pick = np.random.default_rng([track.sound_seed, 10]).integers(len(labels))
@@ -71,13 +71,13 @@ def _scene_name(rng: np.random.Generator, config: WorldConfig) -> str:
     names = scene_names(config)
     unknown = sorted(set(config.scene_weights) - set(WEIGHTS))
     if unknown:
-        raise FoleyError(f"scene_weights: there is no scene {unknown[0]!r}", f"Known: {', '.join(WEIGHTS)}.")
+        raise FoleyError(f"scene_weights: there is no scene {unknown[0]!r}", f"Known: {', '.join(WEIGHTS)}")
     weights = np.array([config.scene_weights.get(name, WEIGHTS[name]) for name in names], float)
     drawn = names[int(rng.choice(len(names), p=weights / weights.sum()))]
     if config.scene is None:
         return drawn
     if config.scene not in names:
-        raise FoleyError(f"there is no scene {config.scene!r} in split {config.split!r}", f"Known: {', '.join(names)}.")
+        raise FoleyError(f"there is no scene {config.scene!r} in split {config.split!r}", f"Known: {', '.join(names)}")
     return config.scene
 
 
@@ -147,7 +147,7 @@ def _shoot(rng: np.random.Generator, film: Film, config: WorldConfig) -> np.ndar
 def _track(
     rng: np.random.Generator, stage: Stage, seen: np.ndarray, name: str, seed: int, config: WorldConfig
 ) -> Track:
-    label = FAMILIES[stage.families[0]].labels[0]
+    label = SOUND_KINDS[stage.sound_kinds[0]].labels[0]
     heard_s = stage.times + rng.uniform(0, _MOST_LATE_S) * config.difficulty
     events = tuple(
         Event(float(time_s), float(force), label)
@@ -158,19 +158,19 @@ def _track(
     bed = str(rng.choice(["nature", "place", "wind", "rain"])) if rng.random() < 0.3 else None
     reverb_s = rng.uniform(0.1, 0.7) if rng.random() < 0.4 else 0.0
     peak_db = float(np.clip(rng.normal(-4, 2.5), -14, -1))
-    kind = "silence" if stage.kind == "hits" and not events else stage.kind
+    mode: Mode = "silence" if stage.mode == "hits" and not events else stage.mode
     return Track(
-        config.duration_s,
-        config.fps,
-        config.split,
-        kind,
-        stage.families,
-        events,
-        name,
-        drive,
-        bed,
-        rng.uniform(-50, -35),
-        reverb_s,
-        peak_db,
-        seed,
+        duration_s=config.duration_s,
+        fps=config.fps,
+        split=config.split,
+        mode=mode,
+        sound_kinds=stage.sound_kinds,
+        events=events,
+        scene=name,
+        drive=drive,
+        bed=bed,
+        bed_db=rng.uniform(-50, -35),
+        reverb_s=reverb_s,
+        peak_db=peak_db,
+        sound_seed=seed,
     )

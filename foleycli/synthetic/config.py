@@ -1,10 +1,9 @@
-"""The values that the synthetic worlds hand out: configuration, events, tracks and clips.  No drawing, no sound."""
+"""The values that the synthetic worlds hand out: configuration, events, tracks and clips."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from foleycli.soundset.kinds import RATE_HZ, Split
@@ -12,10 +11,14 @@ from foleycli.soundset.kinds import RATE_HZ, Split
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["GRID_HZ", "RATE_HZ", "VERSION", "Clip", "Event", "Split", "Track", "WorldConfig"]
+__all__ = ["GRID_HZ", "RATE_HZ", "SILENT_WORDS", "VERSION", "Clip", "Event", "Mode", "Split", "Track", "WorldConfig"]
 
+# How a scene sounds: at single moments, following a speed, evenly throughout, not at all.
+Mode = Literal["hits", "driven", "texture", "silence"]
 GRID_HZ = 200  # of every trajectory
 VERSION = 2  # one more when the same seed makes another clip, so that examples kept from before are not taken for it
+
+SILENT_WORDS = ("silence", "no sound", "quiet")
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,6 @@ class WorldConfig:
     size_px: int = 112  # picture width; the height too unless `height_px` is given
     difficulty: float = 1.0
     split: Split = "train"
-    sounds_dir: Path | None = None
     height_px: int | None = None
     scene: str | None = None  # only this scene kind; None draws one
     scene_weights: Mapping[str, float] = field(default_factory=dict, hash=False)  # in place of the usual ones
@@ -58,12 +60,12 @@ class Track:
     duration_s: float
     fps: int
     split: Split
-    kind: Literal["hits", "driven", "texture", "silence"]
-    families: tuple[str, ...]  # sound families that fit, best first; the first with takes is used
+    mode: Mode
+    sound_kinds: tuple[str, ...]  # kinds of sound that fit, best first; the first with takes is used
     events: tuple[Event, ...]
     scene: str
     drive: np.ndarray | None = field(default=None, compare=False)  # float32 [duration x GRID_HZ], 0..1
-    bed: str | None = None  # family of a quiet ambience under it
+    bed: str | None = None  # kind of sound of a quiet ambience under it
     bed_db: float = -45.0
     reverb_s: float = 0.0  # 0: dry
     peak_db: float = -3.0

@@ -77,7 +77,7 @@ def _jpeg(frames: np.ndarray, quality: int) -> np.ndarray:
     for k in range(0, n, per_sheet):
         sheet = frames[k : k + per_sheet].reshape(-1, width, 3)
         _, data = cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        sheets.append(cv2.imdecode(data, cv2.IMREAD_COLOR).reshape(-1, height, width, 3))
+        sheets.append(np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR)).reshape(-1, height, width, 3))
     return np.concatenate(sheets)
 
 

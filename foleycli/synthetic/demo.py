@@ -86,7 +86,8 @@ def _backdrop() -> np.ndarray:
     edge = int(height * (0.5 + (_FLOOR_Y - 0.13) / 2))
     depth = np.clip((y - edge) / (height - edge), 0, 1)
     grain = np.random.default_rng(4).normal(0, 1, (height, 40)).astype(np.float32)
-    grain = cv2.resize(cv2.GaussianBlur(grain, (0, 0), 2), (width, height), interpolation=cv2.INTER_CUBIC)
+    soft = cv2.GaussianBlur(grain, (0, 0), 2)
+    grain = np.asarray(cv2.resize(soft, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
     plank = (np.abs(((x - width / 2) / (0.35 + 0.65 * depth)) % 170 - 85) > 83) * 22.0
     floor = np.array([150, 104, 66]) + (26 * depth + 6 * grain - plank)[..., None] * np.array([1, 0.85, 0.65])
     picture = np.where(y[..., None] < edge, wall, floor)

@@ -32,4 +32,4 @@ def write_mp4(path: Path, frames: np.ndarray, fps: int, samples: np.ndarray | No
         done = subprocess.run([*command, str(path)], input=frames.tobytes(), capture_output=True)
     if done.returncode:
         reason = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        raise FoleyError(f"{path} could not be written: {' '.join(reason)}", "Check the folder and the file name.")
+        raise FoleyError(f"{path} could not be written: {' '.join(reason)}", "Check the folder and the file name")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -45,6 +46,7 @@ class Poly:
 
 
 Part = Limb | Sprite | Poly
+Draw = Callable[[np.ndarray, int], object]  # paints a part on the canvas [H, W, 3] of a sub-frame
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,7 @@ def _background_matrices(camera: Camera, at: np.ndarray, config: WorldConfig) ->
     return np.stack([row0, row1], 1)
 
 
-def _prepare(part: Part, camera: Camera, at: np.ndarray, config: WorldConfig):  # noqa: ANN202
+def _prepare(part: Part, camera: Camera, at: np.ndarray, config: WorldConfig) -> Draw:
     """Everything of a part that does not need the canvas; returns draw(canvas, sub-frame)."""
     if isinstance(part, Limb):
         return _prepare_limb(part, camera, at, config)
@@ -173,7 +175,7 @@ def _prepare(part: Part, camera: Camera, at: np.ndarray, config: WorldConfig):  
     return lambda canvas, s: cv2.fillConvexPoly(canvas, fixed[s], rgb, cv2.LINE_AA, _SHIFT)
 
 
-def _prepare_limb(part: Limb, camera: Camera, at: np.ndarray, config: WorldConfig):  # noqa: ANN202
+def _prepare_limb(part: Limb, camera: Camera, at: np.ndarray, config: WorldConfig) -> Draw:
     ends, scale = project(camera, np.stack([part.p0[at], part.p1[at]], 1), at, config)  # [s, 2, 2]
     radii = np.maximum(np.array([part.r0, part.r1]) * scale, 0.6)  # [s, 2]
     along = ends[:, 1] - ends[:, 0]
@@ -197,7 +199,7 @@ def _prepare_limb(part: Limb, camera: Camera, at: np.ndarray, config: WorldConfi
     return draw
 
 
-def _prepare_sprite(part: Sprite, camera: Camera, at: np.ndarray, config: WorldConfig):  # noqa: ANN202
+def _prepare_sprite(part: Sprite, camera: Camera, at: np.ndarray, config: WorldConfig) -> Draw:
     center, scale = project(camera, part.center[at][:, None], at, config)
     center, size = center[:, 0], part.size[at] * scale * (camera.squash, 1)  # [s, 2]
     angle = part.angle[at] + camera.roll[at]

@@ -8,8 +8,8 @@ import numpy as np
 from scipy.signal import fftconvolve, lfilter
 
 from foleycli.soundset.bank import SoundBank, Take
-from foleycli.soundset.kinds import Family
-from foleycli.soundset.reel import REEL_SAMPLES, hits, levelled
+from foleycli.soundset.kinds import SoundKind
+from foleycli.soundset.library_sound import N_SAMPLES, normalise, repeat_hits
 from foleycli.soundset.synth import band_noise
 from foleycli.synthetic.config import GRID_HZ, RATE_HZ, Track
 
@@ -24,11 +24,11 @@ class Source:
 
 @dataclass(frozen=True)
 class Mix:
-    """A track's sound in two layers, float32 [N] each, and the family and the takes it was made of."""
+    """A track's sound in two layers, float32 [N] each, and the kind and the takes that it was made of."""
 
     clean: np.ndarray
     bed: np.ndarray
-    family: Family | None  # None: silence
+    sound_kind: SoundKind | None  # None: silence
     source: Source | None = None
 
     @property
@@ -45,27 +45,27 @@ def mix_of(track: Track, bank: SoundBank, rng: np.random.Generator) -> Mix:
     """Like `sound_of`, with the quiet ambience kept apart."""
     n = round(track.duration_s * RATE_HZ)
     bed = _bed(track, bank, rng, n)
-    if track.kind == "silence":
+    if track.mode == "silence":
         return Mix(np.zeros(n, np.float32), bed, None)
-    family = bank.choose(track.families, track.split)
-    source = _source(track, bank.takes(family.name, track.split), rng)
-    clean = _hits(track, source, rng, n) if track.kind == "hits" else _loop(track, source, rng, n)
+    sound_kind = bank.choose(track.sound_kinds, track.split)
+    source = _source(track, bank.takes(sound_kind.name, track.split), rng)
+    clean = _hits(track, source, rng, n) if track.mode == "hits" else _loop(track, source, rng, n)
     if track.reverb_s > 0:
         clean = _reverb(clean, track.reverb_s, rng)
     peak = float(np.abs(clean).max(initial=0.0))
     gain = 10 ** (track.peak_db / 20) / peak if peak > 1e-5 else 0.0
-    return Mix((clean * gain).astype(np.float32), bed, family, source)
+    return Mix((clean * gain).astype(np.float32), bed, sound_kind, source)
 
 
-def reel_of(source: Source, is_even: bool, rng: np.random.Generator) -> np.ndarray:
-    """The source by itself, float32 [N], as a reel of the library has it: hits at rest, or a stretch of it."""
+def library_sound_of(source: Source, is_even: bool, rng: np.random.Generator) -> np.ndarray:
+    """The source by itself, float32 [N_SAMPLES], as the library has it: hits struck in turn, or a stretch of it."""
     if is_even:
-        return levelled(_endless(source.takes[0].samples(), REEL_SAMPLES, rng))
-    return levelled(hits([_played(take, source.pitch) for take in source.takes]))
+        return normalise(_endless(source.takes[0].samples(), N_SAMPLES, rng))
+    return normalise(repeat_hits([_resampled(take, source.pitch) for take in source.takes]))
 
 
 def _source(track: Track, takes: list[Take], rng: np.random.Generator) -> Source:
-    if track.kind == "hits":
+    if track.mode == "hits":
         return Source(tuple(_alike(takes, rng)), rng.uniform(0.9, 1.1))
     return Source((takes[rng.integers(len(takes))],))
 
@@ -74,15 +74,15 @@ def _hits(track: Track, source: Source, rng: np.random.Generator, n: int) -> np.
     out = np.zeros(n + 4 * RATE_HZ, np.float32)
     for event in track.events:
         take = source.takes[rng.integers(len(source.takes))]
-        shot = _played(take, source.pitch * rng.uniform(0.97, 1.03))
-        shot = _darken(shot, event.strength) * 10 ** (_strength_db(event.strength) / 20)
+        shot = _resampled(take, source.pitch * rng.uniform(0.97, 1.03))
+        shot = _low_pass(shot, event.strength) * 10 ** (_strength_db(event.strength) / 20)
         start = round(event.time_s * RATE_HZ) - take.onset
         skip = max(0, -start)
         out[start + skip : start + len(shot)] += shot[skip:].astype(np.float32)
     return out[:n]
 
 
-def _played(take: Take, speed: float) -> np.ndarray:
+def _resampled(take: Take, speed: float) -> np.ndarray:
     """A take so many times faster, float64 [N]; its attack stays at the sample `onset`."""
     samples = take.samples()
     steps = np.arange(-take.onset, (len(samples) - take.onset) / speed - 1)
@@ -103,7 +103,7 @@ def _strength_db(strength: float) -> float:
     return 14.0 * float(np.log10(max(strength, 0.05)))
 
 
-def _darken(samples: np.ndarray, strength: float) -> np.ndarray:
+def _low_pass(samples: np.ndarray, strength: float) -> np.ndarray:
     """Soft hits are dull: a one-pole low-pass whose corner follows the strength."""
     corner_hz = 1200.0 * 14.0 ** min(1.0, strength)
     if corner_hz > 14000:
@@ -118,7 +118,7 @@ def _loop(track: Track, source: Source, rng: np.random.Generator, n: int) -> np.
         return out
     drive = np.interp(np.arange(n) / RATE_HZ, np.arange(len(track.drive)) / GRID_HZ, track.drive)
     dull = lfilter([0.15], [1, -0.85], out)
-    return ((dull + (out - dull) * drive) * drive).astype(np.float32)  # faster is louder and brighter  # [N]
+    return ((dull + (out - dull) * drive) * drive).astype(np.float32)  # [N]; faster is louder and brighter
 
 
 def _endless(samples: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:

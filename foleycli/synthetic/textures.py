@@ -60,7 +60,7 @@ def _fractal(rng: np.random.Generator, size: int, detail: int) -> np.ndarray:
     out = np.zeros((size, size), np.float32)
     for k in range(1, detail + 2):
         coarse = rng.random((2**k + 1, 2**k + 1), dtype=np.float32)
-        out += cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC) / 1.6**k
+        out += np.asarray(cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC), np.float32) / 1.6**k
     return np.clip((out - out.min()) / (out.max() - out.min() + 1e-6), 0, 1)
 
 

@@ -1,4 +1,4 @@
-"""Other sounds for the same picture: struck at the same times, driven by the same speed, but of another kind.
+"""Other sounds for the same picture: at the same times, driven by the same speed, but of another kind.
 
 What is drawn and what sounds are then no longer tied, so that a generator must listen to the words.
 """
@@ -10,29 +10,27 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from foleycli.soundset.bank import SoundBank
-from foleycli.soundset.kinds import FAMILIES
+from foleycli.soundset.kinds import EVEN_KINDS, SOUND_KINDS
 from foleycli.synthetic.clips import make_clip, make_scene, own_mix
-from foleycli.synthetic.config import Clip, Track, WorldConfig
-from foleycli.synthetic.sound import Mix, mix_of, reel_of
+from foleycli.synthetic.config import SILENT_WORDS, Clip, Mode, Track, WorldConfig
+from foleycli.synthetic.sound import Mix, library_sound_of, mix_of
 
-# How a track may sound in other words.  An even texture goes with any picture, if words ask for it.
-_KINDS = {
+# What may sound instead, as often as it stands here: sounds of a shape, or an even texture.
+_ALTERNATIVES: dict[Mode, tuple[str, ...]] = {
     "hits": ("hit", "hit", "hit", "hit", "hit", "voice", "voice", "even"),
     "driven": ("loop", "loop", "loop", "even"),
     "texture": ("even",),
     "silence": ("even", "even", "silence"),
 }
-_EVEN = ("engine", "machine", "water", "rain", "wind", "fire", "nature", "place")
-_SILENT_WORDS = ("silence", "no sound", "quiet")
 
 
 @dataclass(frozen=True)
-class Sounding:
+class SoundVariant:
     """A sound for a picture."""
 
     samples: np.ndarray  # float32 [N]
     words: tuple[str, ...]  # ways to say what it is
-    reel: np.ndarray | None  # what sounds by itself, float32 [REEL_SAMPLES]; None: silence, or not known
+    library_sound: np.ndarray | None  # what sounds by itself, float32 [N_SAMPLES]; None: silence, or not known
 
 
 def make_clip_and_track(seed: int, config: WorldConfig, bank: SoundBank) -> tuple[Clip, Track]:
@@ -41,39 +39,39 @@ def make_clip_and_track(seed: int, config: WorldConfig, bank: SoundBank) -> tupl
     return make_clip(seed, config, bank, scene=(frames, track)), track
 
 
-def own_sound(track: Track, bank: SoundBank) -> Sounding:
+def own_sound(track: Track, bank: SoundBank) -> SoundVariant:
     """The sound that `make_clip` gives the track."""
-    return _sounding(own_mix(track, bank), track, np.random.default_rng((track.sound_seed, 11)))
+    return _variant(own_mix(track, bank), track, np.random.default_rng((track.sound_seed, 11)))
 
 
-def sounds_for(track: Track, bank: SoundBank, rng: np.random.Generator, n: int) -> list[Sounding]:
-    """`n` sounds for the track, of families that have takes in its split."""
-    made = []
+def sounds_for(track: Track, bank: SoundBank, rng: np.random.Generator, n: int) -> list[SoundVariant]:
+    """`n` sounds for the track, of kinds that have takes in its split."""
+    variants = []
     for _ in range(n):
-        other = _otherwise(track, bank, rng)
-        made.append(_sounding(mix_of(other, bank, rng), other, np.random.default_rng(rng.integers(2**62))))
-    return made
+        other = _draw_alternative(track, bank, rng)
+        variants.append(_variant(mix_of(other, bank, rng), other, np.random.default_rng(rng.integers(2**62))))
+    return variants
 
 
-def _sounding(mix: Mix, track: Track, rng: np.random.Generator) -> Sounding:
-    if mix.family is None or mix.source is None:
-        return Sounding(mix.samples, _SILENT_WORDS, None)
-    return Sounding(mix.samples, mix.family.labels, reel_of(mix.source, track.kind != "hits", rng))
+def _variant(mix: Mix, track: Track, rng: np.random.Generator) -> SoundVariant:
+    if mix.sound_kind is None or mix.source is None:
+        return SoundVariant(mix.samples, SILENT_WORDS, None)
+    library_sound = library_sound_of(mix.source, is_even=track.mode != "hits", rng=rng)
+    return SoundVariant(mix.samples, mix.sound_kind.labels, library_sound)
 
 
-def _otherwise(track: Track, bank: SoundBank, rng: np.random.Generator) -> Track:
-    """Mostly another family, with the track's own behind it for safety; sometimes another way of sounding."""
-    kinds = _KINDS[track.kind]
-    kind = kinds[rng.integers(len(kinds))]
-    if kind == "silence":
+def _draw_alternative(track: Track, bank: SoundBank, rng: np.random.Generator) -> Track:
+    """The track, mostly with another kind of sound (its own ones follow), sometimes with an even texture instead."""
+    alternatives = _ALTERNATIVES[track.mode]
+    alternative = alternatives[rng.integers(len(alternatives))]
+    if alternative == "silence":
         return track
-    if kind == "even":
-        track = replace(track, kind="texture", drive=None)
-    names = [
-        name
-        for name, family in FAMILIES.items()
-        if (name in _EVEN if kind == "even" else family.kind == kind) and bank.takes(name, track.split)
-    ]
-    if not names or (kind != "even" and rng.random() < 0.15):
+    if alternative == "even":
+        track = replace(track, mode="texture", drive=None)
+        fitting = [name for name in SOUND_KINDS if name in EVEN_KINDS]
+    else:
+        fitting = [name for name, kind in SOUND_KINDS.items() if kind.shape == alternative]
+    names = [name for name in fitting if bank.takes(name, track.split)]
+    if not names or (alternative != "even" and rng.random() < 0.15):
         return track
-    return replace(track, families=(names[rng.integers(len(names))], *track.families))
+    return replace(track, sound_kinds=(names[rng.integers(len(names))], *track.sound_kinds))

@@ -21,8 +21,9 @@ from foleycli.dsp.onsets import loudness_envelope
 from foleycli.errors import FoleyError
 from foleycli.media.output import replacing
 from foleycli.records import Video
-from foleycli.soundset.bank import shared_bank
+from foleycli.soundset.bank import SoundBank, shared_bank
 from foleycli.soundset.held_out import held_out_of
+from foleycli.soundset.kinds import Split
 from foleycli.synthetic import Clip, WorldConfig, make_clip
 from foleycli.synthetic.config import VERSION
 
@@ -73,18 +74,28 @@ def grey_of(frames: np.ndarray) -> np.ndarray:
     return (frames.astype(np.uint32) @ weights >> 16).astype(np.uint8)
 
 
-def world_config(data: ClipData, split: str) -> WorldConfig:
-    return WorldConfig(data.duration_s, FPS, data.size_px, data.difficulty, split, scene_weights=data.scene_weights)
+def world_config(data: ClipData, split: Split) -> WorldConfig:
+    return WorldConfig(
+        duration_s=data.duration_s,
+        fps=FPS,
+        size_px=data.size_px,
+        difficulty=data.difficulty,
+        split=split,
+        scene_weights=data.scene_weights,
+    )
 
 
-def world_clips(data: ClipData, first_seed: int, stride: int = 1, split: str = "train") -> Iterator[TrainingClip]:
+def bank_of(data: ClipData) -> SoundBank:
+    """The sounds of the worlds; errors: FoleyError for a folder of sounds of which they can use nothing."""
+    return shared_bank(*[Path(data.sounds)] if data.sounds else [])
+
+
+def world_clips(data: ClipData, first_seed: int, stride: int = 1, split: Split = "train") -> Iterator[TrainingClip]:
     """Endless synthetic clips from rising seeds, `stride` apart (one residue per process)."""
-    bank = shared_bank(Path(data.sounds) if data.sounds else None)
-    seed = first_seed
-    while True:
-        config = world_config(data, split)
+    bank = bank_of(data)
+    config = world_config(data, split)
+    for seed in itertools.count(first_seed, stride):
         yield from_world(make_clip(seed, config, bank))
-        seed += stride
 
 
 def kept_clips(data: ClipData, first_seed: int, stride: int = 1) -> Iterator[TrainingClip]:
@@ -110,7 +121,7 @@ def filmed_clips(data: ClipData, seed: int, held_out: bool = False) -> Iterator[
     """Endless random cuts from the videos of a folder; a sub-folder's name is the label of what is in it."""
     folder = Path(data.videos)
     if not folder.is_dir():
-        raise FoleyError(f"there is no folder {folder}", "set data.videos in the recipe to a folder of videos")
+        raise FoleyError(f"there is no folder {folder}", "Set data.videos in the recipe to a folder of videos")
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in VIDEO_ENDINGS)
     fitting = [video for video in _readable(paths) if video.has_audio and video.duration_s >= data.duration_s]
     names = {video.path.relative_to(folder).as_posix(): video for video in fitting}
@@ -118,7 +129,7 @@ def filmed_clips(data: ClipData, seed: int, held_out: bool = False) -> Iterator[
     videos = [video for name, video in names.items() if (name in kept_back) == held_out]
     if not videos:
         told = f"{folder} holds {len(fitting)} videos with sound of {data.duration_s:g} s or more"
-        raise FoleyError(told, "two are the fewest: one is trained on, one is held out; see data.videos")
+        raise FoleyError(told, "Two are the fewest: one is trained on, one is held out; see data.videos")
     rng = np.random.default_rng((seed, held_out))
     n_broken = 0  # in a row: one file that breaks off midway must not end a training of days
     while True:

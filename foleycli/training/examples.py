@@ -28,9 +28,10 @@ from foleycli.codecs import vae
 from foleycli.features import sync
 from foleycli.hub.resolve import resolve
 from foleycli.media.output import replacing
-from foleycli.soundset.reel import REEL_SAMPLES
+from foleycli.soundset.kinds import Split
+from foleycli.soundset.library_sound import N_SAMPLES
 from foleycli.synthetic.config import VERSION
-from foleycli.synthetic.variants import Sounding, own_sound, sounds_for
+from foleycli.synthetic.variants import SoundVariant, own_sound, sounds_for
 from foleycli.training.clips import ClipData, TrainingClip, filmed_clips
 from foleycli.training.recipe import Recipe, from_dict, read_recipe
 from foleycli.training.sources import HELD_OUT_SEED, world_seeds
@@ -86,7 +87,7 @@ class Example:
 class ExampleStream(IterableDataset):
     """Endless examples from number `first` on, `stride` apart, in one or more worker processes."""
 
-    def __init__(self, data: FamilyData, clips: ClipData, first: int, stride: int = 1, split: str = "train") -> None:
+    def __init__(self, data: FamilyData, clips: ClipData, first: int, stride: int = 1, split: Split = "train") -> None:
         self.data, self.clips, self.first, self.stride, self.split = data, clips, first, stride, split
 
     def __iter__(self) -> Iterator[Example]:
@@ -110,7 +111,7 @@ class ExampleStream(IterableDataset):
 class ExampleMaker:
     """Clips to examples; the encoders are loaded when the first is made."""
 
-    def __init__(self, data: FamilyData, clips: ClipData, split: str) -> None:
+    def __init__(self, data: FamilyData, clips: ClipData, split: Split) -> None:
         self.data, self.clips, self.split = data, clips, split
         self._parts: tuple[sync.SyncEncoder, vae.VaeCodec] | None = None
 
@@ -121,10 +122,10 @@ class ExampleMaker:
         for clip, sounds in self._clips(first, stride):
             yield make_example(clip, sounds, *self._parts)
 
-    def _clips(self, first: int, stride: int) -> Iterator[tuple[TrainingClip, list[Sounding]]]:
+    def _clips(self, first: int, stride: int) -> Iterator[tuple[TrainingClip, list[SoundVariant]]]:
         if self.clips.videos:
             for clip in filmed_clips(self.clips, seed=first, held_out=self.split == "test"):
-                yield clip, [Sounding(clip.samples, clip.words, None)]
+                yield clip, [SoundVariant(clip.samples, clip.words, None)]
         else:
             for clip, track, bank in world_seeds(self.clips, first, stride, self.split):
                 rng = np.random.default_rng((first, track.sound_seed))
@@ -133,16 +134,22 @@ class ExampleMaker:
 
 
 @torch.inference_mode()
-def make_example(clip: TrainingClip, sounds: list[Sounding], encoder: sync.SyncEncoder, codec: vae.VaeCodec) -> Example:
+def make_example(
+    clip: TrainingClip, sounds: list[SoundVariant], encoder: sync.SyncEncoder, codec: vae.VaeCodec
+) -> Example:
     """Features of the picture; latents, codes and what is heard of each sound, and of each sound's reel."""
     features = encoder.features(prepare_grey(clip.grey, encoder.config.size_px))[0]  # [T, D]
     whole = _known(np.stack([sound.samples for sound in sounds]), encoder, codec)
-    blank = np.zeros(REEL_SAMPLES, np.float32)
+    blank = np.zeros(N_SAMPLES, np.float32)
     return Example(
         features.half(),
         replace(whole, heard=whole.heard[:, : len(features) // 2]),
-        _known(np.stack([blank if sound.reel is None else sound.reel for sound in sounds]), encoder, codec),
-        torch.tensor([sound.reel is not None for sound in sounds]),
+        _known(
+            np.stack([blank if sound.library_sound is None else sound.library_sound for sound in sounds]),
+            encoder,
+            codec,
+        ),
+        torch.tensor([sound.library_sound is not None for sound in sounds]),
         tuple(tuple(sound.words) for sound in sounds),
         clip.events_s,
     )
@@ -157,7 +164,7 @@ def _known(samples: np.ndarray, encoder: sync.SyncEncoder, codec: vae.VaeCodec) 
     return Sounds(codec.normalise(raw).half(), codes, encoder.audio.frames(given).half())
 
 
-def kept_folder(data: FamilyData, clips: ClipData, split: str) -> Path:
+def kept_folder(data: FamilyData, clips: ClipData, split: Split) -> Path:
     """Where examples of these clips by these encoders are kept: other parts or clips get another folder."""
     parts = [sha256_of(resolve(part) / "model.safetensors") for part in (data.codec, data.sync)]
     described = json.dumps([VERSION, FORMAT, clips.described(), data.sounds_per_clip, split, *parts], sort_keys=True)

@@ -237,7 +237,7 @@ def codebooks_for(config: Any, codec: str) -> Tensor:
     if codebooks.shape != wanted:
         raise FoleyError(
             f"the network is for codes of shape {wanted}, {codec} has {tuple(codebooks.shape)}",
-            "set network.n_codebooks, network.codebook_size and network.codebook_dim to the codec's",
+            "Set network.n_codebooks, network.codebook_size and network.codebook_dim to the codec's",
         )
     return codebooks
 
@@ -246,7 +246,7 @@ def sized_config(kind: type, sizes: dict[str, Any], network: dict) -> Any:
     """The `network` part of a recipe as a family's config: a size by name, and what differs from it."""
     size = network.get("size", "mini")
     if size not in sizes:
-        raise FoleyError(f"recipe, network: unknown size {size!r}", f"one of: {', '.join(sizes)}")
+        raise FoleyError(f"recipe, network: unknown size {size!r}", f"One of: {', '.join(sizes)}")
     changes = {key: value for key, value in network.items() if key != "size"}
     checked = from_dict(kind, {**sizes[size].to_dict(), **changes}, "recipe, network")
     return kind.from_dict(checked.to_dict())  # rates become fractions

@@ -147,7 +147,7 @@ class FlowTask(FoleyFlowTask):
         elif objective.freeze_video and not self.recipe.init_from:
             raise FoleyError(
                 "recipe, objective: freeze_video without an aligned encoder",
-                "name the folder of stage align (aligned: runs/NAME/model), or set freeze_video: false",
+                "Name the folder of stage align (aligned: runs/NAME/model), or set freeze_video: false",
             )
         network.video.requires_grad_(not objective.freeze_video)
         return network
@@ -172,7 +172,7 @@ def task_of(recipe: Recipe) -> FoleyFlowTask:
     """The task of the stage that the recipe names."""
     stage = recipe.objective.get("stage")
     if stage not in STAGES:
-        raise FoleyError(f"recipe, objective: stage is {stage!r}", f"one of: {', '.join(STAGES)}")
+        raise FoleyError(f"recipe, objective: stage is {stage!r}", f"One of: {', '.join(STAGES)}")
     return STAGES[stage](recipe)
 
 
@@ -182,5 +182,5 @@ def load_pretrained_encoder(encoder: nn.Module, name: str, stage: str, prefix: s
     found = read_config(folder).get("stage")
     if found != stage:
         raise FoleyError(f"{folder} is of stage {found!r}, not {stage!r}",
-                         f"train it first: foley train foley-flow with objective.stage: {stage}")  # fmt: skip
+                         f"Train it first: foley train foley-flow with objective.stage: {stage}")  # fmt: skip
     load_weights(encoder, folder, prefix)

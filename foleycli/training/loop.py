@@ -118,7 +118,7 @@ class Trainer:
         """Go on from the checkpoint in the output folder."""
         path = self.out / CHECKPOINT_NAME
         if not path.is_file():
-            raise FoleyError(f"nothing to resume: {path} does not exist", "start without --resume")
+            raise FoleyError(f"nothing to resume: {path} does not exist", "Start without --resume")
         state = torch.load(path, map_location=self.device, weights_only=True)
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
@@ -162,7 +162,7 @@ class Trainer:
             raise FoleyError(
                 f"training learns nothing more: {MOST_SKIPPED} steps in a row, up to step {self.step + 1}, "
                 "had no finite loss or gradient",
-                "lower lr, or set precision: float32, in the recipe or with --set",
+                "Lower lr, or set precision: float32, in the recipe or with --set",
             )
 
     @torch.no_grad()
@@ -228,7 +228,7 @@ def learning_rate(step: int, progress: float, recipe: Recipe) -> float:
 def precision(name: str, device: torch.device) -> contextlib.AbstractContextManager:
     """Autocast for a step; `auto` is bfloat16 on CUDA and on CPUs whose matrix units know it."""
     if name not in ("auto", "float32", "bfloat16"):
-        raise FoleyError(f"precision {name!r} is unknown", "one of: auto, float32, bfloat16")
+        raise FoleyError(f"precision {name!r} is unknown", "One of: auto, float32, bfloat16")
     fast_cpu = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
     wanted = name == "bfloat16" or (name == "auto" and (device.type == "cuda" or fast_cpu))
     return torch.autocast(device.type, torch.bfloat16) if wanted else contextlib.nullcontext()

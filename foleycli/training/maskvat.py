@@ -33,7 +33,7 @@ class MaskVatTask(FamilyTask):
             raise FoleyError(
                 f"the network's encoder foretells features of width {network.config.heard_dim}, "
                 f"{self.data.sync} hears features of width {heard_dim}",
-                f"set network.heard_dim to {heard_dim}",
+                f"Set network.heard_dim to {heard_dim}",
             )
         return network
 

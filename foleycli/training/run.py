@@ -41,10 +41,10 @@ def train(
     Errors: FoleyError for an unknown kind, a bad recipe, or an output folder that holds a training.
     """
     if kind not in TASKS:
-        raise FoleyError(f"{kind!r} cannot be trained", f"one of: {', '.join(TASKS)}")
+        raise FoleyError(f"{kind!r} cannot be trained", f"One of: {', '.join(TASKS)}")
     recipe = read_recipe(config, overrides)
     if not resume and (out / CHECKPOINT_NAME).exists():
-        raise FoleyError(f"{out} already holds a training", "go on with it: --resume; or give another --out")
+        raise FoleyError(f"{out} already holds a training", "Go on with it: --resume; or give another --out")
     out.mkdir(parents=True, exist_ok=True)
     chosen = _join_processes(choose_device(device))
     if recipe.threads:

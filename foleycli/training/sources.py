@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 from torch.utils.data import IterableDataset
 
-from foleycli.soundset.bank import shared_bank
+from foleycli.soundset.kinds import Split
 from foleycli.synthetic import SoundBank, Track
 from foleycli.synthetic.variants import make_clip_and_track
 from foleycli.training.clips import (
     ClipData,
     TrainingClip,
+    bank_of,
     filmed_clips,
     from_world,
     kept_clips,
@@ -63,12 +63,14 @@ def held_out_clips(data: ClipData, n: int) -> list[TrainingClip]:
 def check_sounds(data: ClipData) -> None:
     """Errors: FoleyError for a folder of sounds that the worlds can use nothing of."""
     if data.sounds and not data.videos:
-        shared_bank(Path(data.sounds))
+        bank_of(data)
 
 
-def world_seeds(data: ClipData, first: int, stride: int, split: str) -> Iterator[tuple[TrainingClip, Track, SoundBank]]:
+def world_seeds(
+    data: ClipData, first: int, stride: int, split: Split
+) -> Iterator[tuple[TrainingClip, Track, SoundBank]]:
     """Synthetic clips with the track from which more sounds for the same picture can be drawn."""
-    bank = shared_bank(Path(data.sounds) if data.sounds else None)
+    bank = bank_of(data)
     config = world_config(data, split)
     for seed in itertools.count(first, stride):
         clip, track = make_clip_and_track(seed, config, bank)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
@@ -17,7 +19,7 @@ from foleycli.evaluation.neighbours import (
     pooled,
 )
 from foleycli.soundset.held_out import held_out_of
-from foleycli.soundset.sounds import Listed, list_sounds, read_sounds
+from foleycli.soundset.sounds import ListedSound, list_sounds, read_sounds
 
 
 def unit(*angles_deg: float) -> np.ndarray:
@@ -61,7 +63,8 @@ def test_label_in_words(words, label):
 
 
 def test_held_out_sounds_are_chosen_first_and_not_too_many():
-    listed = [Listed(f"hit/{k}.wav", "hit", "") for k in range(5 * MAX_PER_LABEL)] + [Listed("rain/1.wav", "rain", "")]
+    listed = [ListedSound(Path(), f"hit/{k}.wav", "hit") for k in range(5 * MAX_PER_LABEL)]
+    listed.append(ListedSound(Path(), "rain/1.wav", "rain"))
     chosen = list(choose_sounds(listed))
     kept_back = {file for file in held_out_of(one.file for one in listed) if file.startswith("hit/")}
     assert [one.category for one in chosen] == ["hit"] * MAX_PER_LABEL + ["rain"]

@@ -19,7 +19,7 @@ from foleycli.lab import prompts
 from foleycli.media.probe import probe
 from foleycli.settings.settings import Settings
 from foleycli.soundset.held_out import is_held_out
-from foleycli.soundset.kinds import FAMILIES
+from foleycli.soundset.kinds import SOUND_KINDS
 
 RATE_HZ = 44100
 FAMILY_NAMES = ("rain", "bird")
@@ -55,7 +55,7 @@ def bank(sounds):
 
 
 def test_twenty_families_whose_labels_differ():
-    labels = [FAMILIES[name].labels[0] for name in prompts.CHOSEN]
+    labels = [SOUND_KINDS[name].labels[0] for name in prompts.CHOSEN]
     assert len(set(labels)) == len(set(prompts.CHOSEN)) == 20
 
 

@@ -31,7 +31,7 @@ def test_an_unseen_event_is_not_in_the_track() -> None:
     for seed in range(12):
         _, track = make_scene(seed, config)
         if not track.events:
-            assert track.kind == "silence"
+            assert track.mode == "silence"
 
 
 def test_a_tip_touches_at_strikes_and_only_there() -> None:

@@ -12,13 +12,13 @@ import pytest
 pytest.importorskip("panda3d")
 
 from foleycli.errors import FoleyError
-from foleycli.soundset.kinds import FAMILIES
+from foleycli.soundset.kinds import SOUND_KINDS
 from foleycli.synthetic import WorldConfig, make_scene, scene_names
 from foleycli.synthetic.solid import SOLID_HELD_OUT, SOLID_SCENES
 from foleycli.synthetic.solid.bodies import GRAVITY, Body, Grip, Piece, Workshop
 from foleycli.synthetic.solid.camera import Shot, project
 from foleycli.synthetic.solid.film import Room, Thing, shoot
-from foleycli.synthetic.solid.materials import MATERIALS, families_of, step_families, surface_number
+from foleycli.synthetic.solid.materials import MATERIALS, sound_kinds_of, step_sound_kinds, surface_number
 from foleycli.synthetic.solid.rolling import touching
 from foleycli.synthetic.solid.scene import blows_of, merged
 from foleycli.synthetic.solid.simulation import STEP_HZ, Push, simulate
@@ -44,7 +44,7 @@ def test_every_kind_builds_and_repeats(scene: str) -> None:
     assert frames.std() > 5
     assert track.scene == scene
     assert all(0 <= event.time_s < 2.0 and 0 < event.strength <= 1 for event in track.events)
-    assert all(name in FAMILIES for name in track.families)
+    assert all(name in SOUND_KINDS for name in track.sound_kinds)
     first = _digest(scene, 4)
     _digest(scene, 5)  # what was drawn before must not matter
     assert _digest(scene, 4) == first
@@ -107,19 +107,19 @@ def test_blows_are_merged_and_faint_ones_dropped() -> None:
 def test_every_pair_of_materials_has_sounds() -> None:
     for a in MATERIALS:
         for b in MATERIALS:
-            assert families_of(a, b) == families_of(b, a)
-            assert all(name in FAMILIES for name in families_of(a, b))
-        assert all(name in FAMILIES for name in step_families(a, np.random.default_rng(0)))
-    assert families_of("wood", "wood")[0] == "wood"
-    assert families_of("water", "stone") == ("splash",)
+            assert sound_kinds_of(a, b) == sound_kinds_of(b, a)
+            assert all(name in SOUND_KINDS for name in sound_kinds_of(a, b))
+        assert all(name in SOUND_KINDS for name in step_sound_kinds(a, np.random.default_rng(0)))
+    assert sound_kinds_of("wood", "wood")[0] == "wood"
+    assert sound_kinds_of("water", "stone") == ("splash",)
 
 
 def test_the_materials_of_a_blow_choose_its_sound() -> None:
-    for material, family in (("wood", "wood"), ("metal", "metal"), ("stone", "stone")):
+    for material, sound_kind in (("wood", "wood"), ("metal", "metal"), ("stone", "stone")):
         floor = replace(FLOOR, pieces=(replace(FLOOR.pieces[0], material=material),))
         ball = replace(BALL, pieces=(replace(BALL.pieces[0], material=material),))
         blows = blows_of(simulate([floor, ball], 1.5).contacts, [floor, ball], np.random.default_rng(0))
-        assert blows.families[0] == family
+        assert blows.sound_kinds[0] == sound_kind
 
 
 def test_held_out_kinds_and_looks_are_for_tests_only() -> None:
@@ -139,7 +139,18 @@ def test_what_is_projected_is_where_it_is_drawn() -> None:
     ball = Piece("ball", (0.8,) * 3, material="plastic", number=7)
     at = np.array([1.2, 0.3, 1.5])
     room = Room(
-        0, ("stone", 1), 0.1, (3, 3), 90, (0.3, 0.4, -0.86), (1,) * 3, (0.4,) * 3, (0.1,) * 3, (0, 0, 0), 0, 0.0
+        ground_z=0,
+        ground=("stone", 1),
+        ground_repeat=0.1,
+        backdrop=(3, 3),
+        wall_radius=90,
+        sun=(0.3, 0.4, -0.86),
+        sun_rgb=(1,) * 3,
+        ambient_rgb=(0.4,) * 3,
+        fill_rgb=(0.1,) * 3,
+        pool=(0, 0, 0),
+        shadow_z=0,
+        shadow_alpha=0.0,
     )
     place = np.array([[*at, 1, 0, 0, 0]])
     with_ball = shoot([Thing((ball,), place)], room, shot, np.zeros(1), 1, config)[0].astype(int)

@@ -36,10 +36,10 @@ def _attack_s(samples: np.ndarray, near_s: float) -> float:
     return (start + int(np.argmax(piece > 0.1 * piece.max()))) / RATE_HZ
 
 
-@pytest.mark.parametrize("family", ["wood", "metal", "stone", "drum", "ball", "click", "gun", "door", "step tile"])
-def test_attacks_are_heard_at_the_events(family: str, bank: SoundBank) -> None:
+@pytest.mark.parametrize("sound_kind", ["wood", "metal", "stone", "drum", "ball", "click", "gun", "door", "step tile"])
+def test_attacks_are_heard_at_the_events(sound_kind: str, bank: SoundBank) -> None:
     for seed in range(4):
-        samples = sound_of(replace(TRACK, families=(family,)), bank, np.random.default_rng(seed))
+        samples = sound_of(replace(TRACK, sound_kinds=(sound_kind,)), bank, np.random.default_rng(seed))
         for event in (TRACK.events[0], TRACK.events[2]):
             assert _attack_s(samples, event.time_s) == pytest.approx(event.time_s, abs=0.003)
 
@@ -52,14 +52,14 @@ def test_stronger_is_louder(bank: SoundBank) -> None:
 def test_a_texture_follows_its_drive(bank: SoundBank) -> None:
     drive = np.zeros(801, np.float32)
     drive[400:] = 1.0
-    track = replace(TRACK, kind="driven", families=("scrape",), events=(), drive=drive)
+    track = replace(TRACK, mode="driven", sound_kinds=("scrape",), events=(), drive=drive)
     loudness = loudness_db(mix_of(track, bank, np.random.default_rng(0)).clean, 100, 25)
     assert loudness[:48].max() < -60
     assert loudness[52:].min() > -40
 
 
 def test_the_bed_is_heard_but_not_counted(bank: SoundBank) -> None:
-    track = replace(TRACK, events=(), kind="silence", bed="wind", bed_db=-40.0)
+    track = replace(TRACK, events=(), mode="silence", bed="wind", bed_db=-40.0)
     mix = mix_of(track, bank, np.random.default_rng(0))
     assert 20 * np.log10(np.sqrt(np.mean(mix.samples**2))) == pytest.approx(-40, abs=2)
     assert loudness_db(mix.clean, 100, 25).max() == -80

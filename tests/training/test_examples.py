@@ -12,7 +12,7 @@ import torch
 import typer
 import yaml
 
-from foleycli.soundset.reel import REEL_SAMPLES
+from foleycli.soundset.library_sound import N_SAMPLES
 from foleycli.synthetic.clips import WEIGHTS
 from foleycli.training.clips import ClipData
 from foleycli.training.examples import Example, ExampleMaker, FamilyData, Sounds, main, read_example, write_example
@@ -69,5 +69,5 @@ def test_what_sounds_in_an_example_has_a_reel_and_silence_has_none():
     made = list(islice(ExampleMaker(data, clips, "train").stream(0, 1), 6))
     assert {bool(has) for one in made for has in one.has_reel} == {True, False}
     for one in made:
-        assert one.reels.latents.shape == (3, math.ceil(REEL_SAMPLES / 1024), 64)
+        assert one.reels.latents.shape == (3, math.ceil(N_SAMPLES / 1024), 64)
         assert [words[0] == "silence" for words in one.words] == [not has for has in one.has_reel]

@@ -24,7 +24,7 @@ def test_an_error_of_a_worker_keeps_its_words_and_its_hint(tmp_path, workers):
     with pytest.raises(FoleyError) as told:
         next(clip_stream(data, _recipe(workers), 0, 0, 1))
     assert told.value.message == f"there is no folder {tmp_path / 'nowhere'}"
-    assert told.value.hint == "set data.videos in the recipe to a folder of videos"
+    assert told.value.hint == "Set data.videos in the recipe to a folder of videos"
 
 
 def test_an_error_of_a_worker_that_makes_examples_too(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from foleycli.synthetic.physics import decays, smooth_noise, strengths
@@ -85,7 +87,15 @@ def side_steps(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
         tips.append(foot)
     torso = Limb(hip + (0, -0.6, 0), hip, 0.2, 0.16, props.color())
     marks = _ground_marks(rng, t, props, travel - np.cumsum(np.full_like(t, stride / gap / 2)) / 200)
-    return Stage([*marks, *parts, torso], "hits", _grounds(rng), plants, force, tuple(tips), np.arange(len(plants)) % 2)
+    return Stage(
+        [*marks, *parts, torso],
+        "hits",
+        _grounds(rng),
+        times=plants,
+        force=force,
+        tips=tuple(tips),
+        tip_of=np.arange(len(plants)) % 2,
+    )
 
 
 def _ground_marks(rng: np.random.Generator, t: np.ndarray, props: Props, x: np.ndarray) -> list[Part]:
@@ -106,16 +116,19 @@ def first_person_steps(rng: np.random.Generator, t: np.ndarray, props: Props) ->
     force = strengths(rng, len(plants)) * 0.8
     gap = float(np.median(np.diff(plants))) if len(plants) > 1 else 0.6
     stride = rng.uniform(0.5, 1.0)
-    cloth, shoe, parts, tips = props.color(), props.color(), [], []
+    cloth = props.color()
+    props.color()  # not used; drawn so that a seed's clip stays what it was
+    parts: list[Part] = []
+    tips = []
     for k in range(2):
         x, y = _foot(rng, t, plants[k::2], stride, 0.25, min(0.5, gap * 0.8))
         grow = 1 + 0.8 * y
         center = path(t, (-0.22, 0.22)[k] + 0.03 * smooth_noise(rng, t, 1), 0.45 - x - 0.3 * y)
         shin = Limb(center + (0, 0.1, 0), path(t, (-0.3, 0.3)[k], 1.3), 0.09, 0.14, cloth)
         foot = props.sprite("blob", center, (0.24, 0.5))
-        parts += [shin, type(foot)(foot.image, center, foot.size * grow[:, None], foot.angle)]
+        parts += [shin, replace(foot, size=foot.size * grow[:, None])]
         tips.append(center)
-    shoe_marks = _passing_ground(rng, t, props, stride / gap / 2)
+    marks = _passing_ground(rng, t, props, stride / gap / 2)
     jerk = decays(t, plants, force * rng.uniform(0.02, 0.07), 0.09, 0.02)
     size = rng.uniform(0.01, 0.05)
     shake = np.stack(
@@ -126,15 +139,14 @@ def first_person_steps(rng: np.random.Generator, t: np.ndarray, props: Props) ->
         ],
         -1,
     )
-    del shoe
     return Stage(
-        [*shoe_marks, *parts],
+        [*marks, *parts],
         "hits",
         _grounds(rng),
-        plants,
-        force,
-        tuple(tips),
-        np.arange(len(plants)) % 2,
+        times=plants,
+        force=force,
+        tips=tuple(tips),
+        tip_of=np.arange(len(plants)) % 2,
         shake=shake,
     )
 

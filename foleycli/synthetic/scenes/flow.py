@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from foleycli.synthetic.physics import decays, event_times, grid, smooth_noise, strengths
+from foleycli.synthetic.physics import decays, event_times, smooth_noise, strengths
 from foleycli.synthetic.render import Limb, Part, Sprite
 from foleycli.synthetic.scenes.stage import Props, Stage, living, path, still, surface
 from foleycli.synthetic.scenes.strikes import path_or_hidden
@@ -45,9 +45,9 @@ def rub(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
         parts,
         "driven",
         ("saw", "scrape") if rng.random() < 0.4 else ("scrape", "saw"),
-        np.array(heard),
-        size * 0.6,
-        (hand,),
+        times=np.array(heard),
+        force=size * 0.6,
+        tips=(hand,),
         drive=_drive(speed),
     )
 
@@ -100,7 +100,7 @@ def splash(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
             size = rng.uniform(0.03, 0.08)
             parts.append(props.sprite("soft", drop, (size, size)))
     parts.append(props.sprite(str(rng.choice(["disc", "blob"])), stone, (rng.uniform(0.12, 0.3),) * 2, 3 * t))
-    return Stage([*parts, water], "hits", ("splash", "step water"), times, force, (stone,))
+    return Stage([*parts, water], "hits", ("splash", "step water"), times=times, force=force, tips=(stone,))
 
 
 def pour(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
@@ -161,8 +161,5 @@ def ambience(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
         ][kind]
         size = [(0.02, 0.25), (0.5, 0.12), (0.25, 0.4), (0.4, 0.4)][kind]
         parts.append(props.sprite("soft" if kind != 3 else "blob", where, size, sway if kind == 3 else 0.0))
-    families = [("rain", "water"), ("water", "rain"), ("fire", "place"), ("wind", "nature")][kind]
-    return Stage(parts, "texture", families)
-
-
-__all__ = ["ambience", "engine", "grid", "pour", "roll", "rub", "splash"]
+    sound_kinds = [("rain", "water"), ("water", "rain"), ("fire", "place"), ("wind", "nature")][kind]
+    return Stage(parts, "texture", sound_kinds)

@@ -30,7 +30,7 @@ def bounce(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
 
 def _sorted_stage(
     parts: list[Part],
-    families: tuple[str, ...],
+    sound_kinds: tuple[str, ...],
     times: list[np.ndarray],
     force: list[np.ndarray],
     tip_of: list[np.ndarray],
@@ -41,11 +41,11 @@ def _sorted_stage(
     return Stage(
         parts,
         "hits",
-        families,
-        when[order],
-        np.concatenate(force)[order],
-        tuple(tips),
-        np.concatenate(tip_of)[order],
+        sound_kinds,
+        times=when[order],
+        force=np.concatenate(force)[order],
+        tips=tuple(tips),
+        tip_of=np.concatenate(tip_of)[order],
     )
 
 
@@ -61,9 +61,9 @@ def drop(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
         shadow(t, center[:, 0], 0.6, height, size * rng.choice([0.01, 1.3])),
         props.sprite(shape, center, (size, size * rng.uniform(0.5, 1)), turns),
     ]
-    families = [("wood", "thud"), ("metal", "stone"), ("stone", "wood"), ("glass", "metal"), ("thud", "ball")]
-    chosen = families[int(rng.integers(len(families)))]
-    return Stage(parts, "hits", chosen, times, np.clip(speed * 1.2, 0.05, 1), (center,))
+    sound_kinds = [("wood", "thud"), ("metal", "stone"), ("stone", "wood"), ("glass", "metal"), ("thud", "ball")]
+    chosen = sound_kinds[int(rng.integers(len(sound_kinds)))]
+    return Stage(parts, "hits", chosen, times=times, force=np.clip(speed * 1.2, 0.05, 1), tips=(center,))
 
 
 def hit_and_fly(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
@@ -93,8 +93,8 @@ def hit_and_fly(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
         Limb(bat, head + (0, 0.15, 0), 0.03, 0.03, props.color()),
         props.sprite(str(rng.choice(["disc", "box"])), head, (2 * radius * 0.5 + 0.1, 0.4)),
     ]
-    families = [("ball", "thud"), ("wood", "ball"), ("thud", "ball"), ("arrow", "wood"), ("metal", "sword")]
-    return Stage(parts, "hits", families[int(rng.integers(5))], times, force, (ball,))
+    sound_kinds = [("ball", "thud"), ("wood", "ball"), ("thud", "ball"), ("arrow", "wood"), ("metal", "sword")]
+    return Stage(parts, "hits", sound_kinds[int(rng.integers(5))], times=times, force=force, tips=(ball,))
 
 
 def rally(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
@@ -113,7 +113,7 @@ def rally(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
         center = path(t, wall * (1 + radius / 0.8 + 0.06), 0.1 + 0.05 * smooth_noise(rng, t, 1))
         parts.append(props.sprite("box", center, (0.1, rng.uniform(0.3, 0.9))))
     speed = 1.6 / np.maximum(np.diff(knots)[:-1], 0.2)
-    return Stage(parts, "hits", ("ball", "thud", "wood"), times, np.clip(speed / 5, 0.15, 1), (ball,))
+    return Stage(parts, "hits", ("ball", "thud", "wood"), times=times, force=np.clip(speed / 5, 0.15, 1), tips=(ball,))
 
 
 def pendulum(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
@@ -133,7 +133,7 @@ def pendulum(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
         props.sprite("box", still((radius + 0.12, 0.2, 0), t), (0.24, 0.9)),
         props.sprite("disc", bob, (2 * radius, 2 * radius), angle),
     ]
-    return Stage(parts, "hits", ("metal", "anvil", "wood"), times, force, (bob,))
+    return Stage(parts, "hits", ("metal", "anvil", "wood"), times=times, force=force, tips=(bob,))
 
 
 def door(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
@@ -177,7 +177,7 @@ def door(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
     face = props.color()
     parts += [Poly(panel, face), Poly(_panel(t, angle, w, h, 0.12), face * 0.8)]
     edge = panel[:, 1]
-    return Stage(parts, "hits", ("door", "wood"), times, force, (edge,))
+    return Stage(parts, "hits", ("door", "wood"), times=times, force=force, tips=(edge,))
 
 
 def _panel(t: np.ndarray, angle: np.ndarray, w: float, h: float, inset: float) -> np.ndarray:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from foleycli.synthetic.config import Split
+from foleycli.synthetic.config import Mode, Split
+from foleycli.synthetic.physics import smooth_noise
 from foleycli.synthetic.render import Limb, Part, Sprite
 from foleycli.synthetic.textures import SKIN, color, sprite
 
@@ -17,8 +18,8 @@ class Stage:
     """A scene before the camera: parts over the trajectory grid and the events that they cause."""
 
     parts: list[Part]
-    kind: str  # "hits", "driven", "texture" or "silence"
-    families: tuple[str, ...]
+    mode: Mode
+    sound_kinds: tuple[str, ...]
     times: np.ndarray = field(default_factory=lambda: np.zeros(0))  # [e] s
     force: np.ndarray = field(default_factory=lambda: np.zeros(0))  # [e] 0..1
     tips: tuple[np.ndarray, ...] = ()  # [n, 3] each: points that must be seen to move
@@ -81,7 +82,7 @@ def chain(origin: np.ndarray, angles: list[np.ndarray], lengths: list[float]) ->
     return points
 
 
-def limbs(points: list[np.ndarray], radii: list[float], colors: list[np.ndarray]) -> list[Part]:
+def limbs(points: list[np.ndarray], radii: list[float], colors: list[np.ndarray]) -> list[Limb]:
     return [Limb(points[k], points[k + 1], radii[k], radii[k] * 0.85, colors[k]) for k in range(len(colors))]
 
 
@@ -95,8 +96,6 @@ def surface(props: Props, rng: np.random.Generator, t: np.ndarray, y: float) -> 
 
 def living(props: Props, rng: np.random.Generator, t: np.ndarray) -> list[Part]:
     """Silent things that move slowly behind the action, more with the difficulty."""
-    from foleycli.synthetic.physics import smooth_noise
-
     parts: list[Part] = []
     for _ in range(rng.poisson(0.9 * props.difficulty)):
         speed = rng.normal(0, 0.25)
@@ -126,8 +125,6 @@ def shadow(t: np.ndarray, x: np.ndarray, floor_y: float, height: np.ndarray, wid
 
 def occluders(props: Props, rng: np.random.Generator, t: np.ndarray) -> list[Part]:
     """Now and then a thing in front: still at the side, or passing by."""
-    from foleycli.synthetic.physics import smooth_noise
-
     if rng.random() > 0.22 * props.difficulty:
         return []
     if rng.random() < 0.6:

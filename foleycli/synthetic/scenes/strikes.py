@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from foleycli.synthetic.physics import MIN_GAP_S, event_times, smooth_noise, strengths, strike_height
+from foleycli.synthetic.physics import decays, event_times, smooth_noise, strengths, strike_height
 from foleycli.synthetic.render import Limb, Part
 from foleycli.synthetic.scenes.stage import Props, Stage, chain, limbs, living, still, surface
 
@@ -19,7 +19,7 @@ def arm(
     target: tuple[float, float, float],
     tool: str,
     mirror: bool,
-) -> tuple[list[Part], np.ndarray]:
+) -> tuple[list[Limb], np.ndarray]:
     """An arm of 2-4 links whose tool touches `target` where `height` is 0; returns its parts and the tip [n, 3]."""
     n_links = int(rng.integers(1, 3))
     side = -1.0 if mirror else 1.0
@@ -75,14 +75,14 @@ def _tool(
     tool: str,
     skin: np.ndarray,
     thick: float,
-) -> list[Part]:
+) -> list[Limb]:
     grip = Limb(hand, hand + (tip - hand) * 0.15, thick, thick * 0.8, skin)
     if tool == "hand":
         return [Limb(hand, tip, thick * 0.9, thick * 0.6, skin)]
     if tool == "knife":
         return [Limb(hand, tip, 0.06, 0.03, np.full(3, rng.uniform(120, 230))), grip]
     thin = rng.uniform(0.018, 0.04)
-    parts: list[Part] = [Limb(hand, tip, thin, thin, props.color()), grip]
+    parts = [Limb(hand, tip, thin, thin, props.color()), grip]
     if tool == "hammer":
         across = np.stack([-(tip - hand)[:, 1], (tip - hand)[:, 0], np.zeros(len(tip))], -1)
         across = across / np.linalg.norm(across, axis=1, keepdims=True) * rng.uniform(0.08, 0.14)
@@ -105,12 +105,6 @@ def _target(props: Props, rng: np.random.Generator, t: np.ndarray, x: float, y: 
     return [props.sprite(shape, center, (w, h), rng.normal(0, 0.05) + 0.05 * jolt)]
 
 
-def _jolt(t: np.ndarray, times: np.ndarray, force: np.ndarray) -> np.ndarray:
-    from foleycli.synthetic.physics import decays
-
-    return decays(t, times, force, 0.08)
-
-
 def strike(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
     """A stick, hammer or hand hits a thing, with rebound, silent lifts and near misses."""
     times = event_times(rng, t[-1])
@@ -118,12 +112,19 @@ def strike(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
     height = strike_height(rng, t, times, force, _misses(rng, times, 0.3 * props.difficulty))
     tool = str(rng.choice(["stick", "hammer", "hand", "stick"]))
     parts, tip = arm(rng, t, props, height, (0.0, 0.3, 0.0), tool, rng.random() < 0.5)
-    target = _target(props, rng, t, 0.0, 0.3, _jolt(t, times, force))
+    target = _target(props, rng, t, 0.0, 0.3, decays(t, times, force, tau_s=0.08))
     front = rng.random() < 0.3 * props.difficulty  # the struck thing hides the tip
-    body = [*parts, *target] if front else [*target, *parts]
+    body: list[Part] = [*parts, *target] if front else [*target, *parts]
     body = [*person(rng, t, props, parts[0].p0), *body]
-    families = _rotated(rng, _STRUCK)
-    return Stage([*living(props, rng, t), *surface(props, rng, t, 0.6), *body], "hits", families, times, force, (tip,))
+    sound_kinds = _rotated_at_random(rng, _STRUCK)
+    return Stage(
+        [*living(props, rng, t), *surface(props, rng, t, 0.6), *body],
+        "hits",
+        sound_kinds,
+        times=times,
+        force=force,
+        tips=(tip,),
+    )
 
 
 def chop(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
@@ -133,21 +134,21 @@ def chop(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
     force = strengths(rng, len(times))
     height = strike_height(rng, t, times, force, np.zeros(0)) * (0.35 if fast else 1.0)
     parts, tip = arm(rng, t, props, height, (0.0, 0.3, 0.0), "knife" if fast else "hammer", rng.random() < 0.5)
-    target = _target(props, rng, t, -0.1, 0.28, _jolt(t, times, force))
+    target = _target(props, rng, t, -0.1, 0.28, decays(t, times, force, tau_s=0.08))
     pieces: list[Part] = []
     for time_s in times[rng.random(len(times)) < 0.4]:
         u = np.maximum(t - time_s, 0)
         x = rng.normal(0, 0.5) * np.minimum(u, 0.5)
         y = 0.3 - 0.8 * np.minimum(u, 0.5) + 1.6 * np.minimum(u, 0.5) ** 2
         pieces.append(props.sprite("blob", path_or_hidden(t, time_s, x, y), (0.08, 0.06), 8 * np.minimum(u, 0.5)))
-    families = ("knife", "chop") if fast else ("chop", "wood", "knife")
+    sound_kinds = ("knife", "chop") if fast else ("chop", "wood", "knife")
     return Stage(
         [*living(props, rng, t), *surface(props, rng, t, 0.55), *target, *pieces, *parts],
         "hits",
-        families,
-        times,
-        force,
-        (tip,),
+        sound_kinds,
+        times=times,
+        force=force,
+        tips=(tip,),
     )
 
 
@@ -161,8 +162,8 @@ def path_or_hidden(t: np.ndarray, from_s: float, x: np.ndarray, y: np.ndarray) -
 def drumming(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
     """Two arms over one to three drums; mostly not dense."""
     sets = (("drum", "hand drum"), ("hand drum", "drum"), ("cymbal", "drum"))
-    families = sets[int(rng.choice(3, p=[0.5, 0.38, 0.12]))]
-    tool = "hand" if families[0] == "hand drum" else "stick"
+    sound_kinds = sets[int(rng.choice(3, p=[0.5, 0.38, 0.12]))]
+    tool = "hand" if sound_kinds[0] == "hand drum" else "stick"
     times = event_times(rng, t[-1], (0.8, 4.0))
     force = strengths(rng, len(times))
     hand_of = rng.integers(0, 2, len(times)) if rng.random() < 0.5 else np.arange(len(times)) % 2
@@ -178,7 +179,7 @@ def drumming(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
         w = rng.uniform(0.4, 0.8)
         parts.append(props.sprite("box", still((x, 0.55, 0.1), t), (w, 0.55)))
         parts.append(props.sprite("disc", still((x, 0.28, 0.1), t), (w, w * rng.uniform(0.2, 0.5))))
-    return Stage([*parts, *arms], "hits", families, times, force, tuple(tips), hand_of)
+    return Stage([*parts, *arms], "hits", sound_kinds, times=times, force=force, tips=tuple(tips), tip_of=hand_of)
 
 
 def tapping(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
@@ -198,12 +199,11 @@ def tapping(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
         ]
         parts += limbs(points, [0.07, 0.06], [skin, skin])
         tips.append(points[-1])
-    return Stage(parts, "hits", ("click", "wood", "hand drum"), times, force, tuple(tips), finger_of)
+    return Stage(
+        parts, "hits", ("click", "wood", "hand drum"), times=times, force=force, tips=tuple(tips), tip_of=finger_of
+    )
 
 
-def _rotated(rng: np.random.Generator, families: tuple[str, ...]) -> tuple[str, ...]:
-    first = int(rng.integers(len(families)))
-    return families[first:] + families[:first]
-
-
-__all__ = ["MIN_GAP_S", "arm", "chop", "drumming", "strike", "tapping"]
+def _rotated_at_random(rng: np.random.Generator, sound_kinds: tuple[str, ...]) -> tuple[str, ...]:
+    first = int(rng.integers(len(sound_kinds)))
+    return sound_kinds[first:] + sound_kinds[:first]

@@ -39,7 +39,7 @@ def mouth(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
     for x in (-0.12, 0.12):
         parts.append(props.sprite("disc", head + (x * w / 0.6, -0.1, 0), (0.08, 0.08)))
     k = int(rng.integers(len(_CALLS)))
-    return Stage(parts, "hits", _CALLS[k:] + _CALLS[:k], times, force, (mouth_at,))
+    return Stage(parts, "hits", _CALLS[k:] + _CALLS[:k], times=times, force=force, tips=(mouth_at,))
 
 
 def recoil(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
@@ -65,7 +65,7 @@ def recoil(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
         Limb(grip + (-side * 0.7, 0.5, 0), grip + (0, 0.1, 0), 0.12, 0.08, skin),
         Sprite(glow, muzzle, np.stack([size, size], -1), 20 * t),
     ]
-    return Stage(parts, "hits", ("gun", "explosion"), times, force, (muzzle,))
+    return Stage(parts, "hits", ("gun", "explosion"), times=times, force=force, tips=(muzzle,))
 
 
 def firework(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
@@ -92,4 +92,6 @@ def firework(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
         parts.append(Sprite(tint, path(t, x, y), np.tile(flash[:, None], 2), 0 * t))
         parts.append(Sprite(tint, rocket, np.tile(0.05 * rising[:, None], 2), 0 * t))
         bursts.append(path(t, x + 0.3 * np.clip(age * 8, 0, 1), y))  # what is seen to move at the burst
-    return Stage(parts, "hits", ("explosion", "gun"), times, force, tuple(bursts), np.arange(len(times)))
+    return Stage(
+        parts, "hits", ("explosion", "gun"), times=times, force=force, tips=tuple(bursts), tip_of=np.arange(len(times))
+    )

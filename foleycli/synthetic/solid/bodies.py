@@ -6,6 +6,7 @@ Decimetres, because Bullet is exact for things of about one unit.  z is up.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -134,6 +135,7 @@ class Workshop:
         return Body((floor, *rim), damping=0.3)
 
 
-def placed(body: Body, at: np.ndarray | tuple[float, float, float], **changes: object) -> Body:
+def placed(body: Body, at: np.ndarray | tuple[float, float, float], **changes: Any) -> Body:
     """The body at a point, with other changes."""
-    return replace(body, at=tuple(float(v) for v in at), **changes)
+    x, y, z = (float(v) for v in at)
+    return replace(body, at=(x, y, z), **changes)

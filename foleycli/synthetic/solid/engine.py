@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,7 +27,7 @@ state-cache 0
 
 
 @lru_cache(maxsize=1)
-def panda():  # noqa: ANN202
+def panda() -> Any:
     """`panda3d.core`, set up to draw without a screen; every use of Panda3D begins here."""
     try:
         from panda3d import core
@@ -47,7 +48,7 @@ class Engine:
         self._engine = core.GraphicsEngine.getGlobalPtr()
         pipe = core.GraphicsPipeSelection.getGlobalPtr().makeModulePipe("p3tinydisplay")
         if pipe is None:
-            raise FoleyError("Panda3D has no software renderer here", "Install panda3d from PyPI: it carries one.")
+            raise FoleyError("Panda3D has no software renderer here", "Install panda3d from PyPI: it carries one")
         form = core.FrameBufferProperties()
         form.setRgbColor(True)
         form.setDepthBits(16)
@@ -92,7 +93,7 @@ def shared_engine(width: int, height: int) -> Engine:
     return _engines[key]
 
 
-def texture(image: np.ndarray, repeats: bool = True):  # noqa: ANN201
+def texture(image: np.ndarray, repeats: bool = True) -> Any:
     """A Panda3D texture of a uint8 [H, W, 3] RGB picture whose sides are powers of two."""
     core = panda()
     height, width, _ = image.shape

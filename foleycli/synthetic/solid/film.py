@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from foleycli.synthetic.config import WorldConfig
 from foleycli.synthetic.solid.bodies import Piece
 from foleycli.synthetic.solid.camera import Shot, views
-from foleycli.synthetic.solid.engine import shared_engine, texture
+from foleycli.synthetic.solid.engine import Engine, shared_engine, texture
 from foleycli.synthetic.solid.materials import MATERIALS, surface
 from foleycli.synthetic.solid.meshes import drum, geometry, sheet, triangles
 from foleycli.synthetic.solid.simulation import STEP_HZ
@@ -89,7 +90,7 @@ def _between(places: np.ndarray, position: np.ndarray) -> np.ndarray | None:
 class _Set:
     """The scene graph of one clip."""
 
-    def __init__(self, things: list[Thing], room: Room, engine: object) -> None:
+    def __init__(self, things: list[Thing], room: Room, engine: Engine) -> None:
         from panda3d import core
 
         self._core = core
@@ -153,7 +154,7 @@ class _Set:
             walls.append(wall)
         return walls
 
-    def _build(self, thing: Thing):  # noqa: ANN202
+    def _build(self, thing: Thing) -> Any:
         core = self._core
         node = self._root.attachNewNode("thing")
         for piece in thing.pieces:
@@ -203,10 +204,10 @@ def _pool_shade(vertices: np.ndarray, room: Room) -> np.ndarray:
 
 
 @lru_cache(maxsize=64)
-def _surface_texture(material: str, number: int):  # noqa: ANN202
+def _surface_texture(material: str, number: int) -> Any:
     return texture(surface(material, number))
 
 
 @lru_cache(maxsize=32)
-def _backdrop_texture(number: int):  # noqa: ANN202
+def _backdrop_texture(number: int) -> Any:
     return texture(cv2.resize(background(number), (_BACKDROP_PX, _BACKDROP_PX)), repeats=False)

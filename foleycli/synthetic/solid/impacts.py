@@ -194,7 +194,7 @@ def _filmed(
     used = 0 if len(blows.times) else first
     focus = focus_on(paths[used:], sizes[used:], blows)
     things = [*shown(bodies, motion), *_hands(shop, bodies, motion, hands)]
-    return SolidScene(things, blows, paths, sizes, focus, base.ground_z, base.ground)
+    return SolidScene(things, blows, paths=paths, sizes=sizes, focus=focus, ground_z=base.ground_z, ground=base.ground)
 
 
 def _hands(shop: Workshop, bodies: list[Body], motion: Motion, chance: float) -> list[Thing]:

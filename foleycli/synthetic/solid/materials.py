@@ -40,7 +40,7 @@ MATERIALS = {m.name: m for m in (
     Material("water", 1.0, 0.0, 0.2, 0.8, "ripples", ((0.2, 0.35, 0.45), (0.3, 0.45, 0.4))),
 )}
 
-# Families that fit two materials, best first.  Glass is recorded breaking only, so whole glass rings like metal.
+# Kinds that fit two materials, best first.  Glass is recorded breaking only, so whole glass rings like metal.
 _PAIRS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("wood", "wood"): ("wood",), ("metal", "wood"): ("metal", "wood"), ("glass", "wood"): ("metal", "click"),
     ("stone", "wood"): ("wood", "stone"), ("plastic", "wood"): ("wood", "click"),
@@ -57,8 +57,8 @@ _STEPS = {"wood": "step wood", "metal": "step metal", "stone": "step tile", "wat
 _EARTH_STEPS = ("step gravel", "step grass", "step dirt", "step snow")
 
 
-def families_of(a: str, b: str) -> tuple[str, ...]:
-    """Sound families of a blow between two materials, best first."""
+def sound_kinds_of(a: str, b: str) -> tuple[str, ...]:
+    """Kinds of sound of a blow between two materials, best first."""
     pair = tuple(sorted((a, b)))
     if "water" in pair:
         return ("splash",)
@@ -67,8 +67,8 @@ def families_of(a: str, b: str) -> tuple[str, ...]:
     return _PAIRS.get(pair, ("thud",))
 
 
-def step_families(ground: str, rng: np.random.Generator) -> tuple[str, ...]:
-    """Families of a footstep; earth may be gravel, grass, sand or snow."""
+def step_sound_kinds(ground: str, rng: np.random.Generator) -> tuple[str, ...]:
+    """Kinds of a footstep; earth may be gravel, grass, sand or snow."""
     if ground in _STEPS:
         return (_STEPS[ground],)
     return (str(rng.choice(_EARTH_STEPS)), "step dirt") if ground == "earth" else ("step tile", "step wood")
@@ -118,7 +118,7 @@ def _plain(rng: np.random.Generator) -> np.ndarray:
     shade = 1 + 0.1 * (_clouds(rng, 4, 4) - 0.5)
     if rng.random() < 0.3:  # stripes
         shade[:, :: int(rng.choice([16, 32]))] *= 0.4
-        shade = cv2.GaussianBlur(shade, (5, 5), 0)
+        return np.asarray(cv2.GaussianBlur(shade, (5, 5), 0))
     return shade
 
 

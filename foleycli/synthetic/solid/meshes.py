@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 _AROUND = 14  # facets of round shapes; more cannot be told at 112 px
@@ -106,22 +108,22 @@ def _grid_faces(rows: int, columns: int) -> np.ndarray:
     return np.concatenate([one, two]).astype(np.uint16)
 
 
-def geometry(vertices: np.ndarray, corners: np.ndarray, shade: np.ndarray | None = None):  # noqa: ANN201
+def geometry(vertices: np.ndarray, corners: np.ndarray, shade: np.ndarray | None = None) -> Any:
     """A GeomNode; `shade` uint8 [v, 4] are colours per vertex."""
     from panda3d import core
 
-    coloured = shade is not None
-    form = core.GeomVertexFormat.getV3n3c4t2() if coloured else core.GeomVertexFormat.getV3n3t2()
-    data = core.GeomVertexData("", form, core.Geom.UHStatic)
-    data.uncleanSetNumRows(len(vertices))
     raw = vertices.astype(np.float32)
-    if coloured:
+    content, form = raw.tobytes(), core.GeomVertexFormat.getV3n3t2()
+    if shade is not None:
+        form = core.GeomVertexFormat.getV3n3c4t2()
         rows = np.empty((len(raw), 36), np.uint8)
         rows[:, :24] = raw[:, :6].copy().view(np.uint8).reshape(-1, 24)
         rows[:, 24:28] = shade
         rows[:, 28:] = raw[:, 6:].copy().view(np.uint8).reshape(-1, 8)
-        raw = rows
-    memoryview(data.modifyArray(0)).cast("B")[:] = raw.tobytes()
+        content = rows.tobytes()
+    data = core.GeomVertexData("", form, core.Geom.UHStatic)
+    data.uncleanSetNumRows(len(vertices))
+    memoryview(data.modifyArray(0)).cast("B")[:] = content
     faces = core.GeomTriangles(core.Geom.UHStatic)
     faces.setIndexType(core.Geom.NTUint16)
     array = faces.modifyVertices()

@@ -44,13 +44,13 @@ def _rolling(shop: Workshop, duration_s: float) -> SolidScene:
     focus = Focus(path, rng.uniform(1.5, 4.5), share=(0.35, 1.0), follow=rng.choice([0.3, 0.8, 1.0]))
     return SolidScene(
         shown(bodies, motion),
-        replace(bumps, families=("roll", "scrape")),
-        [motion.places[:, k, :3].astype(float) for k in range(len(bodies))],
-        [body.radius for body in bodies],
-        focus,
-        base.ground_z,
-        base.ground,
-        kind="driven",
+        replace(bumps, sound_kinds=("roll", "scrape")),
+        paths=[motion.places[:, k, :3].astype(float) for k in range(len(bodies))],
+        sizes=[body.radius for body in bodies],
+        focus=focus,
+        ground_z=base.ground_z,
+        ground=base.ground,
+        mode="driven",
         drive=_on_grid(drive),
     )
 
@@ -120,13 +120,21 @@ def _rubbing(shop: Workshop, duration_s: float) -> SolidScene:
         Thing(thing.pieces, np.concatenate([path, turn], -1)),
         *arm(shop, shoulder, hand),
     ]
-    families = ("saw", "scrape") if rng.random() < 0.4 else ("scrape", "saw")
+    sound_kinds = ("saw", "scrape") if rng.random() < 0.4 else ("scrape", "saw")
     where = np.array([path[min(int(s * STEP_HZ), len(path) - 1)] for s in heard]).reshape(-1, 3)
-    blows = Blows(heard, 0.6 * force, where, np.zeros(len(heard), int), families)
+    blows = Blows(times=heard, force=0.6 * force, where=where, mover=np.zeros(len(heard), int), sound_kinds=sound_kinds)
     focus = Focus(np.tile((0.0, 0, 0.8), (len(t), 1)), max(2.0, reach), elevation=(0.1, 1.1), share=(0.35, 1.2))
     drive = _drive(np.abs(np.gradient(x, 1 / STEP_HZ)))
     return SolidScene(
-        things, blows, [path], [1.0], focus, base.ground_z, base.ground, kind="driven", drive=_on_grid(drive)
+        things,
+        blows,
+        paths=[path],
+        sizes=[1.0],
+        focus=focus,
+        ground_z=base.ground_z,
+        ground=base.ground,
+        mode="driven",
+        drive=_on_grid(drive),
     )
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from foleycli.synthetic.config import Mode
 from foleycli.synthetic.solid.bodies import Body, Piece, Workshop
 from foleycli.synthetic.solid.camera import Focus
 from foleycli.synthetic.solid.film import Thing
-from foleycli.synthetic.solid.materials import families_of
+from foleycli.synthetic.solid.materials import sound_kinds_of
 from foleycli.synthetic.solid.simulation import STEP_HZ, Contacts, Motion
 
 MERGE_S = 0.06  # closer blows are heard as one
@@ -27,7 +28,7 @@ class Blows:
     force: np.ndarray  # [e]
     where: np.ndarray  # [e, 3]
     mover: np.ndarray  # [e] index of a path
-    families: tuple[str, ...]
+    sound_kinds: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class SolidScene:
     ground_z: float
     ground: tuple[str, int]
     top_z: float = 0.0
-    kind: str = "hits"
+    mode: Mode = "hits"
     drive: np.ndarray | None = None  # [n] at GRID_HZ, 0..1; the last path is what drives
     worn: tuple[np.ndarray, np.ndarray] | None = None  # eye and aim [n, 3] of a camera that someone carries
 
@@ -95,7 +96,9 @@ def shown(bodies: list[Body], motion: Motion) -> list[Thing]:
 def blows_of(contacts: Contacts, bodies: list[Body], rng: np.random.Generator) -> Blows:
     """Merge what is close, drop what is faint; the materials of the loudest pair choose the sound."""
     if len(contacts.time_s) == 0:
-        return Blows(np.zeros(0), np.zeros(0), np.zeros((0, 3)), np.zeros(0, int), ("thud",))
+        return Blows(
+            times=np.zeros(0), force=np.zeros(0), where=np.zeros((0, 3)), mover=np.zeros(0, int), sound_kinds=("thud",)
+        )
     loud = np.minimum(contacts.speed, _HARDEST) * contacts.mass**0.2
     soft = [
         _softness(bodies[a].material) * _softness(bodies[b].material)
@@ -106,13 +109,19 @@ def blows_of(contacts: Contacts, bodies: list[Body], rng: np.random.Generator) -
     for a, b, level in zip(contacts.a, contacts.b, loud, strict=True):
         pair = (bodies[a].material, bodies[b].material)
         total[pair] = total.get(pair, 0.0) + level
-    families = families_of(*max(total, key=total.get))
+    sound_kinds = sound_kinds_of(*max(total, key=lambda pair: total[pair]))
     keep = merged(contacts.time_s, loud)
     top = rng.uniform(0.6, 1.0)
     rows = np.array([k for _, _, k in keep], int)
     movers = np.array([_mover(bodies, contacts.a[k], contacts.b[k]) for k in rows], int)
     times, force = (np.array([row[i] for row in keep], float) for i in (0, 1))
-    return Blows(times, np.clip(top * force, 0.05, 1), contacts.where[rows].reshape(-1, 3), movers, families)
+    return Blows(
+        times=times,
+        force=np.clip(top * force, 0.05, 1),
+        where=contacts.where[rows].reshape(-1, 3),
+        mover=movers,
+        sound_kinds=sound_kinds,
+    )
 
 
 def merged(times: np.ndarray, loud: np.ndarray) -> list[tuple[float, float, int]]:

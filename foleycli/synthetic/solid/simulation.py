@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,14 @@ class Contacts:
 
     def where_true(self, ok: np.ndarray) -> Contacts:
         """Those of the mask bool [c]."""
-        return Contacts(self.time_s[ok], self.a[ok], self.b[ok], self.speed[ok], self.mass[ok], self.where[ok])
+        return Contacts(
+            time_s=self.time_s[ok],
+            a=self.a[ok],
+            b=self.b[ok],
+            speed=self.speed[ok],
+            mass=self.mass[ok],
+            where=self.where[ok],
+        )
 
 
 @dataclass(frozen=True)
@@ -100,11 +108,11 @@ def _push(push: Push, paths: list, masses: np.ndarray) -> None:
     paths[push.body].node().applyImpulse(impulse, LVector3(*push.at))
 
 
-def _place(path: object) -> tuple[float, ...]:
+def _place(path: Any) -> tuple[float, ...]:
     return (*path.getPos(), *path.getQuat())
 
 
-def _enter(world: object, body: Body, name: str):  # noqa: ANN202
+def _enter(world: Any, body: Body, name: str) -> Any:
     """Put a body into the world; returns its NodePath."""
     from panda3d.bullet import BulletRigidBodyNode
     from panda3d.core import NodePath, TransformState
@@ -126,7 +134,7 @@ def _enter(world: object, body: Body, name: str):  # noqa: ANN202
     return path
 
 
-def _shape(piece: Piece):  # noqa: ANN202
+def _shape(piece: Piece) -> Any:
     from panda3d import bullet
     from panda3d.core import LVector3
 
@@ -148,7 +156,7 @@ def _carry(bodies: list[Body], paths: list, time_s: float, before: list) -> None
                 before[k] = _hold(paths[k], grip, time_s)
 
 
-def _hold(path: object, grip: Grip, time_s: float) -> tuple[float, ...]:
+def _hold(path: Any, grip: Grip, time_s: float) -> tuple[float, ...]:
     """Carry a body towards its goal, slower and slower; on the last step it flies off.  Returns its velocity."""
     from panda3d.core import LVector3
 
@@ -164,7 +172,7 @@ def _hold(path: object, grip: Grip, time_s: float) -> tuple[float, ...]:
     return tuple(velocity)
 
 
-def _blows(world: object, step: int, masses: np.ndarray) -> list[tuple]:
+def _blows(world: Any, step: int, masses: np.ndarray) -> list[tuple]:
     """All pairs that pushed each other in the last step: (step, a, b, velocity change, lighter mass, x, y, z)."""
     rows = []
     for manifold in world.getManifolds():
@@ -194,4 +202,4 @@ def _merged(rows: list[tuple]) -> Contacts:
         done.append(row)
     table = np.array(done, float).reshape(-1, 8)
     a, b = table[:, 1].astype(int), table[:, 2].astype(int)
-    return Contacts(table[:, 0] / STEP_HZ, a, b, table[:, 3], table[:, 4], table[:, 5:])
+    return Contacts(time_s=table[:, 0] / STEP_HZ, a=a, b=b, speed=table[:, 3], mass=table[:, 4], where=table[:, 5:])

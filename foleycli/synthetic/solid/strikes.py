@@ -9,7 +9,7 @@ from foleycli.synthetic.solid.bodies import Body, Piece, Workshop, placed
 from foleycli.synthetic.solid.camera import Focus
 from foleycli.synthetic.solid.figures import arm, torso, turn_to
 from foleycli.synthetic.solid.film import Thing
-from foleycli.synthetic.solid.materials import families_of
+from foleycli.synthetic.solid.materials import sound_kinds_of
 from foleycli.synthetic.solid.scene import Blows, SolidScene, Support, shown, support
 from foleycli.synthetic.solid.simulation import STEP_HZ, Push, simulate
 
@@ -35,12 +35,26 @@ def solid_strike(shop: Workshop, duration_s: float) -> SolidScene:
     bodies, pushes = _struck(shop, base, target, top, times, force, facing)
     motion = simulate(bodies, duration_s, pushes)
     struck = bodies[len(base.bodies)]
-    families = _families(tool, struck.material, rng)
-    blows = Blows(times, force, np.tile(top, (len(times), 1)), np.zeros(len(times), int), families)
+    sound_kinds = _sound_kinds(tool, struck.material, rng)
+    blows = Blows(
+        times=times,
+        force=force,
+        where=np.tile(top, (len(times), 1)),
+        mover=np.zeros(len(times), int),
+        sound_kinds=sound_kinds,
+    )
     radius = max(2.0, 0.55 * float(np.ptp(tip[:, 2])) + 1.0)
     center = np.tile(top + (0, 0, 0.4 * radius), (len(t), 1))
     focus = Focus(center, radius, elevation=(0.05, 1.1), share=(0.3, 1.3))
-    return SolidScene([*shown(bodies, motion), *parts], blows, [tip], [0.8], focus, base.ground_z, base.ground)
+    return SolidScene(
+        [*shown(bodies, motion), *parts],
+        blows,
+        paths=[tip],
+        sizes=[0.8],
+        focus=focus,
+        ground_z=base.ground_z,
+        ground=base.ground,
+    )
 
 
 def _target(shop: Workshop, tool: str) -> Body:
@@ -118,6 +132,7 @@ def _tool(shop: Workshop, tool: str, long: float, hand: np.ndarray, toward: np.n
     rng = shop.rng
     handle = shop.look(str(rng.choice(["wood", "plastic", "wood"])))
     thin = rng.uniform(0.15, 0.3)
+    pieces: tuple[Piece, ...]
     if tool == "hammer":
         head = Piece("box", (0.55, 1.5, 0.6), (0, 0.45, long), **shop.look(str(rng.choice(["metal", "wood", "metal"]))))
         pieces = (Piece("cylinder", (thin, thin, long + 0.6), (0, 0, long / 2), **handle), head)
@@ -132,7 +147,7 @@ def _tool(shop: Workshop, tool: str, long: float, hand: np.ndarray, toward: np.n
     return Thing(pieces, np.concatenate([hand, turn_to(toward)], -1))
 
 
-def _families(tool: str, material: str, rng: np.random.Generator) -> tuple[str, ...]:
+def _sound_kinds(tool: str, material: str, rng: np.random.Generator) -> tuple[str, ...]:
     if tool == "knife":
         return ("knife", "chop")
     if tool == "racket":
@@ -141,4 +156,4 @@ def _families(tool: str, material: str, rng: np.random.Generator) -> tuple[str, 
         return ("anvil", "metal")
     if tool == "hammer" and material == "wood" and rng.random() < 0.5:
         return ("chop", "wood")
-    return families_of({"hammer": "metal", "stick": "wood", "hand": "flesh"}[tool], material)
+    return sound_kinds_of({"hammer": "metal", "stick": "wood", "hand": "flesh"}[tool], material)

@@ -9,7 +9,7 @@ from foleycli.synthetic.solid.bodies import Piece, Workshop
 from foleycli.synthetic.solid.camera import Focus, smoothed
 from foleycli.synthetic.solid.figures import elbow, fist, limb, turn_to
 from foleycli.synthetic.solid.film import Thing
-from foleycli.synthetic.solid.materials import step_families
+from foleycli.synthetic.solid.materials import step_sound_kinds
 from foleycli.synthetic.solid.scene import Blows, SolidScene
 from foleycli.synthetic.solid.simulation import STEP_HZ
 
@@ -35,12 +35,19 @@ def solid_walk(shop: Workshop, duration_s: float) -> SolidScene:
     mover = np.arange(len(plants)) % 2
     at = np.minimum(np.round(plants * STEP_HZ).astype(int), len(t) - 1)
     where = np.array([paths[k][i] for k, i in zip(mover, at, strict=True)]).reshape(-1, 3) - (0, 0, _ANKLE)
-    blows = Blows(plants, force, where, mover, step_families(ground, rng))
+    blows = Blows(times=plants, force=force, where=where, mover=mover, sound_kinds=step_sound_kinds(ground, rng))
     focus, worn = _watch(rng, hips, t)
     if worn is not None:
         things = things[: 2 * 3]  # legs alone: the eyes are inside the head
     return SolidScene(
-        [*things, *_marks(shop, body)], blows, paths, [1.2, 1.2], focus, 0.0, (ground, look["number"]), worn=worn
+        [*things, *_marks(shop, body)],
+        blows,
+        paths=paths,
+        sizes=[1.2, 1.2],
+        focus=focus,
+        ground_z=0.0,
+        ground=(ground, look["number"]),
+        worn=worn,
     )
 
 

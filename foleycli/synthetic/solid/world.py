@@ -31,7 +31,7 @@ def stage_solid(build: SolidBuilder, rng: np.random.Generator, config: WorldConf
     drive = (
         scene.drive * _in_sight(scene.paths[-1], shot, len(scene.drive), config) if scene.drive is not None else None
     )
-    stage = Stage([], scene.kind, scene.blows.families, *hits, drive=drive)
+    stage = Stage([], scene.mode, scene.blows.sound_kinds, *hits, drive=drive)
     return stage, seen, lambda times, blur: shoot(scene.things, room, shot, times, blur, config)
 
 
@@ -40,14 +40,16 @@ def _best_view(rng: np.random.Generator, scene: SolidScene, config: WorldConfig)
     if scene.worn is not None:
         shot = worn_shot(rng, *scene.worn, config)
         return shot, seen_events(scene, shot, config)
-    best = None
+    hits = (scene.blows.times, scene.blows.force)
+    best: tuple[Shot, np.ndarray] | None = None
     for _ in range(_TRIES):
-        shot = random_shot(rng, scene.focus, (scene.blows.times, scene.blows.force), config)
+        shot = random_shot(rng, scene.focus, hits, config)
         seen = seen_events(scene, shot, config)
         if best is None or seen.sum() > best[1].sum():
             best = shot, seen
         if seen.sum() > 0.8 * len(seen):
             break
+    assert best is not None  # _TRIES is above 0
     return best
 
 
@@ -91,16 +93,16 @@ def _room(rng: np.random.Generator, scene: SolidScene, shot: Shot, config: World
     middle = scene.focus.center.mean(axis=0)
     pool = rng.uniform(15, 60) if rng.random() < 0.5 else 0.0
     return Room(
-        scene.ground_z,
-        scene.ground,
-        float(np.exp(rng.uniform(np.log(0.03), np.log(0.2)))),
-        (int(numbers[0]), int(numbers[1])),
-        max(away, rng.uniform(40, 160)),
-        sun,
-        tuple((bright * (1 + warm)).tolist()),
-        tuple((ambient * (1 - 0.5 * warm)).tolist()),
-        tuple((rng.uniform(0, 0.35) * (1 - warm)).tolist()),
-        (float(middle[0]), float(middle[1]), pool),
-        scene.top_z,
-        rng.uniform(0.25, 0.6) if rng.random() < 0.8 else 0.0,
+        ground_z=scene.ground_z,
+        ground=scene.ground,
+        ground_repeat=float(np.exp(rng.uniform(np.log(0.03), np.log(0.2)))),
+        backdrop=(int(numbers[0]), int(numbers[1])),
+        wall_radius=max(away, rng.uniform(40, 160)),
+        sun=sun,
+        sun_rgb=tuple((bright * (1 + warm)).tolist()),
+        ambient_rgb=tuple((ambient * (1 - 0.5 * warm)).tolist()),
+        fill_rgb=tuple((rng.uniform(0, 0.35) * (1 - warm)).tolist()),
+        pool=(float(middle[0]), float(middle[1]), pool),
+        shadow_z=scene.top_z,
+        shadow_alpha=rng.uniform(0.25, 0.6) if rng.random() < 0.8 else 0.0,
     )

@@ -1,8 +1,8 @@
-"""Makes the library of short reels that foley takes a timbre from (`foleycli.library.library`) from recordings.
+"""Makes the library of short sounds that foley takes a timbre from (`foleycli.library.library`) from recordings.
 
-    python -m foleycli.soundset.library_sounds --sounds ../shared/sounds --out foleycli/shipped/library
+    python -m foleycli.soundset.build_library --sounds ../shared/sounds --out foleycli/shipped/library
 
-A reel is what a reference was in training: a few hits of one thing in two seconds, or a stretch of something even.
+A library sound is what a reference was in training: a few hits of one thing, or a stretch of something even.
 `library_sounds.yaml` says which recordings: in the public domain, or under licences that ask for no more than
 the authors' names, which are read from the Debian copyright files beside the set; and none that is held out.
 """
@@ -27,51 +27,56 @@ from foleycli.media.output import replacing
 from foleycli.soundset.bank import make_take
 from foleycli.soundset.held_out import is_held_out
 from foleycli.soundset.kinds import RATE_HZ
-from foleycli.soundset.reel import REEL_SAMPLES, hits, levelled
+from foleycli.soundset.library_sound import N_SAMPLES, normalise, repeat_hits
 
 TABLE = Path(__file__).with_name("library_sounds.yaml")
 FIELD = re.compile(r"^([A-Z][\w-]*):((?:.*\n?)(?:^[ \t].*\n?)*)", re.MULTILINE)  # of a Debian copyright file
-FREE, NAMED = ("CC0-1.0", "public-domain"), ("CC-BY-3.0", "CC-BY-4.0")  # the latter ask for the authors
-EVEN = 0.1  # of the loudest quarter of a stretch, in RMS, the softest has at least so much
+FREE, ATTRIBUTED = ("CC0-1.0", "public-domain"), ("CC-BY-3.0", "CC-BY-4.0")  # the latter ask for the authors
+MIN_EVENNESS = 0.1  # RMS of the softest quarter of a stretch over that of the loudest
 VORBIS_LEVEL = 0.5  # of soundfile's 0 (best) to 1 (smallest)
 
 
-def stretch(samples: np.ndarray) -> np.ndarray:
-    """The middle of something even; errors: ValueError where it is too short, or falls off."""
-    n = REEL_SAMPLES
-    first = (len(samples) - n) // 2
-    piece = samples[max(0, first) : first + n]
+def library_sound(shape: str, files: list[str], sounds: Path) -> np.ndarray:
+    """One library sound float32 [N] of the recordings named.
+
+    Errors: FoleyError for a recording that is not of the shape that the table says.
+    """
+    read = [read_audio(sounds / file, RATE_HZ, 1).samples[0] for file in files]  # [N] each
+    takes = [
+        take for file, samples in zip(files, read, strict=True)
+        if (take := make_take(file, group="", mono=samples, shape="voice")) is not None
+    ]  # fmt: skip
+    try:
+        if shape not in ("hits", "even") or len(takes) < len(files):
+            raise ValueError("it is silent, or its shape is neither hits nor even")
+        return normalise(even_stretch(read[0]) if shape == "even" else repeat_hits([take.samples() for take in takes]))
+    except ValueError as error:
+        raise FoleyError(f"{', '.join(files)}: {error}", f"Name another recording in {TABLE}") from error
+
+
+def even_stretch(samples: np.ndarray) -> np.ndarray:
+    """The middle of something even, [N_SAMPLES]; errors: ValueError where it is too short, or falls off."""
+    first = (len(samples) - N_SAMPLES) // 2
+    piece = samples[max(0, first) : first + N_SAMPLES]
     rms = np.sqrt(np.mean(piece[: len(piece) // 4 * 4].reshape(4, -1) ** 2, axis=1))
-    if first < 0 or rms.min() < EVEN * rms.max():
-        raise ValueError("it is shorter than a reel, or not even")
+    if first < 0 or rms.min() < MIN_EVENNESS * rms.max():
+        raise ValueError("it is shorter than a library sound, or not even")
     return piece
 
 
-def reel(kind: str, files: list[str], sounds: Path) -> np.ndarray:
-    """One reel float32 [N] of the recordings named; errors: FoleyError for one that is not what the table says."""
-    read = [read_audio(sounds / file, RATE_HZ, 1).samples[0] for file in files]  # [N] each
-    takes = [make_take(file, "", samples, "voice") for file, samples in zip(files, read, strict=True)]
-    try:
-        if kind not in ("hits", "even") or None in takes:
-            raise ValueError("it is silent, or its kind is neither hits nor even")
-        return levelled(stretch(read[0]) if kind == "even" else hits([take.samples() for take in takes]))
-    except ValueError as error:
-        raise FoleyError(f"{', '.join(files)}: {error}", f"name another recording in {TABLE}") from error
-
-
 def origins_of(files: list[str], index: dict[str, dict], licences: Path) -> list[dict[str, str]]:
-    """What is to be told of recordings; errors: FoleyError for one that may not be passed on, or is kept for tests."""
+    """What is to be said of recordings; errors: FoleyError for one that may not be passed on, or is kept for tests."""
     origins = []
     for file in files:
         row = index.get(file, {})
-        authors = authors_of(row, licences) if row.get("licence") in NAMED else ""
+        authors = authors_of(row, licences) if row.get("licence") in ATTRIBUTED else ""
         if is_held_out(file) or not (row.get("licence") in FREE or authors):
             raise FoleyError(
                 f"{file} is not in the set, is held out, or its licence asks for more than a name that is known",
-                f"name another recording in {TABLE}",
+                f"Name another recording in {TABLE}",
             )
-        told = {key: row[key] for key in ("file", "licence", "package", "version", "path")}
-        origins.append({**told, "authors": authors} if authors else told)
+        origin = {key: row[key] for key in ("file", "licence", "package", "version", "path")}
+        origins.append({**origin, "authors": authors} if authors else origin)
     return origins
 
 
@@ -92,7 +97,7 @@ def authors_of(row: dict, licences: Path) -> str:
 
 
 def write(table: list[dict], sounds: Path, out: Path) -> None:
-    """The folder: one Ogg file a reel, and the index with words and origins."""
+    """The folder: one Ogg file a sound, and the index with words and origins."""
     index = {row["file"]: row for row in index_rows(sounds)}
     out.mkdir(parents=True, exist_ok=True)
     rows = []
@@ -100,7 +105,7 @@ def write(table: list[dict], sounds: Path, out: Path) -> None:
         files = [f"{name}.ogg" for name in entry["files"]]
         row = {"file": f"{entry['words'][0].replace(' ', '_')}.ogg", "words": entry["words"],
                "from": origins_of(files, index, sounds / "licences")}  # fmt: skip
-        samples = reel(entry["kind"], files, sounds)
+        samples = library_sound(entry["shape"], files, sounds)
         with replacing(out / row["file"]) as part:
             soundfile.write(part, samples, RATE_HZ, format="OGG", subtype="VORBIS", compression_level=VORBIS_LEVEL)
         rows.append(row)
@@ -115,11 +120,12 @@ def main(
     """Write the library and say how large it is."""
     if not (sounds / INDEX_NAME).is_file():
         raise FoleyError(
-            f"{sounds} has no {INDEX_NAME}, which names each sound's licence", "make it: foleycli.soundset.debian"
+            f"{sounds} has no {INDEX_NAME}, which names each sound's licence",
+            "Make the set: python -m foleycli.lab.sound_set --out DIR",
         )
     table = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
     write(table, sounds, out)
-    typer.echo(f"{len(table)} reels in {out}, {sum(file.stat().st_size for file in out.iterdir()) / 1e6:.2f} MB")
+    typer.echo(f"{len(table)} sounds in {out}, {sum(file.stat().st_size for file in out.iterdir()) / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

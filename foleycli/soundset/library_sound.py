@@ -1,4 +1,7 @@
-"""A reel: one thing by itself for a moment, which tells a model how it sounds.  In training as in the library."""
+"""A library sound: one thing by itself for 1.6 s, which tells a model how it sounds.
+
+The shipped library is made of such sounds, and training windows begin with them.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,17 @@ import numpy as np
 
 from foleycli.soundset.kinds import RATE_HZ
 
-REEL_S = 1.6
-FIRST_HIT_S, GAP_S, LONGEST_GAP_S = 0.04, 0.52, 0.9  # three hits to a reel, or two of what rings long
-LAST_HIT_S = REEL_S - 0.25
+DURATION_S = 1.6
+N_SAMPLES = round(DURATION_S * RATE_HZ)
+FIRST_HIT_S, GAP_S, LONGEST_GAP_S = 0.04, 0.52, 0.9  # three hits, or two of what rings long
+LAST_HIT_S = DURATION_S - 0.25
 PEAK = 0.6  # as loud as the training's sounds
 FADE_S = 0.02
-REEL_SAMPLES = round(REEL_S * RATE_HZ)
 
 
-def hits(takes: Sequence[np.ndarray]) -> np.ndarray:
-    """Takes of one thing, float32 [N] each from its attack on, struck again and again."""
-    out = np.zeros(REEL_SAMPLES, np.float32)
+def repeat_hits(takes: Sequence[np.ndarray]) -> np.ndarray:
+    """Takes of one thing, float32 [N] each from its attack on, struck in turn: float32 [N_SAMPLES]."""
+    out = np.zeros(N_SAMPLES, np.float32)
     start_s, k = FIRST_HIT_S, 0
     while start_s < LAST_HIT_S:
         take, first = takes[k % len(takes)], round(start_s * RATE_HZ)
@@ -29,8 +32,8 @@ def hits(takes: Sequence[np.ndarray]) -> np.ndarray:
     return out
 
 
-def levelled(samples: np.ndarray) -> np.ndarray:
-    """At `PEAK`, with a fade where the end was cut off."""
+def normalise(samples: np.ndarray) -> np.ndarray:
+    """The sound [N] at `PEAK`, float32, with a fade where its end was cut off."""
     out = samples / max(float(np.abs(samples).max()), 1e-6) * PEAK
     n_fade = round(FADE_S * RATE_HZ)
     out[-n_fade:] *= np.linspace(1, 0, n_fade, dtype=np.float32)
