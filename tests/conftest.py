@@ -75,9 +75,9 @@ def model_name() -> str:
 @pytest.fixture(scope="session")
 def kept_model(model_name: str):  # noqa: ANN201
     """The model, loaded once: every later call of the command in this process gets the same one."""
-    from foleycli.rendering import render as pipeline
+    from foleycli.models import model as models
 
-    load = pipeline.load_model
-    pipeline.load_model = functools.cache(load)
-    yield pipeline.load_model(Path(resolve(model_name)), "cpu", "auto")
-    pipeline.load_model = load
+    load = models.load_model
+    models.load_model = functools.cache(load)
+    yield models.load_model(Path(resolve(model_name)), "cpu", "auto")
+    models.load_model = load

@@ -55,9 +55,9 @@ def bench(
     probe(clip or DEMO)
     folder = None if random_weights else resolve(model)
     from foleycli.device import oom_as_foley_error
+    from foleycli.models.model import load_model
     from foleycli.models.random_weights import random_model
     from foleycli.rendering.bench import run
-    from foleycli.rendering.render import load_model
 
     load = partial(load_model, folder, device, dtype)
     if random_weights:

@@ -6,13 +6,12 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from foleycli.cli import console, fetched, options, work
+from foleycli.cli import console, fetched, jobs, options
 from foleycli.errors import EXIT_FAILED, EXIT_SOME_FAILED, FoleyError, UsageError
 from foleycli.hub.resolve import default_settings
 from foleycli.records import Video
@@ -109,8 +108,26 @@ def evaluate(
     Two folders are paired by file names; with --model, each video is rendered as `foley render` does it and
     compared with its own sound.
     """
-    run = work.Run(model or "", device, dtype, True, quiet, json, False, False, accept_license)
-    given = options.given(locals())
+    run = jobs.RunOptions(
+        model=model or "",
+        device=device,
+        dtype=dtype,
+        force=True,
+        quiet=quiet,
+        json=json,
+        dry_run=False,
+        report=False,
+        accept_license=accept_license,
+    )
+    given = options.given(
+        prompt=prompt,
+        steps=steps,
+        guidance=guidance,
+        words_guidance=words_guidance,
+        library=library,
+        ride=ride,
+        seed=seed,
+    )
     if model is None:
         others = {"prompts": prompts, "preset": preset != "default", "out_dir": out_dir}
         _refuse_rendering([*given, *(name for name, value in others.items() if value)])
@@ -199,28 +216,33 @@ def _read_prompts(path: Path) -> dict[str, str]:
     return {str(name): text for name, text in found.items()}
 
 
-def _run(tasks: Sequence[Task], unpaired: list[Path], sources: Sources, out_dir: Path | None, run: work.Run) -> None:
+def _run(
+    tasks: Sequence[Task], unpaired: list[Path], sources: Sources, out_dir: Path | None, run: jobs.RunOptions
+) -> None:
     """Measure all; raises typer.Exit with 3 when some failed, 1 when all of several failed."""
     from foleycli.media.ffmpeg import find_ffmpeg
 
     find_ffmpeg()
     if unpaired:
         console.note(f"without a partner in the other folder: {', '.join(map(str, unpaired))}", run.quiet)
-    alone = len(tasks) == 1
-    ready = [(task, item) for task in tasks if (item := work.guarded(task.source, task.prepare, alone, run))]
+    tally, ready = jobs.Tally(len(tasks)), []
+    for task in tasks:
+        with jobs.isolated(task.source, tally, run):
+            ready.append((task, task.prepare()))
     if not ready:
         raise typer.Exit(EXIT_FAILED)
     if out_dir is not None:
-        work.make_folder(out_dir)
+        jobs.make_folder(out_dir)
     evaluation, model = _load(sources, run)
     with tempfile.TemporaryDirectory(prefix="foley-evaluate-") as temporary:
         folder = out_dir or Path(temporary)
         for index, (task, item) in enumerate(ready, start=1):
             console.note(f"{task.source} ({index} of {len(ready)})", run.quiet)
-            measure = partial(_measure, task, item, evaluation, model, folder, run)
-            if (row := work.guarded(task.source, measure, alone, run)) is not None and run.json:
-                facts = {"input": str(task.source), "prompt": task.settings.prompt}
-                console.result_json({**facts, **_rounded(asdict(row))})
+            with jobs.isolated(task.source, tally, run):
+                row = _measure(task, item, evaluation, model, folder, run)
+                if run.json:
+                    facts = {"input": str(task.source), "prompt": task.settings.prompt}
+                    console.result_json({**facts, **_rounded(asdict(row))})
     if not evaluation.rows:
         raise typer.Exit(EXIT_FAILED)
     failed = len(tasks) - len(evaluation.rows)
@@ -229,23 +251,23 @@ def _run(tasks: Sequence[Task], unpaired: list[Path], sources: Sources, out_dir:
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _load(sources: Sources, run: work.Run) -> tuple[Evaluation, Model | None]:
+def _load(sources: Sources, run: jobs.RunOptions) -> tuple[Evaluation, Model | None]:
     """What measures, and the model that is measured."""
     folder = fetched.model_folder(run.model, run.accept_license, run.quiet) if run.model else None
     from foleycli.device import choose_device, oom_as_foley_error
     from foleycli.evaluation.evaluate import begin
-    from foleycli.rendering.render import load_model
+    from foleycli.models import model as models
 
     with console.progress(run.quiet) as report, oom_as_foley_error():
         report("load", 0, 1)
         evaluation = begin(sources, choose_device(run.device), report)
-        model = load_model(folder, run.device, run.dtype) if folder else None
+        model = models.load_model(folder, run.device, run.dtype) if folder else None
         report("load", 1, 1)
     return evaluation, model
 
 
 def _measure(
-    task: Task, item: Pair | Video, evaluation: Evaluation, model: Model | None, folder: Path, run: work.Run
+    task: Task, item: Pair | Video, evaluation: Evaluation, model: Model | None, folder: Path, run: jobs.RunOptions
 ) -> PairMetrics:
     """The figures of a pair; a clip is rendered first."""
     from foleycli.device import oom_as_foley_error
@@ -259,7 +281,7 @@ def _measure(
         return evaluation.add(item, task.settings.prompt)
 
 
-def _show(evaluation: Evaluation, facts: dict[str, Any], run: work.Run) -> None:
+def _show(evaluation: Evaluation, facts: dict[str, Any], run: jobs.RunOptions) -> None:
     """The table, or in JSON the last line."""
     summary = evaluation.summary()
     if run.json:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from foleycli.cli import options, work
+from foleycli.cli import jobs, options
 from foleycli.errors import FoleyError, UsageError
 from foleycli.hub.catalog import DEFAULT_MODEL
 from foleycli.hub.resolve import default_settings
@@ -17,7 +16,7 @@ from foleycli.settings.preset import resolve_settings
 from foleycli.settings.settings import Settings
 
 if TYPE_CHECKING:
-    from foleycli.rendering.render import ExtendJob
+    from foleycli.rendering.job import ExtendJob
 
 Take = Annotated[
     Path, typer.Option("--ref", metavar="TAKE", help="The sound to carry on.", rich_help_panel=options.SOUND)
@@ -85,13 +84,39 @@ def extend(
     With a VIDEO the rest of the video gets sound in sync.  Without one the take continues by itself, at
     its own rate and channels.  Without -o: take.extended.wav beside take.wav.
     """
-    settings = resolve_settings(preset, default_settings(model), options.given(locals()))
+    settings = resolve_settings(
+        preset,
+        model_defaults=default_settings(model),
+        overrides=dict(
+            prompt=prompt,
+            negative_prompt=negative_prompt,
+            steps=steps,
+            guidance=guidance,
+            words_guidance=words_guidance,
+            seed=seed,
+            cuts=cuts,
+        ),
+    )
     _check_together(video, at, duration, loop)
-    work.check_duration(duration)
-    run = work.Run(model, device, dtype, force, quiet, json, dry_run, report, accept_license, compiled)
-    to = out or ref.with_name(f"{ref.stem}.extended.wav")
-    prepare = partial(_prepare, ref, video, to, settings, at or 0.0, duration, loop, run)
-    work.perform([work.Task(ref, prepare)], run)
+    jobs.check_duration(duration)
+    run = jobs.RunOptions(
+        model=model,
+        device=device,
+        dtype=dtype,
+        force=force,
+        quiet=quiet,
+        json=json,
+        dry_run=dry_run,
+        report=report,
+        accept_license=accept_license,
+        compiled=compiled,
+    )
+
+    def prepare() -> ExtendJob:
+        to = out or ref.with_name(f"{ref.stem}.extended.wav")
+        return _job(ref, video, to, settings=settings, at_s=at or 0.0, duration_s=duration, loop=loop, run=run)
+
+    jobs.run_jobs([jobs.Request(ref, prepare)], run)
 
 
 def _check_together(video: Path | None, at_s: float | None, duration_s: float | None, loop: bool) -> None:
@@ -104,34 +129,34 @@ def _check_together(video: Path | None, at_s: float | None, duration_s: float | 
         raise UsageError("--loop is given beside a video", "only a take alone can loop; leave the video out")
 
 
-def _prepare(
+def _job(
     take: Path,
     video_path: Path | None,
     out: Path,
+    *,
     settings: Settings,
     at_s: float,
     duration_s: float | None,
     loop: bool,
-    run: work.Run,
+    run: jobs.RunOptions,
 ) -> ExtendJob:
     """Everything that can be refused without a model is refused here."""
     from foleycli.media.mux import check_mux
     from foleycli.media.output import check_output, is_video_name
     from foleycli.media.probe import probe, probe_audio
+    from foleycli.rendering.job import ExtendJob
 
     take_s, _, _ = probe_audio(take)
     video = probe(video_path) if video_path else None
     _check_lengths(take, take_s, video, at_s, duration_s)
     check_output(out, run.force, [take] + ([video_path] if video_path else []))
     if run.report:
-        work.check_report(out, run.force)
+        jobs.check_report(out, run.force)
     if is_video_name(out):
         if video is None:
             raise UsageError(f"{out} is a video, but none is given", "name a sound file with -o, or give the video")
         check_mux(video, out)
-    from foleycli.rendering.render import ExtendJob  # loads torch; a refusal should not wait for it
-
-    return ExtendJob(take, video, out, settings, at_s, duration_s, loop)
+    return ExtendJob(take, video, out, settings=settings, at_s=at_s, duration_s=duration_s, loop=loop)
 
 
 def _check_lengths(take: Path, take_s: float, video: Video | None, at_s: float, duration_s: float | None) -> None:

@@ -58,7 +58,7 @@ Channels = Annotated[int | None, _setting("channels", OUTPUT)]
 # Run facts.
 Preset = Annotated[
     str,
-    _run_fact("--preset", metavar="NAME|FILE", help="Settings with a name; options go first.", panel=SOUND),
+    _run_fact("--preset", metavar="NAME|FILE", help="Named settings; options given here override them.", panel=SOUND),
 ]
 Model = Annotated[str, _run_fact("--model", metavar="NAME|FOLDER", help="Which weights.", panel=SOUND)]
 Out = Annotated[Path | None, _run_fact("-o", "--out", metavar="OUT", help="The file to write.", panel=OUTPUT)]
@@ -83,6 +83,6 @@ AcceptLicense = Annotated[
 DryRun = Annotated[bool, _run_fact("--dry-run", help="Say what would be done, and how long; load no model.")]
 
 
-def given(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Of a command's arguments, those that name a setting and were given."""
-    return {name: arguments[name] for name in setting_fields() if arguments.get(name) is not None}
+def given(**settings: Any) -> dict[str, Any]:
+    """The settings that were given on the command line, by name."""
+    return {name: value for name, value in settings.items() if value is not None}

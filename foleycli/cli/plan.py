@@ -1,4 +1,4 @@
-"""What `--dry-run` tells: a checked job and a model folder in, windows, device and expected cost out.
+"""What `--dry-run` shows: a checked job and a model folder in, windows, device and expected cost out.
 
 Reads the model's config.json, never its weights.
 """
@@ -10,18 +10,15 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from foleycli.rendering import cost as speed
-from foleycli.timebase import steps_to_cover
-from foleycli.windows.plan import windows_for
+from foleycli.cli import console
+from foleycli.rendering import cost
 
 if TYPE_CHECKING:
-    from foleycli.cli.work import Job
-
-EXTRA_S = 10.0  # `extend` without --duration
+    from foleycli.cli.jobs import Job
 
 
 @dataclass(frozen=True)
-class Plan:
+class DryRun:
     """One line per fact of `--dry-run`; the expected figures are estimates from foleycli/rendering/cost.py, or None."""
 
     out: str
@@ -40,81 +37,62 @@ class Plan:
     settings: dict[str, Any]
 
 
-def make(job: Job, folder: Path, device: str, dtype: str) -> Plan:
+def make(job: Job, folder: Path, device: str, dtype: str) -> DryRun:
     """Plan a job; errors: FoleyError for a device that is not there."""
     from foleycli.device import choose_device, choose_dtype
     from foleycli.weights.folder import read_config
 
     config = read_config(folder)
-    chosen = choose_device(device)
-    length_s = made_s(job)
-    rate_hz, window_steps, grid_s, whole = _grid(config)
-    reference_s = given_s(job)
-    n_reference = steps_to_cover(reference_s, rate_hz) if reference_s else 0
-    n_steps, context_s = steps_to_cover(length_s, rate_hz), job.settings.context_s
-    windows = windows_for(n_steps, window_steps, rate_hz, context_s, n_reference, grid_s=grid_s, whole=whole)
-    takes, outs = takes_of(job)
-    costs = speed.measured(config.get("family", ""), _width(config), chosen.type)
-    return Plan(
+    chosen, spec, steps = choose_device(device), _spec(config), job.settings.steps
+    plan = job.plan(spec)
+    costs = cost.measured(config.get("family", ""), _width(config), chosen.type)
+    return DryRun(
         out=str(job.out),
-        takes=takes,
-        outs=list(map(str, outs)),
-        duration_s=round(length_s, 3),
+        takes=job.takes,
+        outs=list(map(str, job.outputs())),
+        duration_s=round(plan.duration_s, 3),
         model=config.get("name", folder.name),
         device=str(chosen),
         dtype=str(choose_dtype(dtype, chosen)).removeprefix("torch."),
-        steps=job.settings.steps,
-        windows=len(windows),
-        window_s=round(float(window_steps / rate_hz), 2),
+        steps=steps,
+        windows=len(plan.windows),
+        window_s=round(float(spec.window_steps / spec.latent_rate_hz), 2),
         context_s=job.settings.context_s,
-        expected_s=round(speed.estimate(costs, length_s, job.settings.steps, takes), 1) if costs else None,
-        expected_memory_mb=speed.peak_mb(costs, takes) if costs else None,
+        expected_s=round(cost.estimate(costs, plan.duration_s, steps, job.takes), 1) if costs else None,
+        expected_memory_mb=cost.peak_mb(costs, job.takes) if costs else None,
         settings=asdict(job.settings),
     )
 
 
-def given_s(job: Job) -> float:
-    """Seconds of a sound that will stand before the first window: given, or found by the prompt."""
-    from foleycli.media.probe import probe_audio
-    from foleycli.rendering.render import RenderJob, recording_for
-
-    if not isinstance(job, RenderJob):
-        return 0.0
-    path = job.reference or recording_for(job.settings, [], job.sounds)
-    return min(job.settings.ref_s, probe_audio(path)[0] - (job.ref_start_s or 0.0)) if path else 0.0
+def show(plan: DryRun, source: Path, as_json: bool) -> None:
+    """A plan on stdout."""
+    if as_json:
+        console.result_json({"input": str(source), **asdict(plan)})
+    else:
+        console.result(text(plan, source))
 
 
-def takes_of(job: Job) -> tuple[int, list[Path]]:
-    """How many takes are made, and the files of those that are kept."""
-    from foleycli.rendering.render import RenderJob
+@dataclass(frozen=True)
+class _Spec:
+    """Meets `rendering.plan.WindowSpec`."""
 
-    return (job.takes, job.outs) if isinstance(job, RenderJob) else (1, [job.out])
-
-
-def made_s(job: Job) -> float:
-    """Seconds of sound that the job makes or carries on."""
-    from foleycli.media.probe import probe_audio
-    from foleycli.rendering.render import RenderJob
-
-    if isinstance(job, RenderJob):
-        left_s = job.video.duration_s - job.start_s
-        return left_s if job.duration_s is None else min(left_s, job.duration_s)
-    if job.video is not None:
-        return job.video.duration_s
-    return job.duration_s or probe_audio(job.take)[0] + EXTRA_S
+    latent_rate_hz: Fraction
+    window_steps: int
+    window_grid_s: Fraction  # where windows may begin: every so many seconds; 0: anywhere
+    whole_windows: bool  # all are of one length
 
 
-def _grid(config: dict[str, Any]) -> tuple[Fraction, int, Fraction, bool]:
-    """Of a family's configuration: latent steps per second, steps per window, where windows may begin (every so
-    many seconds; 0: anywhere), and whether all are of one length."""
+def _spec(config: dict[str, Any]) -> _Spec:
+    """What windows depend on, from a family's configuration."""
     network = config.get("network", {})
     if config.get("family") == "mmaudio":  # a published network's name stands for its numbers
         from foleycli.families.mmaudio.config import SEGMENT_RATE_HZ, config_of
 
         shape = config_of(network)
-        return shape.latent_rate_hz, shape.window_steps, 1 / SEGMENT_RATE_HZ, True
+        return _Spec(shape.latent_rate_hz, shape.window_steps, 1 / SEGMENT_RATE_HZ, whole_windows=True)
     rate_hz = Fraction(network.get("latent_rate_hz", "11025/256"))
-    return rate_hz, int(network.get("window_steps", 431)), Fraction(network.get("window_grid_s", 0)), False
+    grid_s = Fraction(network.get("window_grid_s", 0))
+    return _Spec(rate_hz, int(network.get("window_steps", 431)), grid_s, whole_windows=False)
 
 
 def _width(config: dict[str, Any]) -> int | None:
@@ -122,7 +100,7 @@ def _width(config: dict[str, Any]) -> int | None:
     return network.get("width") if isinstance(network, dict) else None
 
 
-def text(plan: Plan, source: Path) -> str:
+def text(plan: DryRun, source: Path) -> str:
     """The plan for people, on a few lines."""
     return "\n".join(
         (
@@ -136,18 +114,18 @@ def text(plan: Plan, source: Path) -> str:
     )
 
 
-def _expected(plan: Plan) -> str:
+def _expected(plan: DryRun) -> str:
     if plan.expected_s is None:
         return f"unknown: {plan.model} was never measured on {plan.device} (foley bench --model {plan.model})"
     memory = f" and {plan.expected_memory_mb:.0f} MB" if plan.expected_memory_mb else ""
     return f"about {plan.expected_s:.0f} s{memory} (an estimate)"
 
 
-def _files(plan: Plan) -> str:
+def _files(plan: DryRun) -> str:
     return plan.outs[0] if len(plan.outs) == 1 else f"{plan.outs[0]} … {plan.outs[-1]}"
 
 
-def _takes(plan: Plan) -> list[str]:
+def _takes(plan: DryRun) -> list[str]:
     """The line about takes, where there are several."""
     if plan.takes == 1:
         return []

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from foleycli.cli import options, work
+from foleycli.cli import jobs, options
 from foleycli.errors import UsageError
 from foleycli.hub.catalog import DEFAULT_MODEL
 from foleycli.hub.resolve import default_settings
@@ -18,7 +18,7 @@ from foleycli.settings.preset import resolve_settings
 from foleycli.settings.settings import Settings
 
 if TYPE_CHECKING:
-    from foleycli.rendering.render import RenderJob
+    from foleycli.rendering.job import RenderJob
 
 MOST_TAKES = 32
 
@@ -29,14 +29,14 @@ OutDir = Annotated[
 ]
 Reference = Annotated[
     Path | None,
-    typer.Option("--ref", metavar="AUDIO", help="A sound whose timbre is taken on.", rich_help_panel=options.SOUND),
+    typer.Option("--ref", metavar="AUDIO", help="Match this sound's timbre.", rich_help_panel=options.SOUND),
 ]
 ReferenceStart = Annotated[
     float | None,
     typer.Option(
         "--ref-start",
         metavar="SECONDS",
-        help="Where in it to listen; without: its most characteristic part.",
+        help="Where in it to listen; without: the most characteristic 2 s.",
         rich_help_panel=options.SOUND,
     ),
 ]
@@ -45,7 +45,7 @@ Sounds = Annotated[
     typer.Option(
         "--sounds",
         metavar="FOLDER",
-        help="Your own recordings, in place of foley's library: the one that the words name gives the timbre.",
+        help="Your own recordings in place of the bundled ones: the one that matches the prompt is the reference.",
         rich_help_panel=options.SOUND,
     ),
 ]
@@ -116,20 +116,128 @@ def render(
     OUT ending in .mp4 .mov .mkv .webm is the video with its picture untouched; in .wav .flac .mp3 .m4a
     .ogg the sound alone.  Without -o: clip.foley.mp4 beside clip.mp4.
     """
-    settings = resolve_settings(preset, default_settings(model), options.given(locals()))
+    settings = resolve_settings(
+        preset,
+        model_defaults=default_settings(model),
+        overrides=dict(
+            prompt=prompt,
+            negative_prompt=negative_prompt,
+            steps=steps,
+            guidance=guidance,
+            words_guidance=words_guidance,
+            library=library,
+            ride=ride,
+            seed=seed,
+            cuts=cuts,
+            mix=mix,
+            original_gain_db=original_gain_db,
+            gain_db=gain_db,
+            loudness_lufs=loudness_lufs,
+            rate_hz=rate_hz,
+            channels=channels,
+        ),
+    )
     _check_together(settings, original_gain_db, ref, ref_start)
     _check_sounds(sounds, ref, library)
     _check_takes(takes, pick)
-    work.check_duration(duration)
-    run = work.Run(model, device, dtype, force, quiet, json, dry_run, report, accept_license, compiled)
+    jobs.check_duration(duration)
+    run = jobs.RunOptions(
+        model=model,
+        device=device,
+        dtype=dtype,
+        force=force,
+        quiet=quiet,
+        json=json,
+        dry_run=dry_run,
+        report=report,
+        accept_license=accept_license,
+        compiled=compiled,
+    )
+    asked = RenderRequest(
+        settings=settings,
+        start_s=start,
+        duration_s=duration,
+        reference=ref,
+        reference_start_s=ref_start,
+        sounds=sounds,
+        takes=takes or 1,
+        pick_best=pick is not None,
+        inputs=_inputs(videos, ref, _own_recording(settings.prompt, sounds)),
+        run=run,
+    )
     outs = _outputs(videos, out, out_dir, run)
-    sources = [*videos, ref] if ref else videos  # none of them may be written over, whatever the order
-    if (found := _own_recording(settings.prompt, sounds)) is not None:
-        sources = [*sources, found]
-    timbre = Timbre(ref, ref_start, sounds)
-    ask = partial(_prepare, settings, (start, duration), timbre, (takes or 1, pick is not None), sources, run)
     pairs = zip(videos, outs, strict=True)
-    work.perform([work.Task(video, partial(ask, video, to)) for video, to in pairs], run)
+    jobs.run_jobs([jobs.Request(video, partial(asked.job, video, to)) for video, to in pairs], run)
+
+
+@dataclass(frozen=True)
+class RenderRequest:
+    """What one call asks for every video."""
+
+    settings: Settings
+    start_s: float
+    duration_s: float | None
+    reference: Path | None
+    reference_start_s: float | None
+    sounds: Path | None
+    takes: int
+    pick_best: bool
+    inputs: list[Path]  # none of them may be written over, whatever the order
+    run: jobs.RunOptions
+
+    def job(self, video_path: Path, out: Path) -> RenderJob:
+        """The job of one video; everything that can be refused without a model is refused here."""
+        from foleycli.media.output import check_ending
+        from foleycli.media.probe import probe
+        from foleycli.rendering.job import RenderJob
+
+        video = probe(video_path)
+        jobs.check_part(self.start_s, self.duration_s, video.duration_s, video_path)
+        check_ending(out)
+        job = RenderJob(
+            video=video,
+            out=out,
+            settings=self.settings,
+            start_s=self.start_s,
+            duration_s=self.duration_s,
+            reference=self.reference,
+            reference_start_s=self.reference_start_s,
+            sounds=self.sounds,
+            takes=self.takes,
+            pick_best=self.pick_best,
+        )
+        self._check_outputs(job)
+        self._check_reference()
+        return job
+
+    def _check_outputs(self, job: RenderJob) -> None:
+        from foleycli.media.mux import check_mux
+        from foleycli.media.output import check_output, is_video_name
+
+        for file in job.outputs():
+            if not (self.run.dry_run and not file.parent.exists()):  # a dry run does not make the folder of --out-dir
+                check_output(file, self.run.force, self.inputs)
+            if self.run.report:
+                jobs.check_report(file, self.run.force)
+        if is_video_name(job.out):
+            check_mux(job.video, job.out)
+
+    def _check_reference(self) -> None:
+        from foleycli.media.probe import probe_audio
+
+        if self.reference is None:
+            return
+        length_s, _, _ = probe_audio(self.reference)
+        if self.reference_start_s is not None and not 0 <= self.reference_start_s < length_s:
+            raise UsageError(
+                f"--ref-start is {self.reference_start_s:g}, but {self.reference} lasts {length_s:.2f} s",
+                "Choose a start within it",
+            )
+
+
+def _inputs(*files: list[Path] | Path | None) -> list[Path]:
+    """All files that are read."""
+    return [path for one in files if one for path in (one if isinstance(one, list) else [one])]
 
 
 def _check_together(
@@ -140,15 +248,6 @@ def _check_together(
         raise UsageError("--original-gain-db is given, but the video's own sound is not kept", "add --mix")
     if ref_start_s is not None and ref is None:
         raise UsageError("--ref-start is given without --ref", "add --ref AUDIO")
-
-
-@dataclass(frozen=True)
-class Timbre:
-    """Whose timbre is taken on."""
-
-    reference: Path | None  # --ref
-    start_s: float | None  # in it
-    sounds: Path | None  # --sounds
 
 
 def _own_recording(prompt: str, sounds: Path | None) -> Path | None:
@@ -185,7 +284,7 @@ def _check_takes(takes: int | None, pick: str | None) -> None:
         raise UsageError(f"--pick {pick} is given, but only one take is made", "add --takes N")
 
 
-def _outputs(videos: list[Path], out: Path | None, out_dir: Path | None, run: work.Run) -> list[Path]:
+def _outputs(videos: list[Path], out: Path | None, out_dir: Path | None, run: jobs.RunOptions) -> list[Path]:
     """Where each video's result goes."""
     if out is not None and out_dir is not None:
         raise UsageError("-o and --out-dir are both given", "-o names one file, --out-dir a folder; use one")
@@ -193,58 +292,18 @@ def _outputs(videos: list[Path], out: Path | None, out_dir: Path | None, run: wo
         if len(videos) > 1:
             raise UsageError(f"-o names one file, but {len(videos)} videos are given", "use --out-dir DIR")
         return [out]
-    outs = [(out_dir or video.parent) / _name(video) for video in videos]
-    files = [work.report_files(path)[0] for path in outs] if run.report else outs
+    outs = [(out_dir or video.parent) / default_name(video) for video in videos]
+    files = [jobs.report_files(path)[0] for path in outs] if run.report else outs
     twice = [path for path, n in Counter(files).items() if n > 1]
     if twice:
         raise UsageError(f"two inputs would both be written to {twice[0]}", "give them different names, or two calls")
     if out_dir is not None and not run.dry_run:
-        work.make_folder(out_dir)
+        jobs.make_folder(out_dir)
     return outs
 
 
-def _name(video: Path) -> str:
+def default_name(video: Path) -> str:
     """clip.foley.mp4 for clip.mp4; Matroska takes the picture of formats that are not written."""
     from foleycli.media.output import VIDEO_ENDINGS
 
     return f"{video.stem}.foley{video.suffix if video.suffix.lower() in VIDEO_ENDINGS else '.mkv'}"
-
-
-def _prepare(
-    settings: Settings,
-    part: tuple[float, float | None],
-    timbre: Timbre,
-    n_takes: tuple[int, bool],
-    sources: list[Path],
-    run: work.Run,
-    video_path: Path,
-    out: Path,
-) -> RenderJob:
-    """Everything that can be refused without a model is refused here."""
-    from foleycli.media.mux import check_mux
-    from foleycli.media.output import check_ending, check_output, files_of_takes, is_video_name
-    from foleycli.media.probe import probe, probe_audio
-
-    video = probe(video_path)
-    (start_s, duration_s), (takes, pick_best) = part, n_takes
-    work.check_part(start_s, duration_s, video.duration_s, video_path)
-    check_ending(out)
-    for file in files_of_takes(out, takes, pick_best):
-        if not (run.dry_run and not file.parent.exists()):  # a dry run does not make the folder of --out-dir
-            check_output(file, run.force, sources)
-        if run.report:
-            work.check_report(file, run.force)
-    if is_video_name(out):
-        check_mux(video, out)
-    if timbre.reference is not None:
-        ref_length_s, _, _ = probe_audio(timbre.reference)
-        if timbre.start_s is not None and not 0 <= timbre.start_s < ref_length_s:
-            raise UsageError(
-                f"--ref-start is {timbre.start_s:g}, but {timbre.reference} lasts {ref_length_s:.2f} s",
-                "choose a start within it",
-            )
-    from foleycli.rendering.render import RenderJob  # loads torch; a refusal should not wait for it
-
-    return RenderJob(
-        video, out, settings, start_s, duration_s, timbre.reference, timbre.start_s, timbre.sounds, takes, pick_best
-    )

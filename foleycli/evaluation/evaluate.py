@@ -21,7 +21,7 @@ from foleycli.hub.resolve import resolve
 from foleycli.media.audio import resample
 from foleycli.models.model import Model
 from foleycli.records import Report, Video, silent
-from foleycli.rendering.render import RenderJob, render
+from foleycli.rendering.job import RenderJob
 from foleycli.settings.settings import Settings
 from foleycli.soundset.sounds import list_sounds
 
@@ -168,5 +168,5 @@ def rendered_path(clip: Path, folder: Path) -> Path:
 def render_pair(video: Video, model: Model, settings: Settings, folder: Path, report: Report = silent) -> Pair:
     """A clip's own sound beside the one that `foley render` makes for it, as a WAV in `folder`."""
     made = rendered_path(video.path, folder)
-    render(RenderJob(video, made, settings), model, report)
+    RenderJob(video, made, settings).run(model, report)
     return Pair(video.path.stem, video.path, made)

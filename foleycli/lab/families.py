@@ -21,7 +21,6 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from foleycli.dsp.joining import characteristic_start_s
 from foleycli.dsp.spectrum import spectral_distance_db
 from foleycli.errors import FoleyError
 from foleycli.features.base import FrameFormat
@@ -31,7 +30,9 @@ from foleycli.hub.catalog import entries
 from foleycli.hub.resolve import default_settings, resolve
 from foleycli.lab.held_out import Shown, make, make_takes, score_sound, shown_clips
 from foleycli.models.model import Model, load_model
-from foleycli.rendering.takes import BATCH, judge_of
+from foleycli.rendering.cost import TAKES_AT_ONCE
+from foleycli.rendering.takes import load_scorer
+from foleycli.rendering.timbre import characteristic_start_s
 from foleycli.settings.preset import resolve_settings
 from foleycli.settings.settings import Settings
 from foleycli.synthetic.config import RATE_HZ
@@ -137,9 +138,9 @@ def best_take_f1(model: Model, shown: Shown, settings: Settings, takes: int) -> 
     """Onset F1 of the take, of so many from the settings' seed on, that fits the picture best; nan without events."""
     if not shown.clip.events:
         return np.nan
-    judge, seeds = judge_of(model), [settings.seed + k for k in range(takes)]
+    judge, seeds = load_scorer(model), [settings.seed + k for k in range(takes)]
     streams = shown.streams if judge is model.sync else extract_features([shown.clip.frames], [judge])
-    batches = [seeds[first : first + BATCH] for first in range(0, takes, BATCH)]
+    batches = [seeds[first : first + TAKES_AT_ONCE] for first in range(0, takes, TAKES_AT_ONCE)]
     sounds = [sound for batch in batches for sound in make_takes(model, shown, settings, batch)]
     best = max(sounds, key=lambda sound: sync_score(judge, streams[judge.name], sound, model.codec.rate_hz))
     return score_sound(best, model, shown).f1

@@ -20,22 +20,20 @@ import torch
 import typer
 from torch import Tensor
 
-from foleycli.dsp.gain_riding import ride_gain
 from foleycli.dsp.onsets import agreement, detect_onsets, envelope_correlation
 from foleycli.dsp.spectrum import spectral_distance_db
 from foleycli.features.extract import extract_features
-from foleycli.features.tagger import labels_of
 from foleycli.hub.resolve import default_settings, resolve
 from foleycli.models.model import Model, load_model
 from foleycli.records import Stream
-from foleycli.rendering.render import encode, features_of, read_reference, recording_for, unknown_track, windows_of
+from foleycli.rendering.analyze import analysis_of_streams
+from foleycli.rendering.generate import generate_takes
+from foleycli.rendering.timbre import encode_audio, encode_reference, find_reference
 from foleycli.settings.preset import resolve_settings
 from foleycli.settings.settings import Settings
 from foleycli.synthetic import Clip, SoundBank, WorldConfig
 from foleycli.synthetic.sound import sound_of
 from foleycli.synthetic.variants import make_clip_and_track, sounds_for
-from foleycli.timebase import steps_to_cover
-from foleycli.windows.compose import compose_takes, decode_chunks
 
 FIRST_SEED = 2_000_000_011  # held-out clips that no training has watched
 TOLERANCE_S = 0.06
@@ -106,23 +104,15 @@ def make(model: Model, shown: Shown, settings: Settings, reference: np.ndarray |
 def make_takes(
     model: Model, shown: Shown, settings: Settings, seeds: list[int], reference: np.ndarray | None = None
 ) -> list[np.ndarray]:
-    """Several sounds of a clip, one for each seed."""
+    """Several sounds of a clip, one for each seed, as a render makes them."""
     duration_s = len(shown.clip.samples) / model.codec.rate_hz
-    n_steps = steps_to_cover(duration_s, model.codec.latent_rate_hz)
-    given = encode(reference, model) if reference is not None else found_in_library(shown, model, settings)
-    windows = windows_of(n_steps, model, settings, [], given)
-    features, nothing = features_of(shown.streams, model, settings), unknown_track(n_steps, model)
-    tracks = compose_takes(model.family, features, windows, settings, seeds, *nothing, given)  # [B, L, D]
-    sounds = (torch.cat(list(decode_chunks(model.codec, track))) for track in tracks.to(model.device))
-    made = [sound.float().cpu().numpy()[: len(shown.clip.samples)] for sound in sounds]
-    shown_db = model.sync.loudness_db(shown.streams[model.sync.name])
-    return made if shown_db is None else [ride_gain(one, model.codec.rate_hz, shown_db, settings.ride) for one in made]
-
-
-def found_in_library(shown: Shown, model: Model, settings: Settings) -> Tensor | None:
-    """The latents of what a render would find in the library."""
-    found = recording_for(settings, labels_of(shown.streams[model.semantic.name]))
-    return read_reference(found, None, model, settings)
+    analysis = analysis_of_streams(shown.streams, model, duration_s=duration_s)
+    if reference is not None:
+        latents: Tensor | None = encode_audio(reference, model)
+    else:
+        latents = encode_reference(find_reference(settings, analysis.labels), None, model, settings)
+    made = generate_takes(model, analysis, settings, seeds, reference=latents)
+    return [sound.samples[0] for sound in made]
 
 
 def score(model: Model, shown: Shown, settings: Settings) -> Scored:

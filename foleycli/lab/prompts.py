@@ -43,7 +43,8 @@ from foleycli.media.audio import read_audio, resample
 from foleycli.media.probe import probe
 from foleycli.models.model import Model, load_model
 from foleycli.records import Video
-from foleycli.rendering.render import RenderJob, encode, render
+from foleycli.rendering.job import RenderJob
+from foleycli.rendering.timbre import encode_audio
 from foleycli.settings.preset import resolve_settings
 from foleycli.settings.settings import Settings
 from foleycli.soundset.bank import SoundBank
@@ -213,7 +214,7 @@ def read_recordings(folder: Path, families: Sequence[str] = CHOSEN) -> list[Reco
 @torch.inference_mode()
 def through_codec(samples: np.ndarray, model: Model) -> np.ndarray:
     """Mono [N] at RATE_HZ after the model's codec, [N'] at the codec's rate."""
-    latents = encode(resample(samples[None], RATE_HZ, model.codec.rate_hz)[0], model)
+    latents = encode_audio(resample(samples[None], RATE_HZ, model.codec.rate_hz)[0], model)
     return torch.cat(list(decode_chunks(model.codec, latents.to(model.device)))).float().cpu().numpy()
 
 
@@ -273,7 +274,7 @@ def made(model: Model, video: Video, settings: Settings) -> np.ndarray:
     """What `foley render` makes, mono [N] at RATE_HZ."""
     with tempfile.TemporaryDirectory(prefix="foley-prompts-") as folder:
         out = Path(folder) / "made.wav"
-        render(RenderJob(video, out, settings), model)
+        RenderJob(video, out, settings).run(model)
         return read_audio(out, RATE_HZ, 1).samples[0]
 
 

@@ -29,7 +29,7 @@ from foleycli.media.probe import probe
 from foleycli.models.model import Model, load_model
 from foleycli.models.random_weights import random_model
 from foleycli.records import Window
-from foleycli.rendering.render import RenderJob, render
+from foleycli.rendering.job import RenderJob
 from foleycli.settings.preset import resolve_settings
 from foleycli.settings.settings import Settings
 
@@ -107,7 +107,7 @@ def _ranks(joins: np.ndarray, others: np.ndarray) -> np.ndarray:
 def measure(model: Model, clip: Path, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
     """Render one clip; the jumps in the finished sound at its joins [j, 2] and at other moments [m, 2]."""
     with tempfile.TemporaryDirectory(prefix="foley-seams-") as folder:
-        made = render(RenderJob(probe(clip), Path(folder) / "made.wav", settings), model)
+        made = RenderJob(probe(clip), Path(folder) / "made.wav", settings).run(model)[0]
         sound = read_audio(made.out, channels=1)
     joins = joins_s(made.windows, model.codec.latent_rate_hz)
     others = other_moments_s(joins, made.duration_s)

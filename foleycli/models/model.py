@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,7 @@ class Model:
     text: TextEncoder
     device: torch.device
     dtype: torch.dtype
+    default_settings: Mapping[str, object] = field(default_factory=dict)  # that the model brings, by name
 
 
 def load_model(folder: Path, device: str = "auto", dtype: str = "auto") -> Model:
@@ -80,6 +82,7 @@ def load_model(folder: Path, device: str = "auto", dtype: str = "auto") -> Model
         text=text,
         device=chosen,
         dtype=precision,
+        default_settings=config.get("settings", {}),
     )
     _check_fit(model)
     return model

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from foleycli.media.probe import probe
 from foleycli.models.compile import compile_network
+from foleycli.models.model import Model
 from foleycli.records import Report, silent
 from foleycli.rendering import cost as speed
-from foleycli.rendering.render import Model, RenderJob, render
+from foleycli.rendering.job import RenderJob
 from foleycli.settings.settings import Settings
 
 STAGES = ("decode", "features", "sampler", "codec", "mux")
@@ -107,7 +108,7 @@ def _once(job: RenderJob, model: Model, steps: int) -> Row:
         torch.cuda.reset_peak_memory_stats(model.device)
     job.out.unlink(missing_ok=True)
     begun_s = time.perf_counter()
-    made = render(replace(job, settings=replace(job.settings, steps=steps)), model)
+    [made] = replace(job, settings=replace(job.settings, steps=steps)).run(model)
     wall_s = time.perf_counter() - begun_s
     return Row(steps, made.duration_s, made.stage_s, wall_s, _peak_memory_mb(model) if is_cuda else process_peak_mb())
 

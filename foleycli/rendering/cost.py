@@ -23,7 +23,7 @@ class Speed:
 
 
 # By family and width of the network, then by torch's device type.  What is not here was never measured: no estimate.
-SPEEDS = {
+SPEEDS: dict[tuple[str, int | None], dict[str, Speed]] = {
     ("salsa-v", 256): {
         # take_mb: peak of 8 takes of the 7 s demo at 4 steps against that of one, 809 to 706 MB, a seventh of it.
         "cpu": Speed(load_s=3.0, picture=0.225, per_step=0.0114, codec=0.047, memory_mb=960.0, take_mb=15.0)

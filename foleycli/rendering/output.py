@@ -1,28 +1,38 @@
-"""What happens to decoded sound before it is handed over."""
+"""From generated sound to the finished file: level, rate, channels, mix, and the video around it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
 
 from foleycli.dsp.gain_riding import apply_gains, riding_gains_db, rms_levels_db
 from foleycli.media.audio import SoundWriter
-from foleycli.media.output import replacing
+from foleycli.media.finish import FinishedSound, finish_sound
+from foleycli.media.mux import mux
+from foleycli.media.output import is_video_name, replacing, temporary_beside
+from foleycli.media.part import Part
+from foleycli.records import Report, Video
+from foleycli.timebase import seconds_to_samples
+
+if TYPE_CHECKING:
+    from foleycli.rendering.job import RenderJob
 
 BLOCK_S = 10  # of a file that is read at once
 
 
-def apply_gain_riding(wav: Path, target_db: np.ndarray, amount: float) -> None:
-    """Move the level of a mono WAV towards `target_db` [T], 25 a second: `dsp.gain_riding.ride_gain` for a file.
+def apply_gain_riding(wav: Path, loudness_db: np.ndarray, amount: float) -> None:
+    """`dsp.gain_riding.ride_gain` for a mono WAV of any length, in memory of a few seconds; renamed into place.
 
-    The file may be of any length: a few seconds of it are in memory at a time.  It is replaced when all is written.
+    loudness_db   float32 [T] at 25 Hz, expected from the picture
+    amount        0: the file stays as it is, to 1: the whole difference is made up
     """
     with soundfile.SoundFile(wav) as file:
         rate_hz = file.samplerate
-    gains_db = riding_gains_db(rms_levels_db(_blocks(wav), rate_hz), target_db, amount)
+    gains_db = riding_gains_db(rms_levels_db(_blocks(wav), rate_hz), loudness_db, amount)
     with replacing(wav) as part, SoundWriter(part, rate_hz) as writer:
         for samples in apply_gains(_blocks(wav), rate_hz, gains_db):
             writer.write(samples)
@@ -31,3 +41,42 @@ def apply_gain_riding(wav: Path, target_db: np.ndarray, amount: float) -> None:
 def _blocks(wav: Path) -> Iterator[np.ndarray]:
     with soundfile.SoundFile(wav) as file:
         yield from file.blocks(BLOCK_S * file.samplerate, dtype="float32")
+
+
+def write_result(job: RenderJob, part: Part, generated: Path, out: Path, report: Report) -> FinishedSound:
+    """Bring a generated mono WAV to the asked rate, channels, level and mix, and write `out` around it.
+
+    `out` is written aside and renamed into place.
+    """
+    settings = job.settings
+
+    def finish(path: Path) -> FinishedSound:
+        return finish_sound(
+            generated,
+            path,
+            rate_hz=settings.rate_hz,
+            channels=settings.channels or (2 if is_video_name(out) else 1),
+            n_samples=seconds_to_samples(part.duration_s, settings.rate_hz),
+            gain_db=settings.gain_db,
+            loudness_lufs=settings.loudness_lufs,
+            original=job.video.path if settings.mix and job.video.has_audio else None,
+            original_gain_db=settings.original_gain_db,
+            original_start_s=part.start_s,
+            report=report,
+        )
+
+    if not is_video_name(out):
+        with replacing(out) as written:
+            return finish(written)
+    with temporary_beside(out, ".wav") as finished_wav, replacing(out) as written:
+        finished = finish(finished_wav)
+        if is_whole(job.video, part):  # copied without being cut
+            mux(job.video, finished_wav, written, report=report)
+        else:
+            mux(job.video, finished_wav, written, start_s=part.start_s, duration_s=part.duration_s, report=report)
+        return finished
+
+
+def is_whole(video: Video, part: Part) -> bool:
+    """Whether a part is all of its video."""
+    return part.start_s == 0 and abs(part.duration_s - video.duration_s) < 1e-6

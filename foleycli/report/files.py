@@ -19,31 +19,32 @@ from foleycli.records import Video
 from foleycli.report.picture import STRIP, draw_report, n_pictures
 
 if TYPE_CHECKING:
-    from foleycli.rendering.render import ExtendJob, Made, RenderJob
+    from foleycli.rendering.job import ExtendJob, RenderJob
+    from foleycli.rendering.result import RenderResult
 
 PICTURE_RATE_HZ = 48000
 PICTURE_FPS = Fraction(25)  # only says how far a picture may lie from its asked time
 
 
-def facts(made: Made) -> dict[str, Any]:
+def facts(result: RenderResult) -> dict[str, Any]:
     """Everything that is known about a result, as plain values for JSON."""
-    ranked = {} if made.take is None else {"take": made.take, "sync_score": made.sync_score}
+    ranked = {} if result.take is None else {"take": result.take, "sync_score": result.sync_score}
     return {
-        "output": str(made.out),
+        "output": str(result.out),
         **ranked,
-        "duration_s": made.duration_s,
+        "duration_s": result.duration_s,
         "foley": __version__,
-        "model": made.model,
-        "model_sha256": made.model_sha256,
-        "device": made.device,
-        "seed": made.settings.seed,
-        "settings": asdict(made.settings),
-        "windows": [asdict(window) for window in made.windows],
-        "cuts_s": [round(float(time_s), 3) for time_s in made.cuts_s],
-        "seen": [{"word": word, "confidence": round(float(sure), 4)} for word, sure in made.seen],
-        "timbre_of": str(made.timbre_of) if made.timbre_of else None,
-        "events_s": [round(float(time_s), 3) for time_s in made.events_s],
-        "stage_s": {stage: round(float(spent_s), 4) for stage, spent_s in made.stage_s.items()},
+        "model": result.model,
+        "model_sha256": result.model_sha256,
+        "device": result.device,
+        "seed": result.settings.seed,
+        "settings": asdict(result.settings),
+        "windows": [asdict(window) for window in result.windows],
+        "cuts_s": [round(float(time_s), 3) for time_s in result.cuts_s],
+        "seen": [{"word": word, "confidence": round(float(sure), 4)} for word, sure in result.labels],
+        "timbre_of": str(result.reference) if result.reference else None,
+        "events_s": [round(float(time_s), 3) for time_s in result.events_s],
+        "stage_s": {stage: round(float(spent_s), 4) for stage, spent_s in result.stage_s.items()},
     }
 
 
@@ -55,20 +56,20 @@ def inputs(job: RenderJob | ExtendJob) -> dict[str, Any]:
     return {"video": str(job.video.path) if job.video else None, **told}
 
 
-def write_json(path: Path, made: Made, job: RenderJob | ExtendJob) -> None:
+def write_json(path: Path, result: RenderResult, job: RenderJob | ExtendJob) -> None:
     """Write the facts and the job; the file is renamed into place."""
     part = path.with_name(path.name + ".part")
-    text = json.dumps({**facts(made), "input": inputs(job)}, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps({**facts(result), "input": inputs(job)}, indent=2, ensure_ascii=False) + "\n"
     part.write_text(text, encoding="utf-8")
     part.replace(path)
 
 
-def write_picture(path: Path, made: Made, video: Video | None, start_s: float = 0.0) -> None:
+def write_picture(path: Path, result: RenderResult, video: Video | None, start_s: float = 0.0) -> None:
     """Draw the result; the film strip shows the part of the video from `start_s` that has its sound."""
-    sound = read_audio(made.out, PICTURE_RATE_HZ, 1).samples[0]  # [N]
-    strip = filmstrip(video, start_s, made.duration_s) if video else np.empty((0, 1, 1, 3), np.uint8)
+    sound = read_audio(result.out, PICTURE_RATE_HZ, 1).samples[0]  # [N]
+    strip = filmstrip(video, start_s, result.duration_s) if video else np.empty((0, 1, 1, 3), np.uint8)
     part = path.with_name(f"{path.stem}.part{path.suffix}")
-    draw_report(part, strip, sound, PICTURE_RATE_HZ, made.events_s, made.out.name)
+    draw_report(part, strip, sound, PICTURE_RATE_HZ, result.events_s, result.out.name)
     part.replace(path)
 
 

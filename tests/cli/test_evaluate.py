@@ -126,7 +126,7 @@ def test_bad_input_is_refused_before_a_model_is_loaded(foley, folders, monkeypat
     def load(*_, **__):
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr("foleycli.rendering.render.load_model", load)
+    monkeypatch.setattr("foleycli.models.model.load_model", load)
     monkeypatch.setattr("foleycli.evaluation.evaluate.load_extractor", load)
     told = foley("evaluate", *(arg.format(real=folders / "real", made=folders / "made") for arg in args))
     assert told.code == code

@@ -8,7 +8,8 @@ import soundfile
 from clips import run_ffmpeg
 from mmaudio_parts import write_miniature
 
-from foleycli.rendering.render import load_model
+from foleycli.models.model import load_model
+from foleycli.settings.settings import Settings
 
 
 @pytest.fixture(scope="module")
@@ -19,11 +20,11 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module", autouse=True)
 def kept(folder):
     """The model is loaded once."""
-    from foleycli.rendering import render as pipeline
+    from foleycli.models import model as models
 
     model = load_model(folder, "cpu")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "load_model", lambda *args, **kwargs: model)
+        patch.setattr(models, "load_model", lambda *args, **kwargs: model)
         yield model
 
 
@@ -61,28 +62,23 @@ def test_seams_are_no_rougher_than_the_rest(kept, long_clip, tmp_path):
     """Latents at the joins of windows: steps between neighbours, against steps elsewhere."""
     import torch
 
-    from foleycli.media.part import Part
-    from foleycli.media.probe import probe
-    from foleycli.records import silent
-    from foleycli.rendering.render import Clock, watch_video, windows_of
-    from foleycli.settings.settings import Settings
-    from foleycli.windows.compose import compose
+    from foleycli.rendering.analyze import analyze
+    from foleycli.rendering.generate import build_features, sample_latents
+    from foleycli.rendering.plan import plan_render
 
     settings = Settings(steps=8, guidance=2.0, context_s=1.6, cuts=False)
     with torch.inference_mode():
-        watched = watch_video(probe(long_clip), Part(0.0, 21.0), kept, settings, Clock(), silent)
-        n_steps = 656
-        windows = windows_of(n_steps, kept, settings, [])
-        unknown = torch.zeros(n_steps, 20), torch.zeros(n_steps, dtype=torch.bool)
-        track = compose(kept.family, watched.features, windows, settings, *unknown)
+        analysis = analyze(long_clip, kept, duration_s=21.0, detect_cuts=False)
+        plan = plan_render(21.0, kept.family.spec, settings, n_steps=656)
+        features = build_features(analysis.streams, kept, settings)
+        [track] = sample_latents(kept.family, features, plan, settings, [settings.seed])
     jumps = kept.family.network.normalise(track)[0].diff(dim=0).norm(dim=1)  # [L - 1]
-    seams = [window.start_step + window.n_context - 1 for window in windows[1:]]
+    seams = [window.start_step + window.n_context - 1 for window in plan.windows[1:]]
     assert jumps[seams].max() <= jumps.quantile(0.99)
 
 
 def test_seams_cannot_be_told_from_the_rest_in_the_finished_sound(kept, long_clip):
     from foleycli.lab.seams import measure
-    from foleycli.settings.settings import Settings
 
     joins, others = measure(kept, long_clip, Settings(steps=4, guidance=2.0, context_s=1.6, cuts=False))
     assert len(joins) >= 2 and others.max() > 0

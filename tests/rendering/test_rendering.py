@@ -11,13 +11,13 @@ import pytest
 import soundfile
 from PIL import Image
 
-from foleycli.cli.work import off_loudness
+from foleycli.cli.jobs import loudness_note
 from foleycli.dsp.gain_riding import MAX_GAIN_DB, MIN_GAIN_DB
 from foleycli.hub.resolve import default_settings
 from foleycli.media.audio import read_audio
 from foleycli.media.loudness import measure_file
 from foleycli.media.probe import probe
-from foleycli.rendering.render import Made
+from foleycli.rendering.result import RenderResult
 from foleycli.settings.preset import names, resolve_settings
 from foleycli.settings.settings import Settings
 
@@ -252,13 +252,11 @@ def _beep(folder: Path) -> Path:
 
 
 def test_progress_of_every_stage_ends_at_its_end(kept_model, clips, tmp_path):
-    from foleycli.rendering.render import RenderJob
-    from foleycli.rendering.render import render as made
-    from foleycli.settings.settings import Settings
+    from foleycli.rendering.job import RenderJob
 
     told: dict[str, list[tuple[float, float]]] = {}
     job = RenderJob(probe(clips("variable.mp4")), tmp_path / "out.mp4", Settings(steps=2, loudness_lufs=-30.0))
-    made(job, kept_model, lambda stage, done, total: told.setdefault(stage, []).append((done, total)))
+    job.run(kept_model, lambda stage, done, total: told.setdefault(stage, []).append((done, total)))
     assert {"features", "sampler", "codec", "mux"} <= set(told)
     for stage, seen in told.items():
         assert seen[-1][0] == seen[-1][1] > 0, stage
@@ -277,7 +275,7 @@ def test_progress_of_every_stage_ends_at_its_end(kept_model, clips, tmp_path):
 )
 def test_why_a_loudness_is_another(tmp_path, lufs, peak_dbtp, told):
     facts = (Settings(loudness_lufs=-23.0), "bare", "", "cpu", [], [], [], [], {})
-    assert off_loudness(Made(tmp_path / "out.wav", 1.0, 0.0, *facts, peak_dbtp=peak_dbtp, lufs=lufs)) == told
+    assert loudness_note(RenderResult(tmp_path / "out.wav", 1.0, 0.0, *facts, peak_dbtp=peak_dbtp, lufs=lufs)) == told
 
 
 def test_words_find_a_recording_in_the_library(render, clips, tmp_path):

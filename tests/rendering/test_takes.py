@@ -14,13 +14,15 @@ from foleycli.features.sync_score import sync_score_of_file
 from foleycli.media.audio import read_audio
 from foleycli.media.probe import probe
 from foleycli.models.model import load_model
+from foleycli.rendering import job as jobs
+from foleycli.rendering import render as stages
 from foleycli.rendering import takes
-from foleycli.rendering.render import RenderJob, render_takes
+from foleycli.rendering.job import RenderJob
 from foleycli.settings.settings import Settings
 
 
 def test_takes_are_ranked_and_each_is_what_its_seed_makes_alone(render, clips, tmp_path, monkeypatch):
-    monkeypatch.setattr(takes, "BATCH", 2)  # three takes: a full batch and a rest
+    monkeypatch.setattr(jobs, "TAKES_AT_ONCE", 2)  # three takes: a full batch and a rest
     told = render(clips("plain.mp4"), "-o", tmp_path / "out.wav", "--takes", 3, "--seed", 5, "--json")
     assert told.code == 0
     outs = [tmp_path / f"out.take{rank}.wav" for rank in (1, 2, 3)]
@@ -53,12 +55,12 @@ def test_takes_that_are_not_wanted_leave_the_disk_at_once(kept_model, clips, tmp
     scores, on_disk = iter([0.3, 0.9, 0.1, 0.9]), []
 
     def judged(*given):
-        on_disk.append(len(list(tmp_path.iterdir())))
+        on_disk.append(len(list(tmp_path.rglob("*.wav"))))
         return next(scores)
 
     monkeypatch.setattr(takes, "sync_score_of_file", judged)
     job = RenderJob(probe(clips("short.mp4")), tmp_path / "out.wav", Settings(steps=1), takes=4, pick_best=True)
-    (made,) = render_takes(job, kept_model)
+    (made,) = job.run(kept_model)
     assert made.sync_score == 0.9 and made.settings.seed == 1  # of equals the first
     assert on_disk == [1, 2, 2, 2]
 
@@ -91,9 +93,9 @@ def test_a_failure_leaves_no_take(render, clips, tmp_path):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-@pytest.mark.parametrize("step", ["write_sound", "sync_score_of_file", "write_result"])
+@pytest.mark.parametrize("step", ["decode_to_wav", "score_take", "write_result"])
 def test_what_stops_the_second_take_leaves_no_file_behind(kept_model, clips, tmp_path, monkeypatch, step, error):
-    does, calls = getattr(takes, step), []
+    does, calls = getattr(stages, step), []
 
     def stopped_when_asked_again(*given):
         calls.append(given)
@@ -101,30 +103,29 @@ def test_what_stops_the_second_take_leaves_no_file_behind(kept_model, clips, tmp
             raise error
         return does(*given)
 
-    monkeypatch.setattr(takes, step, stopped_when_asked_again)
+    monkeypatch.setattr(stages, step, stopped_when_asked_again)
     job = RenderJob(probe(clips("short.mp4")), tmp_path / "out.wav", Settings(steps=1), takes=2)
     with pytest.raises(error):
-        render_takes(job, kept_model)
+        job.run(kept_model)
     # A take that was written to its end is one.
     assert [path.name for path in tmp_path.iterdir()] == ["out.take1.wav"] * (step == "write_result")
 
 
 def test_progress_of_every_stage_rises_to_its_end(kept_model, clips, tmp_path, monkeypatch):
-    monkeypatch.setattr(takes, "BATCH", 2)
+    monkeypatch.setattr(jobs, "TAKES_AT_ONCE", 2)
     told: dict[str, list[float]] = {}
 
     def report(stage: str, done: float, total: float) -> None:
         told.setdefault(stage, []).append(done / total)
 
     job = RenderJob(probe(clips("short.mp4")), tmp_path / "out.mp4", Settings(steps=1), takes=3)
-    assert len(render_takes(job, kept_model, report)) == 3
+    assert len(job.run(kept_model, report)) == 3
     for stage in ("features", "sampler", "codec", "mux"):
         assert told[stage] == sorted(told[stage]) and told[stage][-1] == pytest.approx(1), stage
 
 
-def test_the_last_seed_is_followed_by_the_first(clips, tmp_path):
-    job = RenderJob(probe(clips("short.mp4")), tmp_path / "out.wav", Settings(seed=2**63 - 1), takes=3)
-    assert takes.seeds_of(job) == [2**63 - 1, 0, 1]
+def test_the_last_seed_is_followed_by_the_first():
+    assert takes.seeds_from(2**63 - 1, 3) == [2**63 - 1, 0, 1]
 
 
 def test_models_whose_encoder_knows_no_sound_are_judged_by_the_shipped_one(kept_model, clips, tmp_path, monkeypatch):
@@ -132,9 +133,9 @@ def test_models_whose_encoder_knows_no_sound_are_judged_by_the_shipped_one(kept_
     monkeypatch.setattr(takes, "sync_score_of_file", lambda *given: heard.append(given) or sync_score_of_file(*given))
     model = load_model(write_miniature(tmp_path / "models"), "cpu")
     work = partial(RenderJob, probe(clips("plain.mp4")), settings=Settings(steps=1), takes=2)
-    made = render_takes(work(out=tmp_path / "foreign.wav"), model)
+    made = work(out=tmp_path / "foreign.wav").run(model)
     assert len({one.sync_score for one in made}) == 2
-    render_takes(work(out=tmp_path / "own.wav"), kept_model)
+    work(out=tmp_path / "own.wav").run(kept_model)
     # The same encoder watched the same pictures.
     (_, foreign, *_), _, (own_judge, own, *_), _ = heard
     assert own_judge is kept_model.sync and foreign.values.equal(own.values)

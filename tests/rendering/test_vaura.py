@@ -11,7 +11,7 @@ from vaura_parts import save_checkpoint
 
 from foleycli.families.vaura.convert import convert
 from foleycli.media.probe import probe
-from foleycli.rendering.render import load_model
+from foleycli.models.model import load_model
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,8 @@ from PIL import Image
 from foleycli.media.ffmpeg import find_ffmpeg
 from foleycli.media.probe import probe
 from foleycli.records import Window
-from foleycli.rendering.render import ExtendJob, Made, RenderJob
+from foleycli.rendering.job import ExtendJob, RenderJob
+from foleycli.rendering.result import RenderResult
 from foleycli.report.files import facts, filmstrip, write_json, write_picture
 from foleycli.settings.settings import Settings
 
@@ -29,10 +30,10 @@ def clip(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def made(tmp_path) -> Made:
+def made(tmp_path) -> RenderResult:
     out = tmp_path / "out.wav"
     soundfile.write(out, np.random.default_rng(0).uniform(-0.5, 0.5, 2 * 48000), 48000)
-    return Made(
+    return RenderResult(
         out=out,
         duration_s=2.0,
         start_s=0.0,
@@ -42,7 +43,7 @@ def made(tmp_path) -> Made:
         device="cpu",
         windows=[Window(0, 0, 87, 0)],
         cuts_s=[1.0],
-        seen=[("rain", 0.5)],
+        labels=[("rain", 0.5)],
         events_s=[0.5, 1.5],
         stage_s={"sampler": 0.25},
     )

@@ -1,0 +1,213 @@
+"""What `render` and `extend` share: check every input, load the model once, run each job, show what came out.
+
+One bad input does not stop the others; a single one speaks for itself.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from foleycli.cli import console, fetched, plan
+from foleycli.errors import EXIT_FAILED, EXIT_SOME_FAILED, FoleyError, UsageError
+
+if TYPE_CHECKING:
+    from foleycli.models.model import Model
+    from foleycli.rendering.job import ExtendJob, RenderJob
+    from foleycli.rendering.result import RenderResult
+
+    Job = RenderJob | ExtendJob
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """The facts of one call of a command that are no settings."""
+
+    model: str
+    device: str
+    dtype: str
+    force: bool
+    quiet: bool
+    json: bool
+    dry_run: bool
+    report: bool
+    accept_license: bool = False
+    compiled: bool = False
+
+
+@dataclass(frozen=True)
+class Request:
+    """One input; `prepare` checks it without a model and gives the job."""
+
+    source: Path
+    prepare: Callable[[], Job]
+
+
+@dataclass
+class Tally:
+    """How the inputs of a call fared."""
+
+    n_inputs: int
+    failed: list[Path] = field(default_factory=list)
+
+    @property
+    def is_alone(self) -> bool:
+        return self.n_inputs == 1
+
+    @property
+    def exit_code(self) -> int:
+        if not self.failed:
+            return 0
+        return EXIT_FAILED if len(self.failed) == self.n_inputs else EXIT_SOME_FAILED
+
+
+def run_jobs(requests: Sequence[Request], run: RunOptions) -> None:
+    """Do all that is asked; raises typer.Exit with 3 when some failed, 1 when all of several failed."""
+    from foleycli.media.ffmpeg import find_ffmpeg
+
+    find_ffmpeg()
+    fetched.check_name(run.model)
+    tally, ready = Tally(len(requests)), []
+    for request in requests:
+        with isolated(request.source, tally, run):
+            ready.append((request.source, request.prepare()))
+    if not ready:
+        raise typer.Exit(EXIT_FAILED)
+    # Only now: gigabytes are not fetched for an input that will be refused.
+    folder = fetched.model_folder(run.model, run.accept_license, run.quiet, may_fetch=not run.dry_run)
+    if run.dry_run:
+        for source, job in ready:
+            plan.show(plan.make(job, folder, run.device, run.dtype), source, run.json)
+        raise typer.Exit(tally.exit_code)
+    model = load(folder, run)
+    for index, (source, job) in enumerate(ready, start=1):
+        if not tally.is_alone:
+            console.note(f"{source} ({index} of {len(ready)})", run.quiet)
+        with isolated(source, tally, run):
+            with console.progress(run.quiet) as report:
+                results = job.run(model, report)
+                for result in results if run.report else ():
+                    write_report(job, result)
+            show_results(source, job, results, run)
+    if tally.failed:
+        raise typer.Exit(tally.exit_code)
+
+
+@contextmanager
+def isolated(source: Path, tally: Tally, run: RunOptions) -> Iterator[None]:
+    """Tell a failure and count it, so that the other inputs go on; a single input's failure is the command's."""
+    try:
+        yield
+    except Exception as error:
+        if tally.is_alone:
+            raise
+        tally.failed.append(source)
+        if not isinstance(error, FoleyError):  # a bug: the other inputs still deserve their sound
+            if console.wants_traceback():
+                traceback.print_exc()
+            hint = "This is a bug; FOLEY_DEBUG=1 shows where it came from"
+            error = FoleyError(f"{type(error).__name__}: {error}", hint)
+        console.show_error(error, about=str(source))
+        if run.json:
+            console.result_json({"input": str(source), "error": error.message, "hint": error.hint})
+
+
+def load(folder: Path, run: RunOptions) -> Model:
+    """The model, with its loading drawn."""
+    from foleycli.device import oom_as_foley_error
+    from foleycli.models import model as models
+
+    with console.progress(run.quiet) as report, oom_as_foley_error():
+        report("load", 0, 1)
+        model = models.load_model(folder, run.device, run.dtype)
+        if run.compiled:
+            from foleycli.models.compile import compile_network
+
+            compile_network(model)
+        report("load", 1, 1)
+    return model
+
+
+def show_results(source: Path, job: Job, results: Sequence[RenderResult], run: RunOptions) -> None:
+    """Each written file on stdout, and what is worth a note on stderr."""
+    for result in results:
+        if run.json:
+            from foleycli.report.files import facts
+
+            console.result_json({"input": str(source), **facts(result)})
+        else:
+            console.result(str(result.out))
+            if result.take is not None:
+                note = f"seed {result.settings.seed}, synchronisation score {result.sync_score:.3f}"
+                console.note(f"{result.out.name}: {note}", run.quiet)
+    for result in results:
+        if note := loudness_note(result):
+            console.note(f"{result.out.name}: {note}", run.quiet)
+    if note := job.note(results[0]):  # the same for all takes
+        console.note(f"{job.out.name}: {note}", run.quiet)
+
+
+def loudness_note(result: RenderResult) -> str:
+    """Why a result has another loudness than was asked for; "" where it has that, or none was asked for."""
+    from foleycli.media.finish import MOST_RAISED_DB
+    from foleycli.media.loudness import CEILING_DBTP
+
+    wanted_lufs = result.settings.loudness_lufs
+    if wanted_lufs is None or (result.lufs is not None and abs(result.lufs - wanted_lufs) <= 0.5):
+        return ""
+    if result.lufs is None or result.peak_dbtp is None:
+        return "it is too soft to have a loudness"
+    is_full = result.peak_dbtp > CEILING_DBTP - 0.5
+    reason = f"its peaks are at {CEILING_DBTP:g} dBTP" if is_full else f"it is raised by {MOST_RAISED_DB:g} dB at most"
+    return f"{result.lufs:.1f} LUFS instead of {wanted_lufs:g}: {reason}"
+
+
+def report_files(out: Path) -> tuple[Path, Path]:
+    """The JSON and the PNG that `--report` writes beside `out`."""
+    return out.with_suffix(".json"), out.with_suffix(".png")
+
+
+def write_report(job: Job, result: RenderResult) -> None:
+    """The two files of `--report`."""
+    from foleycli.report.files import write_json, write_picture
+
+    as_json, as_png = report_files(result.out)
+    write_json(as_json, result, job)
+    write_picture(as_png, result, job.video, result.start_s)
+
+
+def check_report(out: Path, force: bool) -> None:
+    """Refuse to write a report over files that are there, unless forced."""
+    for file in report_files(out):
+        if file.exists() and not force:
+            raise FoleyError(f"the report {file} already exists", "Write over it with --force, or use another -o")
+
+
+def check_part(start_s: float, duration_s: float | None, whole_s: float, of: Path) -> None:
+    """Refuse a part that does not lie in the file."""
+    if not 0 <= start_s < whole_s:
+        raise UsageError(f"--start is {start_s:g}, but {of} lasts {whole_s:.2f} s", "Choose a start within it")
+    check_duration(duration_s)
+
+
+def check_duration(duration_s: float | None) -> None:
+    """Refuse a length that is none."""
+    if duration_s is not None and not 0 < duration_s < float("inf"):
+        raise UsageError(f"--duration is {duration_s:g}", "--duration takes a number of seconds above 0")
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of --out-dir; errors: UsageError when it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"--out-dir {folder} cannot be made: {error.strerror}",
+            "Name a folder in a place that can be written",
+        ) from error

@@ -1,0 +1,106 @@
+"""What a video shows: its pictures in, feature streams, scene cuts, labels, events and loudness out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from foleycli.device import oom_as_foley_error
+from foleycli.features.base import Extractor
+from foleycli.features.cuts import CutDetector, cut_times
+from foleycli.features.extract import extract_features
+from foleycli.features.tagger import labels_of
+from foleycli.media.frames import grid_length, read_frames
+from foleycli.media.probe import probe
+from foleycli.models.model import Model
+from foleycli.records import Report, Stream, Video, silent
+from foleycli.rendering.result import StageClock
+from foleycli.timebase import FEATURE_FPS
+
+
+@dataclass(frozen=True)
+class VideoAnalysis:
+    """What is known of a video (or a part of one) before anything is generated; times count from `start_s`."""
+
+    duration_s: float
+    start_s: float = 0.0
+    streams: Mapping[str, Stream] = field(default_factory=dict)  # of every extractor, by name: float32 [T, D]
+    cuts_s: list[float] = field(default_factory=list)  # scene cuts
+    labels: list[tuple[str, float]] = field(default_factory=list)  # what is seen, with a confidence from 0 to 1
+    events_s: list[float] = field(default_factory=list)  # when something is seen to sound
+    loudness_db: np.ndarray | None = None  # float32 [T] at 25 Hz, expected from the picture; None: not known
+
+
+@oom_as_foley_error()
+@torch.inference_mode()
+def analyze(
+    video: str | Path | Video,
+    model: Model,
+    *,
+    start_s: float = 0.0,
+    duration_s: float | None = None,
+    detect_cuts: bool = True,
+    extra_extractors: Sequence[Extractor] = (),
+    clock: StageClock | None = None,
+    report: Report = silent,
+) -> VideoAnalysis:
+    """Watch a video, or the part of it from `start_s` on, with a model's picture encoders.
+
+    The pictures are read once for each form in which encoders want them: once in all for the shipped models.
+    Memory grows by the features alone, about 20 kB a second.
+
+    video             a file, or what `media.probe.probe` says of one
+    detect_cuts       whether windows shall begin anew at scene cuts
+    extra_extractors  further encoders to feed in the same pass; their streams are in the result
+    Errors: FoleyError when the video cannot be read.
+    """
+    video = video if isinstance(video, Video) else probe(Path(video))
+    duration_s = video.duration_s - start_s if duration_s is None else duration_s
+    clock = clock or StageClock()
+    aspect = video.width_px / video.height_px
+    extractors = [extractor.for_aspect(aspect) for extractor in (model.sync, model.semantic, *extra_extractors)]
+    extractors += [CutDetector()] if detect_cuts else []
+    n_frames = grid_length(duration_s, FEATURE_FPS)
+    streams: dict[str, Stream] = {}
+    waited_before_s, began_s = clock.spent_s["decode"], time.perf_counter()
+    for wanted in dict.fromkeys(extractor.frame_format for extractor in extractors):
+        side_px, fit, scaling = wanted
+        frames = read_frames(video, FEATURE_FPS, side_px, side_px, start_s, duration_s, fit=fit, scaling=scaling)
+        alike = [extractor for extractor in extractors if extractor.frame_format == wanted]
+        report("features", 0, n_frames)
+        streams |= extract_features(_timed(frames, clock), alike, n_frames, report)
+    waited_s = clock.spent_s["decode"] - waited_before_s
+    clock.spent_s["features"] += time.perf_counter() - began_s - waited_s
+    with clock.stage("features"):
+        return analysis_of_streams(streams, model, duration_s=duration_s, start_s=start_s)
+
+
+def analysis_of_streams(
+    streams: Mapping[str, Stream], model: Model, *, duration_s: float, start_s: float = 0.0
+) -> VideoAnalysis:
+    """An analysis of feature streams that are there already, by extractor name."""
+    sync, cuts = streams[model.sync.name], streams.get("cuts")
+    return VideoAnalysis(
+        duration_s=duration_s,
+        start_s=start_s,
+        streams={name: stream for name, stream in streams.items() if name != "cuts"},
+        cuts_s=cut_times(cuts) if cuts is not None else [],
+        labels=labels_of(streams[model.semantic.name]),
+        events_s=model.sync.events_s(sync),
+        loudness_db=model.sync.loudness_db(sync),
+    )
+
+
+def _timed(frames: Iterator[np.ndarray], clock: StageClock) -> Iterator[np.ndarray]:
+    """The same frames; waiting for them is time spent decoding."""
+    while True:
+        with clock.stage("decode"):
+            chunk = next(frames, None)
+        if chunk is None:
+            return
+        yield chunk

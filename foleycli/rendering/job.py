@@ -1,0 +1,151 @@
+"""Jobs: everything that one output needs, checked before a model is loaded; a job plans and runs itself.
+
+analyze -> plan -> generate -> write
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from foleycli.media.output import files_of_takes, temporary_beside
+from foleycli.media.probe import probe_audio
+from foleycli.records import Report, Video, silent
+from foleycli.rendering.cost import TAKES_AT_ONCE
+from foleycli.rendering.plan import RenderPlan, WindowSpec, plan_render
+from foleycli.rendering.result import RenderResult, StageClock
+from foleycli.settings.settings import Settings
+from foleycli.timebase import steps_to_cover
+
+if TYPE_CHECKING:
+    from foleycli.models.model import Model
+
+EXTRA_S = 10.0  # that an extension adds where no length is asked
+
+
+@dataclass(frozen=True)
+class RenderJob:
+    """A video in, the same video (or its sound alone) out."""
+
+    video: Video
+    out: Path  # a video or a sound file, by its ending
+    settings: Settings
+    start_s: float = 0.0  # part of the video, from its first picture
+    duration_s: float | None = None  # None: to the end
+    reference: Path | None = None  # a sound whose timbre is matched
+    reference_start_s: float | None = None  # None: its most characteristic part
+    sounds: Path | None = None  # a folder of recordings, in place of the shipped library
+    takes: int = 1  # so many are made, each with the seed after the one before
+    pick_best: bool = False  # of several keep only the best, as `out`
+
+    def outputs(self) -> list[Path]:
+        """The files that `run` writes, the best take's first."""
+        return files_of_takes(self.out, self.takes, self.pick_best)
+
+    def length_s(self) -> float:
+        """Seconds of sound that are asked for."""
+        left_s = self.video.duration_s - self.start_s
+        return left_s if self.duration_s is None else min(left_s, self.duration_s)
+
+    def plan(self, spec: WindowSpec) -> RenderPlan:
+        """What is known without watching the video: scene cuts can add windows."""
+        from foleycli.rendering.timbre import find_reference
+
+        path = self.reference or find_reference(self.settings, sounds=self.sounds)
+        reference_s = min(self.settings.ref_s, probe_audio(path)[0] - (self.reference_start_s or 0.0)) if path else 0.0
+        n_reference = steps_to_cover(reference_s, spec.latent_rate_hz) if path else 0
+        return plan_render(self.length_s(), spec, self.settings, n_reference=n_reference)
+
+    def note(self, result: RenderResult) -> str:
+        """Which sound's timbre a result has, where the user did not name the very file; "" where all is said."""
+        if self.reference is None and result.reference is not None:
+            return f"it has the timbre of {result.reference}"
+        if self.sounds is not None and result.reference is None:
+            words = f"the prompt {self.settings.prompt!r}" if self.settings.prompt else "what is seen"
+            return f"nothing in {self.sounds} is called like {words}"
+        return ""
+
+    def run(self, model: Model, report: Report = silent) -> list[RenderResult]:
+        """Make the sound and write `outputs()`; same settings, same seed, same bytes.
+
+        The pictures are watched once for all takes; takes are sampled in batches, decoded and scored one by one,
+        and written when their order is known.
+        Errors: FoleyError when the video or the reference cannot be read, or the output not be written.
+        """
+        import torch
+
+        from foleycli.device import oom_as_foley_error
+        from foleycli.rendering.generate import sample_latents
+        from foleycli.rendering.render import decode_take, prepare, write_takes
+        from foleycli.rendering.takes import Take, keep_best, seeds_from, subprogress
+
+        with oom_as_foley_error(), torch.inference_mode(), ExitStack() as files:
+            clock = StageClock()
+            prepared = prepare(self, model, clock, report)
+            ranked: list[Take] = []
+            seeds = seeds_from(self.settings.seed, self.takes)
+            for first in range(0, self.takes, TAKES_AT_ONCE):
+                batch = seeds[first : first + TAKES_AT_ONCE]
+                with clock.stage("sampler"):
+                    tracks = sample_latents(
+                        model.family,
+                        prepared.features,
+                        prepared.plan,
+                        self.settings,
+                        batch,
+                        reference=prepared.reference_latents,
+                        report=subprogress(report, first, len(batch), self.takes),
+                    )  # [B, L, D]
+                for k, (seed, latents) in enumerate(zip(batch, tracks, strict=True), start=first):
+                    wav = files.enter_context(temporary_beside(self.out, ".wav"))
+                    progress = subprogress(report, k, 1, self.takes)
+                    take = decode_take(prepared, latents, seed, wav, self, model, clock, progress)
+                    ranked = keep_best(ranked, take, len(self.outputs()))
+            return write_takes(self, prepared, ranked, model, clock, report)
+
+
+@dataclass(frozen=True)
+class ExtendJob:
+    """A take in, the take and what follows it out, alone or along a video."""
+
+    take: Path
+    video: Video | None
+    out: Path
+    settings: Settings
+    at_s: float = 0.0  # where in the video the take stands
+    duration_s: float | None = None  # without a video; None: EXTRA_S more than the take
+    loop: bool = False  # the end meets the beginning; without a video only
+    takes: ClassVar[int] = 1
+
+    def outputs(self) -> list[Path]:
+        """The file that `run` writes."""
+        return [self.out]
+
+    def length_s(self) -> float:
+        """Seconds of the result."""
+        if self.video is not None:
+            return self.video.duration_s
+        return self.duration_s or probe_audio(self.take)[0] + EXTRA_S
+
+    def plan(self, spec: WindowSpec) -> RenderPlan:
+        """What is known without watching the video: scene cuts can add windows."""
+        return plan_render(self.length_s(), spec, self.settings)
+
+    def note(self, result: RenderResult) -> str:
+        """Nothing: the user named the take."""
+        return ""
+
+    def run(self, model: Model, report: Report = silent) -> list[RenderResult]:
+        """Carry on the take and write the output; the take's own samples are not touched.
+
+        Errors: FoleyError when the take or the video cannot be read, or the output not be written.
+        """
+        import torch
+
+        from foleycli.device import oom_as_foley_error
+        from foleycli.rendering.extend import extend_take
+
+        with oom_as_foley_error(), torch.inference_mode():
+            return [extend_take(self, model, report)]

@@ -1,0 +1,70 @@
+"""How a sound will be made: its length on the latent axis and the windows that cover it.  Arithmetic only.
+
+The dry run and the render itself ask the same function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol
+
+from foleycli.records import Window
+from foleycli.settings.settings import Settings
+from foleycli.timebase import step_at, steps_to_cover
+from foleycli.windows.plan import windows_for
+
+
+class WindowSpec(Protocol):
+    """What windows depend on of a model: `families.base.FamilySpec` has it."""
+
+    @property
+    def latent_rate_hz(self) -> Fraction: ...
+    @property
+    def window_steps(self) -> int: ...
+    @property
+    def window_grid_s(self) -> Fraction: ...
+    @property
+    def whole_windows(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class RenderPlan:
+    """What is known before the sampler begins."""
+
+    duration_s: float
+    n_steps: int  # of the latent track
+    windows: list[Window]
+
+
+def plan_render(
+    duration_s: float | Fraction,
+    spec: WindowSpec,
+    settings: Settings,
+    *,
+    cuts_s: Sequence[float] = (),
+    n_reference: int = 0,
+    repeat_reference: bool = True,
+    n_steps: int | None = None,
+) -> RenderPlan:
+    """The windows of a sound of `duration_s`, by the settings' context and the scene cuts.
+
+    n_reference       latent steps of the reference that stands before the first window; 0: there is none
+    repeat_reference  whether it stands before later windows too, as far as they have room
+    n_steps           length of the track where it is not just what covers `duration_s`
+    """
+    rate_hz = spec.latent_rate_hz
+    n_steps = steps_to_cover(float(duration_s), rate_hz) if n_steps is None else n_steps
+    windows = windows_for(
+        n_steps,
+        spec.window_steps,
+        rate_hz,
+        settings.context_s,
+        n_reference,
+        [step_at(cut_s, rate_hz) for cut_s in cuts_s],
+        spec.window_grid_s,
+        spec.whole_windows,
+        repeat_reference,
+    )
+    return RenderPlan(float(duration_s), n_steps, windows)

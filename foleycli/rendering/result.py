@@ -1,0 +1,52 @@
+"""What comes out of a job: a file and every fact about how it was made."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from foleycli.records import Window
+from foleycli.settings.settings import Settings
+
+STAGES = ("decode", "features", "sampler", "codec", "mux")
+
+
+@dataclass(frozen=True)
+class RenderResult:
+    """One written file; times count from `start_s` of the video."""
+
+    out: Path
+    duration_s: float
+    start_s: float
+    settings: Settings
+    model: str
+    model_sha256: str
+    device: str
+    windows: list[Window]
+    cuts_s: list[float]
+    labels: list[tuple[str, float]]  # what is seen, in words that sound, with a confidence, most confident first
+    events_s: list[float]  # when the synchronisation encoder sees something sound
+    stage_s: dict[str, float]  # seconds spent in each of STAGES
+    peak_dbtp: float | None = None  # None: silence, or not measured
+    lufs: float | None = None
+    take: int | None = None  # rank among several, 1 for the best; their `stage_s` are of all together
+    sync_score: float | None = None  # how well it fits the picture: comparable within one render
+    reference: Path | None = None  # the sound whose timbre is matched, given or found in a library
+
+
+@dataclass
+class StageClock:
+    """Seconds spent in each stage."""
+
+    spent_s: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.spent_s[name] += time.perf_counter() - began

@@ -1,0 +1,83 @@
+"""The sound whose timbre is matched: given by the user, or found in a library by words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from foleycli.dsp.onsets import detect_onsets
+from foleycli.errors import FoleyError
+from foleycli.library.library import NEAR, SEEN_NEAR, SHIPPED_LIBRARY, open_library
+from foleycli.media.audio import read_audio
+from foleycli.models.model import Model
+from foleycli.settings.settings import Settings
+
+MIN_LABEL_CONFIDENCE = 0.3  # from here on a recording may stand for what is seen
+HOP_S = 0.05
+FULL_ONSETS = 4  # so many onsets in a part are enough: more do not make it more characteristic
+ONSET_DB = 3.0  # what one onset counts for, beside decibels of mean level
+
+
+def find_reference(
+    settings: Settings, labels: Sequence[tuple[str, float]] = (), sounds: Path | None = None
+) -> Path | None:
+    """The library's recording of what the prompt names, or else of what is surely seen; None: there is none.
+
+    labels   what is seen, with confidences, most confident first
+    sounds   a folder in place of the shipped library; given, it is used whatever the settings say
+    """
+    surely_seen = next((word for word, confidence in labels[:1] if confidence >= MIN_LABEL_CONFIDENCE), "")
+    words = settings.prompt or surely_seen
+    if not words or not (settings.library or sounds):
+        return None
+    found = open_library(sounds or SHIPPED_LIBRARY).nearest(words, NEAR if settings.prompt else SEEN_NEAR)
+    return found.path if found else None
+
+
+def encode_reference(path: Path | None, start_s: float | None, model: Model, settings: Settings) -> Tensor | None:
+    """Latents float32 [R, D] of up to `settings.ref_s` seconds of a sound; None without one.
+
+    start_s   where to listen; None: the most characteristic part
+    Errors: FoleyError for a file that cannot be read or is silent.
+    """
+    if path is None:
+        return None
+    samples = read_audio(path, model.codec.rate_hz, 1).samples[0]  # [N]
+    if not np.abs(samples).max(initial=0.0) > 1e-4:
+        raise FoleyError(f"{path} is silent: it has no timbre to match", "Give another sound")
+    if start_s is None:
+        start_s = characteristic_start_s(samples, model.codec.rate_hz, settings.ref_s)
+    first = round(start_s * model.codec.rate_hz)
+    return encode_audio(samples[first : first + round(settings.ref_s * model.codec.rate_hz)], model)
+
+
+def encode_audio(samples: np.ndarray, model: Model) -> Tensor:
+    """Mono sound float32 [N] at the codec's rate to latents float32 [L, D] on the CPU."""
+    return model.codec.encode(torch.from_numpy(samples)[None].to(model.device))[0].float().cpu()
+
+
+def characteristic_start_s(samples: np.ndarray, rate_hz: int, length_s: float) -> float:
+    """Where the part of `length_s` begins that says most about a sound [N]: loud, with onsets, not cut off.
+
+    Each place is scored by its energy (in dB, so that one peak does not decide) and by the onsets in it;
+    the best part starts just before its first onset.
+    """
+    total_s = len(samples) / rate_hz
+    if total_s <= length_s:
+        return 0.0
+    hop = round(HOP_S * rate_hz)
+    power = (samples[: len(samples) // hop * hop].reshape(-1, hop).astype(np.float64) ** 2).mean(axis=1)
+    level_db = np.maximum(10 * np.log10(power + 1e-12), 10 * np.log10(power.max() + 1e-12) - 60)
+    n = max(1, round(length_s / HOP_S))
+    loud_db = np.convolve(level_db, np.ones(n) / n, mode="valid")  # [places]
+    onsets = detect_onsets(samples, rate_hz)
+    places_s = np.arange(len(loud_db)) * HOP_S
+    n_onsets = np.array([((onsets >= s) & (onsets < s + 0.8 * length_s)).sum() for s in places_s])
+    best = int(np.argmax(loud_db + ONSET_DB * np.minimum(n_onsets, FULL_ONSETS)))
+    inside = onsets[(onsets >= places_s[best]) & (onsets < places_s[best] + 0.5 * length_s)]
+    start_s = max(0.0, float(inside[0]) - 0.05) if len(inside) else float(places_s[best])
+    return min(start_s, total_s - length_s)
