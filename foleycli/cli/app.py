@@ -1,7 +1,9 @@
-"""The Typer app: which commands there are, how errors are told, which exit codes come out."""
+"""The Typer app: which commands there are, how errors are shown, which exit codes come out."""
 
 from __future__ import annotations
 
+import errno
+import re
 import signal
 import sys
 import threading
@@ -12,34 +14,88 @@ from typing import Annotated
 import typer
 
 from foleycli import __version__
-from foleycli.cli import bench, console, doctor, evaluate, extend, models, presets, render, train
-from foleycli.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE, FoleyError, UsageError
+from foleycli.cli import bench, console, doctor, evaluate, extend, guide, models, presets, render, train
+from foleycli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE, FoleyError, UsageError
 
 # Typer's own usage errors (unknown option, not a number): what all of them derive from.  Typer
 # carries click inside and exports only this child of the class.
-TyperUsageError = typer.BadParameter.__bases__[0]
+TyperUsageError: type[Exception] = typer.BadParameter.__bases__[0]
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+REWORDED = (  # what Typer says, and what foley says
+    ("Value error, ", ""),
+    ("is not one of", "is none of"),
+    ("Input should be a valid integer, unable to parse string as an integer", "it is no whole number"),
+    ("Input should be a valid number, unable to parse string as a number", "it is no number"),
+)
 
 app = typer.Typer(
     name="foley",
-    help="Sound for silent video, in time with the picture.",
-    add_completion=False,
+    help="Sound for silent video, in time with the picture. `foley guide` explains more than the helps do.",
+    epilog=console.examples(
+        ("Make the sound of a clip", 'foley render clip.mp4 -o out.mp4 --prompt "boots on gravel"'),
+        ("Read on", "foley guide usage"),
+    ),
+    context_settings={"help_option_names": ["-h", "--help"]},
     invoke_without_command=True,
     pretty_exceptions_show_locals=False,  # tensors as locals flood the screen
     rich_markup_mode="rich",
 )
-app.command("render")(render.render)
-app.command("extend")(extend.extend)
+app.command(
+    "render",
+    epilog=console.examples(
+        ("Say what is heard; the same seed makes the same sound", 'foley render clip.mp4 --prompt "boots on gravel"'),
+        ("The best of eight takes, as a sound file", "foley render clip.mp4 -o hit.wav --takes 8 --pick best"),
+        ("What would be done, and how long it takes", "foley render clip.mp4 --dry-run"),
+    ),
+)(render.render)
+app.command(
+    "extend",
+    epilog=console.examples(
+        ("Ten seconds more of a take", "foley extend --ref take.wav"),
+        ("A minute that can be looped", "foley extend --ref rain.wav --duration 60 --loop"),
+        ("The take begins the video; make the rest", "foley extend clip.mp4 --ref take.wav -o out.mp4"),
+    ),
+)(extend.extend)
+app.command(
+    "evaluate",
+    epilog=console.examples(
+        ("Files of two folders, paired by name", "foley evaluate real/ made/"),
+        ("Render filmed clips first, then compare", "foley evaluate --model salsav-mini clips/*.mp4 --json"),
+    ),
+)(evaluate.evaluate)
+app.command(
+    "bench",
+    epilog=console.examples(
+        ("Seconds per stage for three numbers of steps", "foley bench clip.mp4 --steps 4,8,32"),
+        ("A published model without its download", "foley bench --model mmaudio-small-44k --random-weights"),
+    ),
+)(bench.bench)
+app.command(
+    "train",
+    epilog=console.examples(
+        ("A model from its recipe", "foley train sync --config presets/train/sync-mini.yaml --out runs/sync"),
+        ("Go on after a stop", "foley train sync --config presets/train/sync-mini.yaml --out runs/sync --resume"),
+    ),
+)(train.train)
 app.add_typer(models.app, name="models")
 app.add_typer(presets.app, name="presets")
-app.command("doctor")(doctor.doctor)
-app.command("bench")(bench.bench)
-app.command("evaluate")(evaluate.evaluate)
-app.command("train")(train.train)
+app.command(
+    "doctor",
+    epilog=console.examples(("Check this machine", "foley doctor"), ("The same for scripts", "foley doctor --json")),
+)(doctor.doctor)
+app.command(
+    "guide",
+    epilog=console.examples(
+        ("Which pages there are", "foley guide"), ("Read one", "foley guide prompts-and-sound-quality")
+    ),
+)(guide.guide)
 
 
 def _show_version(is_asked: bool) -> None:
     if is_asked:
-        typer.echo(f"foley {__version__}")
+        console.result(f"foley {__version__}")
         raise typer.Exit
 
 
@@ -94,8 +150,13 @@ def _run(args: list[str]) -> int:
         console.show_error(error)
         return error.exit_code
     except TyperUsageError as error:
-        console.show_error(_two_lines(error))
+        console.show_error(_reworded(error, args))
         return EXIT_USAGE
+    except OSError as error:
+        if error.filename is not None or error.errno not in NO_ROOM or console.wants_traceback():
+            raise
+        console.show_error(console.output_error(error))
+        return EXIT_FAILED
     except (KeyboardInterrupt, typer.Abort):
         code = EXIT_INTERRUPTED
     except _Terminated:
@@ -106,9 +167,16 @@ def _run(args: list[str]) -> int:
     return int(code or 0)
 
 
-def _two_lines(error: Exception) -> UsageError:
-    """A usage error of Typer's in our own form."""
-    context = getattr(error, "ctx", None)
-    command = context.command_path if context is not None else "foley"
+def _reworded(error: Exception, args: Sequence[str]) -> UsageError:
+    """A usage error of Typer's in our own form; the hint names the command that `args` begin with."""
+    words, commands = ["foley"], getattr(typer.main.get_command(app), "commands", {})
+    for arg in args:
+        if arg not in commands:
+            break
+        words.append(arg)
+        commands = getattr(commands[arg], "commands", {})
     message = error.format_message().rstrip(".")  # type: ignore[attr-defined]
-    return UsageError(message[:1].lower() + message[1:], f"{command} --help shows what it takes")
+    for theirs, ours in REWORDED:
+        message = message.replace(theirs, ours)
+    message = re.sub(r"is none of ('[^']*')$", r"is not \1", message)
+    return UsageError(message[:1].lower() + message[1:], f"See {' '.join(words)} --help")

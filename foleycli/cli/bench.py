@@ -47,9 +47,9 @@ def bench(
     """Time the stages of a render on this machine."""
     counts = step_counts(steps or STEPS)
     if without_encoders and not random_weights:
-        raise UsageError("--without-encoders is for random weights", "add --random-weights, or leave it out")
+        raise UsageError("--without-encoders is for random weights", "Add --random-weights, or leave it out")
     if clip is None and not DEMO.is_file():
-        raise FoleyError(f"the demo clip is missing from {DEMO.parent}", "name a video: foley bench clip.mp4")
+        raise FoleyError(f"the demo clip is missing from {DEMO.parent}", "Name a video: foley bench clip.mp4")
     from foleycli.media.probe import probe
 
     probe(clip or DEMO)
@@ -59,9 +59,10 @@ def bench(
     from foleycli.models.random_weights import random_model
     from foleycli.rendering.bench import run
 
-    load = partial(load_model, folder, device, dtype)
-    if random_weights:
+    if folder is None:
         load = partial(random_model, model, device, dtype, without_encoders)
+    else:
+        load = partial(load_model, folder, device, dtype)
     settings = resolve_settings(model_defaults=default_settings(model))
     with console.progress(quiet) as report, oom_as_foley_error():
         measured = run(clip or DEMO, load, counts, settings, compiled, random_weights, without_encoders, report)
@@ -79,7 +80,7 @@ def step_counts(given: Sequence[str]) -> list[int]:
     counts = []
     for text in ",".join(given).split(","):
         if not text.strip().isdecimal() or not 1 <= int(text) <= 64:
-            raise UsageError(f"--steps is {text!r}", "--steps takes whole numbers from 1 to 64: --steps 4,8,32")
+            raise UsageError(f"--steps is {text!r}", "Give whole numbers from 1 to 64: --steps 4,8,32")
         counts.append(int(text))
     return counts
 

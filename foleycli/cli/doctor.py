@@ -27,35 +27,34 @@ class Check:
     name: str
     works: bool
     is_needed: bool  # foley cannot do its main job without it
-    told: str
+    found: str
     hint: str = ""
 
 
 def doctor(json: options.Json = False) -> None:
     """Say what works here and what does not; exit 1 if something that is needed fails."""
-    checks = [_run(name, is_needed, look) for name, is_needed, look in LOOKS]
+    checks = [_run(name, is_needed, probe) for name, is_needed, probe in PROBES]
     if json:
         for check in checks:
             console.result_json(asdict(check))
     else:
-        for check in checks:
-            console.result(_line(check))
+        console.table(("state", "part", "found"), [_row(check) for check in checks])
     if any(check.is_needed and not check.works for check in checks):
         raise typer.Exit(EXIT_FAILED)
 
 
-def _line(check: Check) -> str:
-    mark = "ok  " if check.works else "FAIL" if check.is_needed else "no  "
-    return f"{mark}  {check.name:10} {check.told}" + (f"  ({check.hint})" if check.hint else "")
+def _row(check: Check) -> tuple[str, str, str]:
+    state = "ok" if check.works else "FAIL" if check.is_needed else "no"
+    return state, check.name, check.found + (f" ({check.hint})" if check.hint else "")
 
 
-def _run(name: str, is_needed: bool, look: Callable[[], str]) -> Check:
-    """A look returns what it saw, or raises what is wrong."""
+def _run(name: str, is_needed: bool, probe: Callable[[], str]) -> Check:
+    """A probe returns what it found, or raises what is wrong."""
     try:
-        return Check(name, True, is_needed, look())
+        return Check(name, True, is_needed, probe())
     except FoleyError as error:
         return Check(name, False, is_needed, error.message, error.hint)
-    except Exception as error:  # an import may fail in any way; the doctor goes on and tells it
+    except Exception as error:  # an import may fail in any way; the other checks still run
         return Check(name, False, is_needed, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
 
 
@@ -77,7 +76,7 @@ def _encoders() -> str:
     have = {words[1] for line in listed.splitlines() if len(words := line.split()) > 1}
     missing = [name for name in ENCODERS if name not in have]
     if missing:
-        raise FoleyError(f"ffmpeg has no {', '.join(missing)}", "some output formats cannot be written; WAV always can")
+        raise FoleyError(f"ffmpeg has no {', '.join(missing)}", "Some output formats cannot be written; WAV always can")
     return ", ".join(ENCODERS)
 
 
@@ -91,7 +90,7 @@ def _cuda() -> str:
     import torch
 
     if not torch.cuda.is_available():
-        raise FoleyError("none", "the CPU does")
+        raise FoleyError("none", "The CPU is used")
     facts = torch.cuda.get_device_properties(0)
     return f"{torch.cuda.device_count()} x {facts.name}, {facts.total_memory / 1e9:.0f} GB"
 
@@ -100,7 +99,7 @@ def _mps() -> str:
     import torch
 
     if not torch.backends.mps.is_available():
-        raise FoleyError("none", "only on Apple machines")
+        raise FoleyError("none", "Only Apple machines have it")
     return "Apple GPU"
 
 
@@ -142,7 +141,7 @@ def _disk() -> str:
     free_mb = {place: shutil.disk_usage(place).free / 1e6 for place in (Path.cwd(), Path(tempfile.gettempdir()))}
     told = ", ".join(f"{mb / 1e3:.1f} GB free in {place}" for place, mb in free_mb.items())
     if min(free_mb.values()) < LOW_DISK_MB:
-        raise FoleyError(told, "long videos need room for their sound; make some")
+        raise FoleyError(told, "Make room: long videos need it for their sound")
     return told
 
 
@@ -154,7 +153,7 @@ def _models() -> str:
     return ", ".join([*shipped, *(folder.name for folder in places.installed())])
 
 
-LOOKS: tuple[tuple[str, bool, Callable[[], str]], ...] = (
+PROBES: tuple[tuple[str, bool, Callable[[], str]], ...] = (
     ("foley", True, _foley),
     ("ffmpeg", True, _ffmpeg),
     ("encoders", False, _encoders),

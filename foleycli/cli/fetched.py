@@ -54,5 +54,5 @@ def ask_licence(entry: Entry, is_accepted: bool) -> None:
         is_accepted = typer.confirm("Use these weights under these terms?", err=True)
     if not is_accepted:
         terms = ", ".join(dict.fromkeys(licence.name for licence in questions.values()))
-        raise FoleyError(f"the licence of {entry.name} is not accepted yet: {terms}", "accept with --accept-license")
+        raise FoleyError(f"the licence of {entry.name} is not accepted yet: {terms}", "Accept with --accept-license")
     licences.accept(questions)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,33 +15,75 @@ from foleycli.errors import EXIT_FAILED, FoleyError
 from foleycli.hub import places
 from foleycli.hub.catalog import DEFAULT_MODEL, Entry, entries, find
 
-app = typer.Typer(help="Models: list, fetch, check, remove, share.", no_args_is_help=False)
+app = typer.Typer(
+    help="Models: list, fetch, check, remove, share.",
+    epilog=console.examples(
+        ("Which there are", "foley models list"), ("Get one", "foley models pull mmaudio-small-44k")
+    ),
+)
 Name = Annotated[str, typer.Argument(metavar="NAME|FOLDER", help="A model's name or its folder.")]
 Published = Annotated[str, typer.Argument(metavar="NAME", help="A name that `foley models list` shows.")]
 
 
-@app.command("list")
+@app.command(
+    "list",
+    epilog=console.examples(
+        ("Names, sizes and licences", "foley models list"),
+        ("The names alone", "foley models list | tail -n +2 | cut -f1"),
+    ),
+)
 def list_models(json: options.Json = False) -> None:
     """All models that foley knows by name, here or not."""
-    facts = [_facts(entry) for entry in entries()] + [_imported(folder) for folder in _others()]
+    others = [folder for folder in places.installed() if find(folder.name) is None]
+    models = [*map(_known, entries()), *map(_imported, others)]
     if json:
-        for each in facts:
-            console.result_json(each)
-        return
-    columns = ("name", "kind", "", "size", "licence", "commercial use", "what")
-    console.table(columns, [_row(each) for each in facts], right=(3,))
+        for model in models:
+            console.result_json(asdict(model))
+    elif sys.stdout.isatty():  # 80 columns have room for what a person chooses by
+        rows = [(one.name, one.state, one.size, one.terms, one.what) for one in models]
+        console.table(("name", "state", "size", "licence", "what"), rows, right=(2,))
+    else:
+        columns = ("name", "kind", "state", "size", "licence", "commercial use", "what")
+        console.table(
+            columns,
+            [(one.name, one.kind, one.state, one.size, one.licence, one.commercial_use, one.what) for one in models],
+        )
 
 
-def _others() -> list[Path]:
-    """Imported models that the catalogue does not know."""
-    return [folder for folder in places.installed() if find(folder.name) is None]
+@dataclass(frozen=True)
+class Listed:
+    """One model of the list; its fields are the keys of `--json`."""
 
+    name: str
+    kind: str
+    what: str
+    folder: str
+    is_default: bool
+    is_shipped: bool
+    is_here: bool
+    size_mb: float  # 0: not stated
+    licence: str
+    is_commercial: bool | None  # None: not stated
+    parts: list[str]
+    files: list[dict[str, object]]
 
-def _row(facts: dict[str, object]) -> tuple[str, ...]:
-    name = f"{facts['name']} *" if facts["is_default"] else str(facts["name"])
-    use = {True: "yes", False: "no", None: "not stated"}[facts["is_commercial"]]  # type: ignore[index]
-    state = "ready" if facts["is_here"] else "missing" if facts["is_shipped"] else "to fetch"
-    return name, str(facts["kind"]), state, _size(facts["size_mb"]), str(facts["licence"]), use, str(facts["what"])  # type: ignore[arg-type]
+    @property
+    def state(self) -> str:
+        state = "ready" if self.is_here else "missing" if self.is_shipped else "to fetch"
+        return f"{state}, default" if self.is_default else state
+
+    @property
+    def size(self) -> str:
+        return _size(self.size_mb)
+
+    @property
+    def commercial_use(self) -> str:
+        return "not stated" if self.is_commercial is None else "yes" if self.is_commercial else "no"
+
+    @property
+    def terms(self) -> str:
+        """The licence, and what a reader should not miss about it."""
+        return f"{self.licence}, not commercial" if self.is_commercial is False else self.licence
 
 
 def _size(size_mb: float) -> str:
@@ -49,35 +92,49 @@ def _size(size_mb: float) -> str:
     return f"{size_mb / 1e3:.1f} GB" if size_mb >= 1000 else f"{size_mb:.0f} MB"
 
 
-def _facts(entry: Entry) -> dict[str, object]:
-    return {
-        "name": entry.name,
-        "kind": entry.kind,
-        "what": entry.what,
-        "folder": str(entry.folder),
-        "is_default": entry.name == DEFAULT_MODEL,
-        "is_shipped": entry.is_shipped,
-        "is_here": entry.is_here,
-        "size_mb": round(entry.size_mb, 1),
-        "licence": entry.licence.name,
-        "is_commercial": entry.licence.is_commercial,
-        "parts": list(entry.parts),
-        "files": [asdict(file) for file in entry.files],
-    }
+def _known(entry: Entry) -> Listed:
+    return Listed(
+        name=entry.name,
+        kind=entry.kind,
+        what=entry.what,
+        folder=str(entry.folder),
+        is_default=entry.name == DEFAULT_MODEL,
+        is_shipped=entry.is_shipped,
+        is_here=entry.is_here,
+        size_mb=round(entry.size_mb, 1),
+        licence=entry.licence.name,
+        is_commercial=entry.licence.is_commercial,
+        parts=list(entry.parts),
+        files=[asdict(file) for file in entry.files],
+    )
 
 
-def _imported(folder: Path) -> dict[str, object]:
+def _imported(folder: Path) -> Listed:
+    """A model of the user's that the catalogue does not know."""
     from foleycli.weights.folder import read_config
 
-    size_mb = round(sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6, 1)
-    return {
-        "name": folder.name, "kind": read_config(folder).get("kind", "?"), "what": "imported", "folder": str(folder),
-        "is_default": False, "is_shipped": False, "is_here": True, "size_mb": size_mb, "licence": "not stated",
-        "is_commercial": None, "parts": [], "files": [],
-    }  # fmt: skip
+    size_mb = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
+    return Listed(
+        name=folder.name,
+        kind=read_config(folder).get("kind", "?"),
+        what="imported",
+        folder=str(folder),
+        is_default=False,
+        is_shipped=False,
+        is_here=True,
+        size_mb=round(size_mb, 1),
+        licence="not stated",
+        is_commercial=None,
+        parts=[],
+        files=[],
+    )
 
 
-@app.command()
+@app.command(
+    epilog=console.examples(
+        ("The default model's card", "foley models show"), ("Another's", "foley models show vaura-mini")
+    )
+)
 def show(name: Name = DEFAULT_MODEL, json: options.Json = False) -> None:
     """What a model's folder says about it: its configuration and its model card."""
     from foleycli.hub.resolve import resolve, verify
@@ -101,7 +158,11 @@ def show(name: Name = DEFAULT_MODEL, json: options.Json = False) -> None:
         console.result("\n" + card.read_text(encoding="utf-8").rstrip())
 
 
-@app.command()
+@app.command(
+    epilog=console.examples(
+        ("Where a model lies", "foley models path salsav-mini"), ("Its files", 'ls "$(foley models path)"')
+    )
+)
 def path(name: Name = DEFAULT_MODEL) -> None:
     """The folder that holds a model."""
     from foleycli.hub.resolve import resolve
@@ -109,7 +170,9 @@ def path(name: Name = DEFAULT_MODEL) -> None:
     console.result(str(resolve(name)))
 
 
-@app.command()
+@app.command(
+    epilog=console.examples(("Fetch a model with its parts", "foley models pull mmaudio-large-44k-v2 --accept-license"))
+)
 def pull(name: Published, accept_license: options.AcceptLicense = False, quiet: options.Quiet = False) -> None:
     """Fetch a published model with its parts; an interrupted download goes on where it stopped."""
     from foleycli.hub.pull import published
@@ -119,7 +182,7 @@ def pull(name: Published, accept_license: options.AcceptLicense = False, quiet: 
     console.result(str(fetched.fetch(entry, quiet)))
 
 
-@app.command()
+@app.command(epilog=console.examples(("Free its room", "foley models remove mmaudio-large-44k-v2")))
 def remove(name: Published, quiet: options.Quiet = False) -> None:
     """Delete a fetched or imported model, and parts that no other model needs."""
     from foleycli.hub import pull as pulled
@@ -128,7 +191,11 @@ def remove(name: Published, quiet: options.Quiet = False) -> None:
     console.note(f"{name} removed, {_size(freed_mb)} freed", quiet)
 
 
-@app.command()
+@app.command(
+    epilog=console.examples(
+        ("Everything that is here", "foley models verify"), ("One model", "foley models verify salsav-mini")
+    )
+)
 def verify(
     name: Annotated[str | None, typer.Argument(metavar="NAME|FOLDER", help="One model; without: all here.")] = None,
     json: options.Json = False,
@@ -142,27 +209,34 @@ def verify(
         folders = [resolve(name), *(part.folder for part in parts if part)]
     else:
         folders = [entry.folder for entry in entries() if entry.is_shipped] + places.installed()
-    n_wrong = sum(not _told_intact(folder, check, json) for folder in folders)
-    if n_wrong:
+    intact = [_is_intact(folder, check) for folder in folders]
+    if json:
+        for folder, is_intact in zip(folders, intact, strict=True):
+            console.result_json({"name": folder.name, "folder": str(folder), "is_intact": is_intact})
+    else:
+        states = ["intact" if is_intact else "DAMAGED" for is_intact in intact]
+        console.table(("name", "state"), [(folder.name, state) for folder, state in zip(folders, states, strict=True)])
+    if not all(intact):
         raise typer.Exit(EXIT_FAILED)
 
 
-def _told_intact(folder: Path, check: Callable[[Path], None], json: bool) -> bool:
-    """Check one folder and say so."""
+def _is_intact(folder: Path, check: Callable[[Path], None]) -> bool:
+    """Check one folder; what is wrong with it is shown."""
     try:
         check(folder)
-        wrong = None
     except FoleyError as error:
-        wrong = error
         console.show_error(error, about=folder.name)
-    if json:
-        console.result_json({"name": folder.name, "folder": str(folder), "is_intact": wrong is None})
-    else:
-        console.result(f"{folder.name}\t{'DAMAGED' if wrong else 'intact'}")
-    return wrong is None
+        return False
+    return True
 
 
-@app.command("import")
+@app.command(
+    "import",
+    epilog=console.examples(
+        ("Files that you copied to this machine", "foley models import downloads/ --family mmaudio"),
+        ("Your own fine-tuned network", "foley models import tuned.pth --family mmaudio --name mine"),
+    ),
+)
 def import_model(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A file, or a folder of files, that you have.")],
     family: Annotated[Literal["mmaudio", "vaura"], typer.Option("--family", help="What kind of model it is.")],
@@ -179,7 +253,12 @@ def import_model(
         console.result(str(folder))
 
 
-@app.command()
+@app.command(
+    epilog=console.examples(
+        ("See what would be uploaded", "foley models push runs/mine/model me/my-model --dry-run"),
+        ("Upload it", "foley models push runs/mine/model me/my-model"),
+    )
+)
 def push(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A model folder of yours.")],
     repo: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="The repository on the Hub.")],
@@ -197,7 +276,8 @@ def push(
         return
     new = " (new)" if plan.is_new_repo else ""
     console.note(f"{'would upload' if dry_run else 'uploaded'} as {plan.user} to {plan.repo}{new}:", quiet)
-    for upload in plan.uploads:
-        console.result(f"{upload.name}\t{upload.size_bytes}\t{upload.sha256[:12]}\t{upload.state}")
+    columns = ("file", "bytes", "sha256", "state")
+    rows = [(each.name, str(each.size_bytes), each.sha256[:12], each.state) for each in plan.uploads]
+    console.table(columns, rows, right=(1,))
     if plan.address:
         console.result(plan.address)

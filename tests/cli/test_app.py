@@ -1,13 +1,17 @@
-"""Exit codes, the two lines of an error, help without torch, Ctrl-C."""
+"""Exit codes, the two lines of an error, help without torch, completion, Ctrl-C."""
 
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
 
 import pytest
+import typer
 
 from foleycli import __version__
+from foleycli.cli.app import app
 
 RENDER_OPTIONS = """
     --out --out-dir --prompt --negative-prompt --preset --model --ref --ref-start --steps --guidance --seed
@@ -57,6 +61,87 @@ def test_help_names_every_option(command, options):
     told = run(command, "--help")
     assert told.returncode == 0
     assert [option for option in options.split() if f"{option} " not in told.stdout] == []
+
+
+def commands() -> dict[tuple[str, ...], object]:
+    """All commands by the words that name them, groups included."""
+    found, left = {}, [((), typer.main.get_command(app))]
+    while left:
+        words, command = left.pop()
+        found[words] = command
+        left += [((*words, name), each) for name, each in getattr(command, "commands", {}).items()]
+    return found
+
+
+@pytest.mark.parametrize("words", sorted(commands()), ids=" ".join)
+def test_every_help_is_short_to_ask_for_and_has_examples_that_work(foley, words, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    told = foley(*words, "-h")
+    assert told.code == 0 and "Usage: foley" in told.out
+    _, _, examples = told.out.partition("Examples")
+    lines = [line.strip() for line in examples.splitlines() if line.startswith("   foley ") or "$(foley " in line]
+    assert lines, "a help has an example or two"
+    for line in lines:
+        parse_example(line)
+
+
+def parse_example(line: str) -> None:
+    """Check words and options of a command line; errors: a usage error of Typer's."""
+    inner = re.search(r"\$\((foley [^)]*)\)", line)
+    words = shlex.split(inner[1] if inner else line.partition(" | ")[0])[1:]
+    command = typer.main.get_command(app)
+    while words and words[0] in getattr(command, "commands", {}):
+        command = command.commands[words.pop(0)]
+    command.make_context("foley", words)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+@pytest.mark.parametrize("args", ["presets list", "models list --json", "guide", "--version", "--help"])
+def test_full_output_is_one_error(args):
+    with open("/dev/full", "w") as full:
+        told = subprocess.run([sys.executable, "-m", "foleycli", *args.split()], stdout=full, stderr=-1, text=True)
+    error, hint = told.stderr.splitlines()
+    assert (told.returncode, error) == (1, "error: the output cannot be written: No space left on device")
+    assert hint.startswith("hint: Make room")
+
+
+def test_a_reader_that_leaves_early_is_no_error():
+    line = f"{shlex.quote(sys.executable)} -m foleycli models list | head -n 1"
+    told = subprocess.run(line, shell=True, capture_output=True, text=True)
+    assert told.stdout.startswith("name\tkind") and told.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"), [("foley rend", "render"), ("foley models ver", "verify"), ("foley guide gl", "glossary")]
+)
+def test_shell_completes(words, offered):
+    told = run(_FOLEY_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=str(words.count(" ")))
+    assert told.stdout.split() == [offered]
+
+
+def test_completion_can_be_shown():
+    told = run("--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
+    assert told.returncode == 0 and "complete -o default -F _foley_completion foley" in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "error", "hint"),
+    [
+        (
+            ("render", "--pick", "2", "a.mp4"),
+            "invalid value for '--pick': '2' is not 'best'",
+            "See foley render --help",
+        ),
+        (("render", "--device", "tpu", "a.mp4"), "'tpu' is none of 'auto', 'cpu', 'cuda', 'mps'", "See foley render"),
+        (("render", "--steps", "many", "a.mp4"), "invalid value for '--steps': it is no whole number", "See foley"),
+        (("render", "--guidance"), "option '--guidance' requires an argument", "See foley render --help"),
+        (("models", "show", "a", "b"), "unexpected extra argument", "See foley models show --help"),
+    ],
+)
+def test_wrong_usage_in_plain_words(foley, args, error, hint):
+    told = foley(*args)
+    assert told.code == 2 and "Value error" not in told.error
+    assert error in told.error and hint in told.error
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_two_folders(foley, folders):
 def test_table_has_a_line_a_file_and_two_of_means(foley, folders):
     told = foley("evaluate", folders / "real", folders / "made")
     rows = [line.split("\t") for line in told.out.splitlines()]
-    assert [row[0] for row in rows] == ["drum/roll", "hit", "mean of 2", "mean of 2 with onsets"]
+    assert [row[0] for row in rows] == ["file", "drum/roll", "hit", "mean of 2", "mean of 2 with onsets"]
     assert {len(row) for row in rows} == {12}
     assert "not measured: fad_aisfx: needs the weights of aisfx: pip download aisfx" in told.err
     assert "not measured: fd_panns, kl_panns, is_panns: needs the weights of PANNs: https://" in told.err

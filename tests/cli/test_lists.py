@@ -10,9 +10,10 @@ from foleycli.settings import preset
 
 def test_presets_list(foley):
     told = foley("presets", "list")
-    assert told.code == 0
-    assert [line.split("\t")[0] for line in told.out.splitlines()] == preset.names()
-    assert all(len(line.split("\t")[1]) > 10 for line in told.out.splitlines())
+    headings, *rows = (line.split("\t") for line in told.out.splitlines())
+    assert (told.code, headings) == (0, ["name", "what"])
+    assert [name for name, _ in rows] == preset.names()
+    assert all(len(what) > 10 for _, what in rows)
 
 
 def test_presets_list_as_json(foley):
@@ -40,8 +41,10 @@ def test_unknown_preset_names_the_nearest(foley):
 
 def test_models_list(foley):
     told = foley("models", "list")
-    assert told.code == 0
-    assert [line.split("\t")[0].removesuffix(" *") for line in told.out.splitlines()] == [e.name for e in entries()]
+    headings, *rows = (line.split("\t") for line in told.out.splitlines())
+    assert (told.code, headings[:3]) == (0, ["name", "kind", "state"])
+    assert [row[0] for row in rows] == [entry.name for entry in entries()]
+    assert [row[0] for row in rows if row[2] == "ready, default"] == [DEFAULT_MODEL]
 
 
 def test_models_list_as_json(foley):

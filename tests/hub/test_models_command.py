@@ -46,7 +46,7 @@ def test_list_says_what_is_here_how_large_and_on_which_terms(foley):
 
 def test_terms_are_shown_and_asked_for_once(foley, hub):
     code, _, err = foley("models", "pull", "codec-a")
-    assert code == 1 and "NOT for commercial use" in err and "hint: accept with --accept-license" in err
+    assert code == 1 and "NOT for commercial use" in err and "hint: Accept with --accept-license" in err
     assert not hub.log
     assert foley("models", "pull", "codec-a", "--accept-license")[0] == 0
     assert foley("models", "remove", "codec-a")[0] == 0
@@ -76,7 +76,7 @@ def test_verify_names_what_is_damaged(foley):
     foley("models", "pull", "net-a", "--accept-license")
     code, out, _ = foley("models", "verify", "net-a")
     assert code == 0 and [line.split("\t") for line in out.splitlines()] == [
-        ["net-a", "intact"], ["codec-a", "intact"], ["eyes", "intact"],
+        ["name", "state"], ["net-a", "intact"], ["codec-a", "intact"], ["eyes", "intact"],
     ]  # fmt: skip
     blob = (catalog.find("codec-a").folder / "vocoder.pt").resolve()
     blob.write_bytes(b"\0" + blob.read_bytes()[1:])
@@ -117,6 +117,6 @@ def test_push_dry_run_and_push(foley, here, hub, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     code, out, err = foley("models", "push", mine, "ada/mine", "--dry-run")
     assert code == 0 and "would upload as ada to ada/mine (new)" in err and "ada/mine" not in hub.repos
-    assert [line.split("\t")[3] for line in out.splitlines()] == ["new"] * 3
+    assert [line.split("\t")[3] for line in out.splitlines()] == ["state", *["new"] * 3]
     code, out, _ = foley("models", "push", mine, "ada/mine")
     assert code == 0 and out.splitlines()[-1].startswith(hub.url) and len(hub.repos["ada/mine"]) == 3
