@@ -1,1 +1,1 @@
-"""Measurements of the models, each a command: python -m foleycli.lab.NAME."""
+"""Measurements of models and how they were made: `python -m foleycli.lab` lists them."""

@@ -1,16 +1,17 @@
-"""What the synchronisation encoder alone sees in filmed clips: its onsets and loudness against the clips' own sound.
+"""What a synchronisation encoder predicts for filmed clips: onsets and loudness, compared with the clips' own sound.
 
-    python -m foleycli.lab.encoder CLIP... --model sync-mini
+    python -m foleycli.lab encoder CLIP... --model sync-mini
 
-Two numbers tell how far training on drawn worlds has carried over to film.  The clips come in two halves, every
-second one by name: "watched" may be looked at while a training runs, "kept" is for the last figure.  Onsets are those
-that `foley render` reports; the detector that finds the sound's own onsets is late by DETECTOR_LATE_S on clicks, which
-is taken into account.
+Tells how well training on synthetic worlds carries over to film.  The clips with onsets come in two halves, every
+second one by name: "watched" may be looked at while a training runs, "kept" is for the final figure.  The detector
+that finds the onsets of the clips' own sound is late by DETECTOR_DELAY_S on clicks; the predicted onsets are moved by
+as much.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -27,57 +28,63 @@ from foleycli.features import sync
 from foleycli.hub.resolve import resolve
 from foleycli.media.audio import read_audio
 from foleycli.media.probe import probe
-from foleycli.records import Stream
 from foleycli.timebase import FEATURE_FPS
 
-DETECTOR_LATE_S = 0.022  # of `detect_onsets`, on clicks with attacks of 1 to 40 ms
+DETECTOR_DELAY_S = 0.022  # of `detect_onsets`, on clicks with attacks of 1 to 40 ms
 FLOOR_DB = -60.0
+DIGITS = 3
 
 
 @dataclass(frozen=True)
-class Seen:
+class ClipMetrics:
     """One clip's figures; "above" is above chance."""
 
     clip: str
     onsets: int  # of its own sound
-    seen: int  # by the encoder
-    above_60ms: float
+    predicted_onsets: int
+    above_60ms: float  # F1 less the mean F1 over circular shifts
     above_100ms: float
-    loudness: float  # correlation of the loudness head with the sound's level
+    loudness: float  # correlation of the predicted loudness with the sound's level
 
 
-def look(encoder: sync.SyncExtractor, clip: Path) -> Seen:
+def measure_clip(encoder: sync.SyncExtractor, clip: Path) -> ClipMetrics:
     """The figures of one clip; errors: FoleyError when it cannot be read or has no sound."""
     stream = extract_stream(clip, encoder)
-    samples = read_audio(clip, RATE_HZ, 1).samples[0]
-    return score(clip.name, np.array(encoder.events_s(stream)), loudness_of(stream), samples, probe(clip).duration_s)
+    return compare(
+        name=clip.name,
+        predicted_s=np.array(encoder.events_s(stream)),
+        loudness=stream.values[:, -1].float().cpu().numpy(),  # [T], the loudness head
+        samples=read_audio(clip, RATE_HZ, 1).samples[0],
+        duration_s=probe(clip).duration_s,
+    )
 
 
-def score(name: str, seen_s: np.ndarray, loudness: np.ndarray, samples: np.ndarray, duration_s: float) -> Seen:
-    """Onset times [n] and a loudness curve [T] at 25 Hz against a sound, mono [N]."""
-    true_s = detect_onsets(samples, RATE_HZ)
-    close, near = (agreement(seen_s + DETECTOR_LATE_S, true_s, tolerance_s, duration_s) for tolerance_s in (0.06, 0.1))
-    return Seen(
-        name, len(true_s), len(seen_s), round(close.f1 - close.shifted_f1, 3), round(near.f1 - near.shifted_f1, 3),
-        round(_correlation(loudness, np.maximum(loudness_envelope(samples, RATE_HZ, 1 / FEATURE_FPS), FLOOR_DB)), 3),
-    )  # fmt: skip
+def compare(
+    *, name: str, predicted_s: np.ndarray, loudness: np.ndarray, samples: np.ndarray, duration_s: float
+) -> ClipMetrics:
+    """Predicted onset times [n] and a loudness curve [T] at 25 Hz against a sound, mono [N] at RATE_HZ."""
+    onsets_s = detect_onsets(samples, RATE_HZ)
+    at_60ms, at_100ms = (
+        agreement(predicted_s + DETECTOR_DELAY_S, onsets_s, tolerance_s, duration_s) for tolerance_s in (0.06, 0.1)
+    )
+    levels_db = np.maximum(loudness_envelope(samples, RATE_HZ, float(1 / FEATURE_FPS)), FLOOR_DB)
+    n = min(len(loudness), len(levels_db))
+    is_flat = min(loudness[:n].std(), levels_db[:n].std()) < 1e-6
+    correlation = 0.0 if is_flat else float(np.corrcoef(loudness[:n], levels_db[:n])[0, 1])
+    return ClipMetrics(
+        clip=name,
+        onsets=len(onsets_s),
+        predicted_onsets=len(predicted_s),
+        above_60ms=round(at_60ms.f1 - at_60ms.shifted_f1, DIGITS),
+        above_100ms=round(at_100ms.f1 - at_100ms.shifted_f1, DIGITS),
+        loudness=round(correlation, DIGITS),
+    )
 
 
-def loudness_of(stream: Stream) -> np.ndarray:
-    """The loudness head's curve [T] in a stream of the encoder."""
-    return stream.values[:, -1].float().cpu().numpy()
-
-
-def _correlation(a: np.ndarray, b: np.ndarray) -> float:
-    n = min(len(a), len(b))
-    flat = min(a[:n].std(), b[:n].std()) < 1e-6
-    return 0.0 if flat else float(np.corrcoef(a[:n], b[:n])[0, 1])
-
-
-def halves(rows: list[Seen]) -> dict[str, list[Seen]]:
-    """The struck clips, and every second of them by name."""
-    struck = sorted((row for row in rows if row.onsets >= MIN_ONSETS), key=lambda row: row.clip)
-    return {"all": struck, "watched": struck[::2], "kept": struck[1::2]}
+def halves(rows: Sequence[ClipMetrics]) -> dict[str, list[ClipMetrics]]:
+    """The clips with onsets, and each half of them, every second one by name."""
+    with_onsets = sorted((row for row in rows if row.onsets >= MIN_ONSETS), key=lambda row: row.clip)
+    return {"all": with_onsets, "watched": with_onsets[::2], "kept": with_onsets[1::2]}
 
 
 def main(
@@ -85,16 +92,14 @@ def main(
     model: Annotated[str, typer.Option(help="Name or folder of a synchronisation encoder.")] = "sync-mini",
     device: str = "auto",
 ) -> None:
-    """Print one JSON line a clip, and the means over clips with at least three onsets, and over each half of them."""
+    """Print a JSON line a clip, and the means over clips with at least three onsets, and over each half of them."""
+    for clip in clips:
+        probe(clip)
     encoder = sync.load_extractor(resolve(model), choose_device(device), torch.float32)
-    rows = [look(encoder, clip) for clip in clips]
+    rows = [measure_clip(encoder, clip) for clip in clips]
     for row in rows:
         typer.echo(json.dumps(asdict(row)))
-    for half, its in halves(rows).items():
-        names = ("above_60ms", "above_100ms", "loudness")
-        means = {name: round(float(np.mean([getattr(row, name) for row in its])), 3) for name in names} if its else {}
-        typer.echo(json.dumps({"half": half, "clips": len(its), **means}))
-
-
-if __name__ == "__main__":
-    typer.run(main)
+    for half, members in halves(rows).items():
+        names = ("above_60ms", "above_100ms", "loudness") if members else ()
+        means = {name: round(float(np.mean([getattr(row, name) for row in members])), DIGITS) for name in names}
+        typer.echo(json.dumps({"half": half, "clips": len(members), **means}))

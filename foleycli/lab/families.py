@@ -1,6 +1,6 @@
 """Families side by side on the same held-out synthetic clips, through the same stages as a render: one table.
 
-    python -m foleycli.lab.families --clips 24 --sounds ../shared/sounds --takes 4
+    python -m foleycli.lab families --clips 24 --sounds SOUNDS --takes 4
 
 Each model runs with the settings that it brings, each clip with its label as the prompt (families without words
 go by the picture alone).  The distances are those of long-term spectra to the clip's own sound: without a
@@ -193,7 +193,3 @@ def main(
     settings_of = {name: resolve_settings(overrides=given, model_defaults=default_settings(name)) for name in names}
     rows = compare(names, settings_of, clips, sounds, takes, device)
     typer.echo("\n".join(map(json_line, rows)) if as_json else markdown(rows))
-
-
-if __name__ == "__main__":
-    typer.run(main)

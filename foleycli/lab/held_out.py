@@ -1,6 +1,6 @@
 """Scores a model on held-out synthetic clips, through the same stages as a render: the model card's figures.
 
-    python -m foleycli.lab.held_out --model salsav-mini --clips 60 --sounds ../shared/sounds
+    python -m foleycli.lab held_out --model salsav-mini --clips 60 --sounds SOUNDS
 
 Takes, textures and two kinds of scenes are held out from training.  Every figure has its control in the
 same run: onsets against the same onsets shifted, prompts against two seeds of one prompt, a reference
@@ -201,7 +201,3 @@ def main(
         by_scene.setdefault(one.scene, []).append(one.f1)
     scenes = {name: round(float(np.nanmean(f1)), 3) for name, f1 in sorted(by_scene.items()) if not np.isnan(f1).all()}
     typer.echo(json.dumps({**asdict(summary), "f1_by_scene": scenes}, indent=2))
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -1,12 +1,11 @@
-"""Can one hear where the windows of a long sound join?  Jumps at the joins against jumps everywhere else.
+"""Can one hear where the windows of a long sound join?  Jumps at the joins compared with jumps everywhere else.
 
-    python -m foleycli.lab.seams CLIP... --model salsav-mini --seeds 4
+    python -m foleycli.lab seams CLIP... --model salsav-mini --seeds 4
 
-Each clip is rendered as `foley render` does it, but across scene cuts, and the finished sound is read.  At a moment
-the sound jumps by the difference between the 43 ms before it and the 43 ms after it, in level and in mel bands.
-A join's rank is the share of all other moments of its clip that jump less: joins that nobody can find have
-ranks around 0.5.
-`--context 0` is the control: windows that do not hear one another.
+Each clip is rendered as `foley render` does it, but without starting afresh at scene cuts, and the finished sound is
+read.  The jump at a moment is the difference between the 43 ms before it and the 43 ms after it, in level and in mel
+bands.  A join's rank is the share of all other moments of its clip that jump less: joins that nobody can find have
+ranks around 0.5.  `--context 0` is the control: windows that know nothing of one another.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ import numpy as np
 import typer
 
 from foleycli.dsp.mel import FFT, display_filters
+from foleycli.errors import FoleyError
 from foleycli.hub.resolve import default_settings, resolve
 from foleycli.media.audio import read_audio
 from foleycli.media.probe import probe
@@ -35,15 +35,16 @@ from foleycli.settings.settings import Settings
 
 KINDS = ("energy", "spectrum")
 N_BANDS = 40
-QUIET_DBFS = -70.0  # nobody hears what is quieter: it does not jump
+QUIET_DBFS = -70.0  # quieter sound counts as this loud: nobody hears it
 EVERY_S = 0.01
-APART_S = 0.1  # from a join, for a moment to count as another one, and from both ends
+MARGIN_S = 0.1  # of other moments from joins and from both ends
+DIGITS = 3
 BLOCK = 512  # moments at once: memory does not grow with the sound
 
 
 @dataclass(frozen=True)
-class Seams:
-    """One kind of jump, in dB: at the joins, at all other moments, and how the former stand among the latter."""
+class JumpMetrics:
+    """One kind of jump, in dB: at the joins, at all other moments, and how the former rank among the latter."""
 
     joins_mean: float
     joins_max: float
@@ -53,31 +54,27 @@ class Seams:
 
 
 def joins_s(windows: Sequence[Window], rate_hz: Fraction) -> list[float]:
-    """When each window that goes on from another begins to be heard."""
+    """When the new part of each window but the first begins."""
     return [float((window.start_step + window.n_context) / rate_hz) for window in windows[1:]]
 
 
 def other_moments_s(joins: Sequence[float], duration_s: float) -> np.ndarray:
     """A moment every 10 ms, away from the joins and the ends."""
-    grid = np.arange(APART_S, duration_s - APART_S, EVERY_S)
-    far = np.abs(grid[:, None] - np.asarray(joins)[None]).min(axis=1, initial=np.inf) >= APART_S
+    grid = np.arange(MARGIN_S, duration_s - MARGIN_S, EVERY_S)
+    far = np.abs(grid[:, None] - np.asarray(joins)[None]).min(axis=1, initial=np.inf) >= MARGIN_S
     return grid[far]
 
 
 def jumps_db(samples: np.ndarray, rate_hz: int, times_s: Sequence[float] | np.ndarray) -> np.ndarray:
-    """How much mono [N] jumps at each time: [n, 2] in dB, level and mean of mel bands."""
+    """By how much mono [N] jumps at each time: [n, 2] in dB, level and mean over mel bands."""
     padded = np.pad(samples.astype(np.float64), FFT)
     at = np.round(np.asarray(times_s) * rate_hz).astype(np.int64) + FFT
-    bank, window, sides = (
-        display_filters(rate_hz, N_BANDS),
-        np.hanning(FFT),
-        np.arange(-FFT, FFT),
-    )
+    filters, window, sides = display_filters(rate_hz, N_BANDS), np.hanning(FFT), np.arange(-FFT, FFT)
     power, bands = [np.zeros((0, 2))], [np.zeros((0, 2, N_BANDS))]
     for first in range(0, len(at), BLOCK):
         both = padded[at[first : first + BLOCK, None] + sides].reshape(-1, 2, FFT)  # [n, before and after, FFT]
         power.append((both**2).mean(axis=2))
-        bands.append(np.abs(np.fft.rfft(both * window, axis=2)) ** 2 @ bank.T)
+        bands.append(np.abs(np.fft.rfft(both * window, axis=2)) ** 2 @ filters.T)
     # What noise at QUIET_DBFS has in a band follows from the window's own energy (Parseval).
     quiet = 10 ** (QUIET_DBFS / 10)
     level_db = 10 * np.log10(np.maximum(np.concatenate(power), quiet))  # [n, 2]
@@ -85,17 +82,20 @@ def jumps_db(samples: np.ndarray, rate_hz: int, times_s: Sequence[float] | np.nd
     return np.stack([np.abs(level_db[:, 1] - level_db[:, 0]), np.abs(bands_db[:, 1] - bands_db[:, 0]).mean(axis=1)], 1)
 
 
-def summarise(sounds: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, Seams]:
-    """Of each sound the jumps at its joins [j, 2] and at its other moments [m, 2]; the figures by kind."""
+def summarise(sounds: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, JumpMetrics]:
+    """The figures by kind; of each sound the jumps at its joins [j, 2] and at its other moments [m, 2]."""
     at_joins, elsewhere = (np.concatenate(each) for each in zip(*sounds, strict=True))
-    ranks = np.concatenate([_ranks(*each) for each in sounds])  # [J, 2]
+    ranks = np.concatenate([_ranks(joins, others) for joins, others in sounds])  # [J, 2]
     return {
-        kind: Seams(*(round(float(value), 3) for value in (
-            at_joins[:, k].mean(), at_joins[:, k].max(), elsewhere[:, k].mean(), np.quantile(elsewhere[:, k], 0.95),
-            ranks[:, k].mean(),
-        )))
+        kind: JumpMetrics(
+            joins_mean=round(float(at_joins[:, k].mean()), DIGITS),
+            joins_max=round(float(at_joins[:, k].max()), DIGITS),
+            others_mean=round(float(elsewhere[:, k].mean()), DIGITS),
+            others_95th=round(float(np.quantile(elsewhere[:, k], 0.95)), DIGITS),
+            rank=round(float(ranks[:, k].mean()), DIGITS),
+        )
         for k, kind in enumerate(KINDS)
-    }  # fmt: skip
+    }
 
 
 def _ranks(joins: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -111,7 +111,7 @@ def measure(model: Model, clip: Path, settings: Settings) -> tuple[np.ndarray, n
         sound = read_audio(made.out, channels=1)
     joins = joins_s(made.windows, model.codec.latent_rate_hz)
     others = other_moments_s(joins, made.duration_s)
-    return tuple(jumps_db(sound.samples[0], sound.rate_hz, times_s) for times_s in (joins, others))
+    return jumps_db(sound.samples[0], sound.rate_hz, joins), jumps_db(sound.samples[0], sound.rate_hz, others)
 
 
 def main(
@@ -120,23 +120,29 @@ def main(
     seeds: Annotated[int, typer.Option(help="Renders of each clip.")] = 4,
     steps: Annotated[int | None, typer.Option(help="Sampler steps; without: the model's.")] = None,
     context: Annotated[float | None, typer.Option(help="Seconds of context; without: the model's.")] = None,
-    random_weights: Annotated[bool, typer.Option("--random-weights", help="Without its files and encoders.")] = False,
+    random_weights: Annotated[bool, typer.Option("--random-weights", help="Untrained, without its files.")] = False,
     device: str = "auto",
 ) -> None:
     """Print the figures as JSON."""
-    load = random_model(model, device, without_encoders=True) if random_weights else load_model(resolve(model), device)
+    for clip in clips:
+        probe(clip)
+    if random_weights:
+        loaded = random_model(model, device, without_encoders=True)
+    else:
+        loaded = load_model(resolve(model), device)
     asked = {"steps": steps, "context_s": context}
-    options = {"cuts": False} | {name: value for name, value in asked.items() if value is not None}
+    given = {"cuts": False} | {name: value for name, value in asked.items() if value is not None}
     own = default_settings(model)
-    settings = [resolve_settings(model_defaults=own, overrides=options | {"seed": k}) for k in range(seeds)]
-    sounds = [measure(load, clip, each) for clip in clips for each in settings]
+    settings = [resolve_settings(model_defaults=own, overrides=given | {"seed": k}) for k in range(seeds)]
+    sounds = [measure(loaded, clip, each) for clip in clips for each in settings]
     n_joins = sum(len(joins) for joins, _ in sounds)
     if not n_joins:
-        raise typer.BadParameter("every clip fits into one window: nothing joins")
-    figures = {kind: asdict(seams) for kind, seams in summarise(sounds).items()}
-    facts = {"model": load.name, "sounds": len(sounds), "joins": n_joins, "context_s": settings[0].context_s}
-    typer.echo(json.dumps(facts | {"steps": settings[0].steps} | figures, indent=2))
-
-
-if __name__ == "__main__":
-    typer.run(main)
+        raise FoleyError("every clip fits into one window, so nothing joins", "Give clips longer than a window")
+    facts = {
+        "model": loaded.name,
+        "sounds": len(sounds),
+        "joins": n_joins,
+        "context_s": settings[0].context_s,
+        "steps": settings[0].steps,
+    }
+    typer.echo(json.dumps(facts | {kind: asdict(jumps) for kind, jumps in summarise(sounds).items()}, indent=2))

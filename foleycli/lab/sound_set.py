@@ -1,4 +1,4 @@
-"""`python -m foleycli.lab.sound_set --out DIR`: the recorded sounds that the shipped weights learnt from."""
+"""`python -m foleycli.lab sound_set --out DIR`: the recorded sounds that the shipped weights learnt from."""
 
 from __future__ import annotations
 
@@ -37,17 +37,13 @@ def main(
     The folder goes into a recipe as data.sounds. Exit code 3: some sounds could not be made.
     """
     sources = Sources(debs or out / "debs", mirror, snapshot)
-    try:
-        check_folder(out)
-        packages = still_needed(read_packages(only), out)
-        if dry_run:
-            _show_plan(packages, sources)
-            return
-        with console.progress(quiet) as report:
-            missing = build(packages, out, sources, debs is not None, report)
-    except FoleyError as error:
-        console.show_error(error)
-        raise typer.Exit(error.exit_code) from error
+    check_folder(out)
+    packages = still_needed(read_packages(only), out)
+    if dry_run:
+        _show_plan(packages, sources)
+        return
+    with console.progress(quiet) as report:
+        missing = build(packages, out, sources, debs is not None, report)
     _show_missing(missing)
     console.result(str(out))
     raise typer.Exit(EXIT_SOME_FAILED if missing else 0)
@@ -70,7 +66,3 @@ def _show_missing(missing: list[Missing]) -> None:
     n_by_reason = Counter((each.package.name, each.error.message, each.error.hint) for each in missing)
     for (name, message, hint), n in n_by_reason.items():
         console.show_error(FoleyError(f"{n} sound{'s' if n > 1 else ''} missing: {message}", hint), name)
-
-
-if __name__ == "__main__":
-    typer.run(main)

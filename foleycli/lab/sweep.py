@@ -1,6 +1,6 @@
 """One model over sampler steps, guidance and what it is told: a table over the same held-out synthetic clips.
 
-    python -m foleycli.lab.sweep --model salsav-mini --clips 24 --sounds ../shared/sounds
+    python -m foleycli.lab sweep --model salsav-mini --clips 24 --sounds SOUNDS
 
 Every row changes one thing from the model's own settings, whose prompt is the clip's label.  F1 and the loudness
 correlation say how well the sound follows the picture, the distance how far its long-term spectrum is from that of
@@ -123,7 +123,3 @@ def main(
         typer.echo(f"| {' | '.join(COLUMNS)} |\n{'| --- ' * len(COLUMNS)}|")
     for row in rows_of(loaded, shown_clips(loaded, clips, sounds), own):
         typer.echo(json.dumps(asdict(row)) if as_json else markdown_line(row))
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -121,7 +121,7 @@ def main(
     if not (sounds / INDEX_NAME).is_file():
         raise FoleyError(
             f"{sounds} has no {INDEX_NAME}, which names each sound's licence",
-            "Make the set: python -m foleycli.lab.sound_set --out DIR",
+            "Make the set: python -m foleycli.lab sound_set --out DIR",
         )
     table = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
     write(table, sounds, out)

@@ -28,25 +28,31 @@ def loudness() -> np.ndarray:
     return np.exp(-np.clip(t - TIMES_S[:, None], 0, None) / 0.1).max(axis=0, where=t >= TIMES_S[:, None], initial=0)
 
 
+def measure(samples: np.ndarray, **other: np.ndarray) -> encoder.ClipMetrics:
+    """Exact onset times and loudness, but for `other`."""
+    predicted = {"predicted_s": TIMES_S, "loudness": loudness(), **other}
+    return encoder.compare(name="clicks", samples=samples, duration_s=DURATION_S, **predicted)
+
+
 def test_right_times_and_loudness_score_high(clicks):
-    seen = encoder.score("clicks", TIMES_S, loudness(), clicks, DURATION_S)
-    assert (seen.onsets, seen.seen) == (6, 6)
-    assert seen.above_60ms > 0.8 and seen.above_100ms > 0.7 and seen.loudness > 0.6
+    metrics = measure(clicks)
+    assert (metrics.onsets, metrics.predicted_onsets) == (6, 6)
+    assert metrics.above_60ms > 0.8 and metrics.above_100ms > 0.7 and metrics.loudness > 0.6
 
 
 def test_late_times_score_nothing_at_60_ms(clicks):
-    late = encoder.score("clicks", TIMES_S + 0.08, loudness(), clicks, DURATION_S)
+    late = measure(clicks, predicted_s=TIMES_S + 0.08)
     assert late.above_60ms < 0.05 and late.above_100ms < 0.5
 
 
 def test_loudness_of_another_clip_says_nothing(clicks):
-    other = encoder.score("clicks", TIMES_S, np.roll(loudness(), 40), clicks, DURATION_S)
+    other = measure(clicks, loudness=np.roll(loudness(), 40))
     assert abs(other.loudness) < 0.3
-    assert encoder.score("clicks", TIMES_S, np.full(125, 0.4), clicks, DURATION_S).loudness == 0.0  # flat
+    assert measure(clicks, loudness=np.full(125, 0.4)).loudness == 0.0  # flat
 
 
 def test_halves_never_share_a_clip():
-    rows = [encoder.Seen(f"{k}.mp4", onsets, 3, 0.1, 0.1, 0.1) for k, onsets in enumerate([5, 9, 1, 4, 8, 7])]
+    rows = [encoder.ClipMetrics(f"{k}.mp4", onsets, 3, 0.1, 0.1, 0.1) for k, onsets in enumerate([5, 9, 1, 4, 8, 7])]
     parts = encoder.halves(rows)
     assert [row.clip for row in parts["watched"]] == ["0.mp4", "3.mp4", "5.mp4"]
     assert [row.clip for row in parts["kept"]] == ["1.mp4", "4.mp4"]

@@ -1,4 +1,4 @@
-"""Prompts named by their nearest recordings: two families of made recordings, the shipped model, made-up aisfx."""
+"""Prompts classified by the nearest recordings: two made-up families, the shipped model, aisfx with made-up weights."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def sounds(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def bank(sounds):
+def references(sounds):
     network = Aisfx().eval()
     network.load_state_dict(made_up_state({k: v.shape for k, v in network.state_dict().items()}, prefix="aisfx."))
     embedder = AisfxEmbedder(network, torch.device("cpu"))
-    return prompts.Bank(embedder, prompts.read_recordings(sounds, FAMILY_NAMES))
+    return prompts.References(embedder, prompts.read_recordings(sounds, FAMILY_NAMES))
 
 
 def test_twenty_families_whose_labels_differ():
@@ -59,14 +59,14 @@ def test_twenty_families_whose_labels_differ():
     assert len(set(labels)) == len(set(prompts.CHOSEN)) == 20
 
 
-def test_recordings_are_of_their_family_and_held_out_ones_among_them(bank):
-    assert [one.family for one in bank.recordings] == ["rain"] * 4 + ["bird"] * 4
-    assert [one.family for one in bank.kept_back] == ["rain"] * 2 + ["bird"] * 2
-    assert {one.series for one in bank.recordings if one.family == "bird"} == {"animal|animal|bird"}
+def test_recordings_are_of_their_family_and_held_out_ones_among_them(references):
+    assert [one.family for one in references.recordings] == ["rain"] * 4 + ["bird"] * 4
+    assert [one.family for one in references.held_out_recordings] == ["rain"] * 2 + ["bird"] * 2
+    assert {one.series for one in references.recordings if one.family == "bird"} == {"animal|animal|bird"}
 
 
-def test_recordings_that_differ_as_much_are_all_told(bank):
-    ceiling = bank.ceiling([bank.vector(one.samples) for one in bank.kept_back])
+def test_recordings_that_differ_as_much_are_all_told(references):
+    ceiling = references.ceiling([references.vector(one.samples) for one in references.held_out_recordings])
     assert (ceiling.held_out, ceiling.all) == (1, 1)
     assert ceiling.all_of_other_series == 0  # each family is one series: nothing of it is left
 
@@ -78,9 +78,9 @@ def test_series_that_the_library_lends_reels_of_are_known(sounds, monkeypatch):
     assert [one.is_lent for one in recordings] == [one.family == "bird" for one in recordings]
 
 
-def test_swapped_recordings_are_all_mistaken(bank):
-    vectors = [bank.vector(one.samples) for one in bank.kept_back]
-    assert bank.ceiling(vectors[2:] + vectors[:2]).held_out == 0
+def test_swapped_recordings_are_all_mistaken(references):
+    vectors = [references.vector(one.samples) for one in references.held_out_recordings]
+    assert references.ceiling(vectors[2:] + vectors[:2]).held_out == 0
 
 
 def test_too_few_held_out_recordings_are_refused(sounds):
@@ -88,8 +88,8 @@ def test_too_few_held_out_recordings_are_refused(sounds):
         prompts.read_recordings(sounds, ("rain", "wind"))
 
 
-def test_prompts_are_rendered_and_named(bank, kept_model, clips, sounds):
-    result = prompts.measure(kept_model, probe(clips("plain.mp4")), Settings(steps=1), bank, sounds, n_seeds=2)
+def test_prompts_are_rendered_and_named(references, kept_model, clips, sounds):
+    result = prompts.measure(kept_model, probe(clips("plain.mp4")), Settings(steps=1), references, sounds, n_seeds=2)
     assert [(one.prompt, one.family, one.seed) for one in result.sounds] == [
         ("rain", "rain", 0), ("rain", "rain", 1), ("bird call", "bird", 0), ("bird call", "bird", 1),
     ]  # fmt: skip
@@ -105,27 +105,27 @@ def test_prompts_are_rendered_and_named(bank, kept_model, clips, sounds):
     assert result.accuracy_by_hits_unlent == np.mean(right["by_hits_unlent"])
 
 
-def test_a_row_of_hits_is_heard_as_one_of_them_and_what_is_even_as_a_whole(bank):
+def test_a_row_of_hits_is_heard_as_one_of_them_and_what_is_even_as_a_whole(references):
     rng = np.random.default_rng(0)
     hit = np.concatenate([np.zeros(RATE_HZ // 2), rng.standard_normal(RATE_HZ // 4), np.zeros(RATE_HZ // 4)])
     hit = (0.3 * hit * np.geomspace(1, 1e-3, RATE_HZ)).astype(np.float32)
     [alone], row = prompts.cut_at_onsets(hit, RATE_HZ, prompts.LEAD_S, prompts.HIT_S), np.tile(hit, 4)
-    assert bank.vector_by_hits(row) @ bank.vector(alone) > 0.999
+    assert references.vector_by_hits(row) @ references.vector(alone) > 0.999
     noise = (0.1 * rng.standard_normal(3 * RATE_HZ)).astype(np.float32)
     flutter = noise * (1 + 3 * (np.arange(len(noise)) % RATE_HZ < RATE_HZ // 10)).astype(np.float32)
     assert len(prompts.cut_at_onsets(flutter, RATE_HZ, prompts.LEAD_S, prompts.HIT_S)) > 0
     for even in (noise, flutter, np.zeros(RATE_HZ, np.float32)):
-        assert np.allclose(bank.vector_by_hits(even), bank.vector(even))
+        assert np.allclose(references.vector_by_hits(even), references.vector(even))
 
 
-def test_recordings_that_are_struck_have_no_neighbours_of_their_own_series(bank, sounds, kept_model, monkeypatch):
+def test_recordings_that_are_struck_have_no_neighbours_of_their_own_series(references, sounds, kept_model, monkeypatch):
     """Each family is one series here: once it is left out, only the other is near.  Without moments there is none."""
     monkeypatch.setattr(prompts, "extract_stream", lambda path, extractor: None)
     monkeypatch.setattr(kept_model.sync, "events_s", lambda stream: [0.5, 1.5])
     video = SimpleNamespace(path=None, duration_s=2.0)
-    assert prompts.struck(kept_model, video, bank, sounds) == prompts.Struck(0, 0, 0, 0)
-    unrelated = copy(bank)
-    unrelated.recordings = [replace(one, series="another") for one in bank.recordings]
-    assert prompts.struck(kept_model, video, unrelated, sounds).as_they_are >= 0.5
+    assert prompts.measure_struck(kept_model, video, references, sounds) == prompts.Struck(0, 0, 0, 0)
+    unrelated = copy(references)
+    unrelated.recordings = [replace(one, series="another") for one in references.recordings]
+    assert prompts.measure_struck(kept_model, video, unrelated, sounds).as_they_are >= 0.5
     monkeypatch.setattr(kept_model.sync, "events_s", lambda stream: [])
-    assert prompts.struck(kept_model, video, bank, sounds) is None
+    assert prompts.measure_struck(kept_model, video, references, sounds) is None

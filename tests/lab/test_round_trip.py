@@ -8,13 +8,12 @@ import pytest
 import soundfile
 import torch
 from PIL import Image
-from typer.testing import CliRunner
 
 from foleycli.codecs.dacvae import DacVae, DacVaeConfig
 from foleycli.errors import FoleyError
 from foleycli.evaluation.metrics.clicks import clicks
 from foleycli.lab import round_trip
-from foleycli.lab.round_trip import RoundTrip, measure, row_of, strangers_in
+from foleycli.lab.round_trip import RoundTrip, measure, row_of, unseen_series_files
 from foleycli.report import picture
 from foleycli.soundset.held_out import held_out_of
 from foleycli.soundset.sounds import Sound
@@ -151,42 +150,46 @@ def kept(tmp_path):
     return tmp_path
 
 
-def test_tables_json_and_pictures_of_held_out_sounds(kept):
-    def call(*options: object) -> str:
-        command = ["--sounds", kept / "sounds", "--model", kept / "tiny", *options]
-        told = CliRunner().invoke(round_trip.app, [str(word) for word in command])
-        assert told.exit_code == 0, told.output
-        return told.stdout
+def test_tables_json_and_pictures_of_held_out_sounds(kept, lab):
+    def call(*options: object) -> list[str]:
+        told = lab("round_trip", "--sounds", kept / "sounds", "--model", kept / "tiny", *options)
+        assert told.code == 0, told.err
+        return told.out.splitlines()
 
-    (table,) = json.loads(call("--json", "--pictures", kept / "worst", "--worst", 2)).values()
-    assert table["all"]["sounds"] == sum(row["sounds"] for kind, row in table.items() if kind != "all") > 1
-    assert table["all"]["mel_latents"] > 0 and table["all"]["zimtohrli_latents"] is None
+    rows = [json.loads(line) for line in call("--json", "--pictures", kept / "worst", "--worst", 2)]
+    of_all = next(row for row in rows if row["kind"] == "all")
+    assert of_all["sounds"] == sum(row["sounds"] for row in rows if row["kind"] != "all") > 1
+    assert of_all["mel_latents"] > 0 and of_all["zimtohrli_latents"] is None
     assert [path.name[:3] for path in sorted((kept / "worst" / "tiny").iterdir())] == ["01-", "02-"]
-    name, _, head, _, *rows = call().splitlines()
+    name, _, head, _, *lines = call()
     assert name == str(kept / "tiny") and "zimtohrli" not in head
-    assert len(rows) == len(table) and rows[-1].startswith(f"| all | {table['all']['sounds']} |")
+    assert len(lines) == len(rows) and lines[-1].startswith(f"| all | {of_all['sounds']} |")
 
 
-def test_strangers_are_those_held_out_whose_series_nothing_was_trained_on(tmp_path):
+def test_unseen_series_are_those_of_which_no_file_was_trained_on(tmp_path):
     """Series are told by names: "hit 1" and "hit 2" are one; what is held out is told by the file."""
     names = [f"{kind}{k}" for kind in ("bell", "gong", "drum") for k in range(12)]
-    kept_back = held_out_of(f"hit/{name}.wav" for name in names)
-    alone = next(name for name in names if f"hit/{name}.wav" in kept_back)  # its siblings are taken away
+    held_out = held_out_of(f"hit/{name}.wav" for name in names)
+    alone = next(name for name in names if f"hit/{name}.wav" in held_out)  # its siblings are taken away
     for name in names:
         if name == alone or not name.startswith(alone.rstrip("0123456789")):
             path = tmp_path / "hit" / f"{name}.wav"
             path.parent.mkdir(exist_ok=True)
             soundfile.write(path, noise(0, 0.1), RATE_HZ)
-    assert held_out_of(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.wav")) <= kept_back
-    assert strangers_in(tmp_path) == {f"hit/{alone}.wav"}
+    assert held_out_of(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.wav")) <= held_out
+    assert unseen_series_files(tmp_path) == {f"hit/{alone}.wav"}
 
 
-def test_strangers_have_a_row_of_their_own():
+def test_unseen_series_have_a_row_of_their_own():
     two = [sound(noise(0)), Sound("hit/b.wav", "hit", "b", np.zeros(9, np.int16))]
     measured = [RoundTrip(1, 2, None, None, 0.5, 1), RoundTrip(3, 4, None, None, -1.5, 2)]
     rows = round_trip.by_category(two, measured, {"hit/b.wav"})
-    assert [*rows] == ["hit", "all", round_trip.STRANGERS]
-    assert (rows["all"].sounds, rows[round_trip.STRANGERS].sounds, rows[round_trip.STRANGERS].mel_latents) == (2, 1, 3)
+    assert [*rows] == ["hit", "all", round_trip.UNSEEN_SERIES]
+    assert (rows["all"].sounds, rows[round_trip.UNSEEN_SERIES].sounds, rows[round_trip.UNSEEN_SERIES].mel_latents) == (
+        2,
+        1,
+        3,
+    )
 
 
 def test_the_real_sound_is_drawn_above_the_made_one(tmp_path):

@@ -1,0 +1,53 @@
+"""`python -m foleycli.lab MEASUREMENT …`: one command a module of this room, imported when it is asked for."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from importlib import import_module
+
+import typer
+
+from foleycli.cli import console
+from foleycli.errors import EXIT_USAGE, FoleyError, UsageError
+
+MEASUREMENTS = {
+    "encoder": "onsets and loudness that a synchronisation encoder predicts for filmed clips",
+    "families": "all families on the same held-out synthetic clips, one table",
+    "held_out": "one model on held-out synthetic clips: the figures of its card",
+    "prompts": "whether 20 prompts on one clip sound like what they say",
+    "round_trip": "what a codec changes, by kind of sound",
+    "seams": "whether the joins of windows can be heard",
+    "sound_set": "make the recorded sounds that the shipped weights learnt from",
+    "sweep": "one model over sampler steps, guidance and prompts",
+}
+
+
+def command(name: str) -> typer.Typer:
+    """The command of one measurement; errors: UsageError for an unknown name."""
+    module = name.replace("-", "_")
+    if module not in MEASUREMENTS:
+        near = difflib.get_close_matches(module, MEASUREMENTS, n=1)
+        hint = f"Did you mean {near[0]}?" if near else f"One of: {', '.join(MEASUREMENTS)}"
+        raise UsageError(f"there is no measurement {name!r}", hint)
+    app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
+    app.command(context_settings={"help_option_names": ["-h", "--help"]})(import_module(f"foleycli.lab.{module}").main)
+    return app
+
+
+def main(args: list[str]) -> int:
+    """Run one measurement, or list them; the exit code."""
+    if not args or args[0] in ("-h", "--help"):
+        typer.echo("Usage: python -m foleycli.lab MEASUREMENT [OPTIONS]\n")
+        typer.echo("\n".join(f"  {name:<12}{about}" for name, about in MEASUREMENTS.items()))
+        return 0 if args else EXIT_USAGE
+    try:
+        command(args[0])(args[1:], prog_name=f"python -m foleycli.lab {args[0]}", standalone_mode=True)
+    except FoleyError as error:
+        console.show_error(error)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,41 @@
+"""Tables of figures in Markdown: what the measurements print and what the model cards show."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+NOT_MEASURED = "–"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table; its values stand under `key` in every row."""
+
+    key: str
+    title: str
+    digits: int | None = None  # after the point; None: as it is
+    signed: bool = False  # "+" before what is not negative
+
+    def cell(self, value: Any) -> str:
+        """The text for a value; None and nan are values that no clip gave."""
+        if value is None or (isinstance(value, float) and math.isnan(value)):
+            return NOT_MEASURED
+        if self.digits is None or isinstance(value, str):
+            return str(value)
+        return f"{value:{'+' if self.signed else ''}.{self.digits}f}"
+
+
+def markdown(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> str:
+    """The rows as a Markdown table; columns that no row has a value for are left out."""
+    shown = [column for column in columns if any(row.get(column.key) is not None for row in rows)]
+    lines = [[column.title for column in shown], ["---"] * len(shown)]
+    lines += [[column.cell(row.get(column.key)) for column in shown] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def without_nan(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row for JSON, which has no nan: None stands for it."""
+    return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}
