@@ -113,7 +113,7 @@ def _media() -> str:
 def _codec() -> str:
     from importlib.metadata import version
 
-    from foleycli.codecs.dac_import import dac_blocks
+    from foleycli.codecs.dac_blocks import dac_blocks
 
     dac_blocks()
     return f"descript-audio-codec {version('descript-audio-codec')}"

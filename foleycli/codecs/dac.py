@@ -1,28 +1,29 @@
 """DAC 44.1 kHz (Kumar et al., arXiv 2306.06546) through descript-audio-codec: sound to nine codes per step and back.
 
-Sound of any length goes through in overlapping chunks, so that memory stays flat and the result is what
-the whole at once would give.
+Sound of any length is encoded in overlapping chunks, so that memory does not grow and the result is what the whole at
+once would give.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foleycli.codecs.dac_import import building, dac_blocks
+from foleycli.codecs.dac_blocks import dac_blocks, no_weight_norm_warning
+from foleycli.nn.weight_norm import fuse_weight_norm
 from foleycli.weights.folder import load_weights, read_config
 
 
 @dataclass(frozen=True)
 class DacConfig:
-    """The defaults are the published 44.1 kHz, 8 kbit/s codec."""
+    """The shape of the networks; the defaults are the published 44.1 kHz, 8 kbit/s codec."""
 
     rate_hz: int = 44100
     encoder_dim: int = 64
@@ -33,20 +34,25 @@ class DacConfig:
     codebook_size: int = 1024
     codebook_dim: int = 8
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for config.json."""
         return asdict(self)
 
     @staticmethod
-    def from_dict(values: dict) -> DacConfig:
-        return DacConfig(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+    def from_dict(values: dict[str, Any]) -> DacConfig:
+        """The inverse of `to_dict`."""
+        shape: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+        return DacConfig(**shape)
 
 
 class Dac(nn.Module):
-    """Meets `codecs.base.Codec`: latents are what the codes stand for, before the decoder."""
+    """A `codecs.base.ResidualCodec` whose latents are the decoder's input: what the codes stand for."""
 
-    chunk_steps = 430  # 5 s
+    context_steps = 12  # the decoder depends on 10, the encoder on 8
+    blend_steps = 0
+    chunk_steps = 430  # encoded at once: 5 s
 
-    @building()
+    @no_weight_norm_warning()
     def __init__(self, config: DacConfig) -> None:
         super().__init__()
         self.config = config
@@ -67,56 +73,34 @@ class Dac(nn.Module):
     def latent_rate_hz(self) -> Fraction:
         return Fraction(self.rate_hz, self.hop)
 
-    @property
-    def context_steps(self) -> int:
-        """Latent steps on either side that a step depends on, in either direction: the overlap of chunks."""
-        return 12  # the decoder hears 10, the encoder 8
-
     def encode(self, samples: Tensor) -> Tensor:
         """Sound [B, N] to the latents [B, L, D] that its codes stand for."""
         return self.codes_to_latents(self.encode_codes(samples))
 
     def decode(self, latents: Tensor, start_step: int = 0) -> Tensor:
-        """Latents [B, L, D] to sound [B, L * hop]; the place on the track does not matter here."""
+        """Latents [B, L, D] to sound [B, L * hop]; the place on the track makes no difference here."""
         return self.model.decode(latents.transpose(1, 2))[:, 0]
 
     @torch.inference_mode()
     def encode_codes(self, samples: Tensor) -> Tensor:
         """Sound [B, N] to codes int64 [B, L, K]; the end is filled with silence."""
         padded = F.pad(samples, (0, -samples.shape[-1] % self.hop))  # [B, L * hop]
-
-        def encode(first: int, last: int) -> Tensor:
-            piece = padded[:, first * self.hop : last * self.hop]
-            return self.model.encode(piece[:, None])[1].transpose(1, 2)
-
-        return torch.cat(list(self._chunks(encode, padded.shape[-1] // self.hop, 1)), dim=1)
-
-    @torch.inference_mode()
-    def decode_codes(self, codes: Tensor) -> Tensor:
-        """Codes [B, L, K] to sound [B, L * hop]."""
-
-        def decode(first: int, last: int) -> Tensor:
-            return self.decode(self.codes_to_latents(codes[:, first:last]))
-
-        return torch.cat(list(self._chunks(decode, codes.shape[1], self.hop)), dim=1)
-
-    def codes_to_latents(self, codes: Tensor) -> Tensor:
-        """Codes [B, L, K], all levels or the first few, to [B, L, D]."""
-        return self.model.quantizer.from_codes(codes.transpose(1, 2))[0].transpose(1, 2)
-
-    def _chunks(self, run: Callable[[int, int], Tensor], n_steps: int, per_step: int):  # noqa: ANN202
-        """`run(first, last)` over chunks with context on both sides, each result [B, T, ...] cut to its chunk."""
+        n_steps, chunks = padded.shape[-1] // self.hop, []
         for start in range(0, n_steps, self.chunk_steps):
             end = min(start + self.chunk_steps, n_steps)
             first, last = max(0, start - self.context_steps), min(n_steps, end + self.context_steps)
-            yield run(first, last)[:, (start - first) * per_step : (end - first) * per_step]
+            codes = self.model.encode(padded[:, None, first * self.hop : last * self.hop])[1]  # [B, K, steps]
+            chunks.append(codes[..., start - first : end - first])
+        return torch.cat(chunks, dim=-1).transpose(1, 2)
+
+    def codes_to_latents(self, codes: Tensor) -> Tensor:
+        """Codes [B, L, K], of all codebooks or the first few, to latents [B, L, D]."""
+        return self.model.quantizer.from_codes(codes.transpose(1, 2))[0].transpose(1, 2)
 
 
-def load(folder: Path, device: torch.device | str) -> Dac:
-    """A codec from its weights folder, in float32, without weight norm, which is for training."""
+def load(folder: Path, device: torch.device | str, with_codes: bool = True) -> Dac:
+    """A codec from its weights folder, in float32, without weight norm; its latents are made of codes in any case."""
     codec = Dac(DacConfig.from_dict(read_config(folder).get("network", {})))
     load_weights(codec, folder)
-    for module in codec.modules():
-        if hasattr(module, "weight_g"):
-            nn.utils.remove_weight_norm(module)
+    fuse_weight_norm(codec)
     return codec.eval().requires_grad_(False).to(device)

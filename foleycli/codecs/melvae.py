@@ -1,16 +1,17 @@
 """The shipped codec: a variational bottleneck over mel spectrograms, 44.1 kHz, hop 1024.
 
-    sound -> log-mels, 4 frames a step -> convolutions -> mean, scale -> latents [L, 64] -> convolutions
-                                                             |-> residual codes        -> log-mels -> spectra
+    sound -> log-mels, 4 frames a step -> convolutions -> mean, std -> latents [L, 64] -> convolutions
+                                                            |-> residual codes         -> log-mels -> magnitudes
                                                                                        -> phases -> sound
 
-Latents of SALSA-V's geometry (64 channels at 43.07 Hz) and DAC's residual codes, without a network that makes waves.
-On a CPU a waveform codec (`dacvae`) needs days to carry what tells one sound from another; a spectrogram holds
-nearly all of it from the start.  100 bands every 6 ms, played with the phases that Griffin-Lim finds, are named by a
-sound-effect network about as often as the recordings themselves.  What is lost is the fine structure within a band.
+Latents have SALSA-V's geometry (64 channels at 43.07 Hz), residual codes are DAC's; no network makes waveforms.
+On a CPU a waveform codec (`dacvae`) needs days of training before it carries what tells one sound from another; a
+spectrogram holds nearly all of it from the start.  100 bands every 6 ms, played with the phases that Griffin-Lim finds,
+are recognised by a sound-effect network about as often as the recordings themselves.  What is lost is the fine
+structure within a band.
 
-Two things are mended that such a way does to a sound: its levels (`levels`, while encoding), and the spikes that
-phases make (`spikes`, after decoding).
+Two faults of the way over spectrograms are corrected: levels (while encoding, see `_level_matched`) and the clicks that
+estimated phases make (after decoding, see `dsp.clicks`).
 """
 
 from __future__ import annotations
@@ -18,25 +19,27 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foleycli.codecs.vae import Posterior, VaeCodec, fuse_weight_norm
+from foleycli.codecs.vae import QUANTIZER, Posterior, VaeCodec
 from foleycli.dsp.clicks import apply_edge_fades, context_samples, suppress_clicks
 from foleycli.dsp.griffin_lim import context_frames, griffin_lim, invert_mel
 from foleycli.dsp.mel import log_mel, mel_filters
 from foleycli.dsp.subband_levels import level_correction, part_powers, parts_of_bands
+from foleycli.nn.weight_norm import fuse_weight_norm
 from foleycli.timebase import exact_div
 from foleycli.weights.folder import load_weights, read_config
 
-LEVEL_MEAN, LEVEL_SPREAD = -3.0, 1.5  # of log10 mels: brings them to about -1..2
-FLOOR = 1e-5  # magnitudes under it are silence
-SILENCE = math.log10(FLOOR)
+MEL_MEAN, MEL_STD = -3.0, 1.5  # of log10 mels: networks see about -1..2
+FLOOR = 1e-5  # magnitudes below are silence
+LOG_FLOOR = math.log10(FLOOR)
 LEVEL_ROUNDS = 3
-LONG_STEPS = 1292  # 30 s: a longer take is decoded but once for its levels, which is nearly as good
-PIECE_STEPS = 430  # 10 s that are decoded at once
+LONG_STEPS = 1292  # 30 s: a longer sound gets one level round, which is nearly as good
+PIECE_STEPS = 430  # 10 s, decoded at once while levels are compared
 
 
 @dataclass(frozen=True)
@@ -62,19 +65,29 @@ class MelVaeConfig:
     def frames_per_step(self) -> int:
         return exact_div(self.hop, self.mel_hop)
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for config.json."""
         return asdict(self)
 
     @staticmethod
-    def from_dict(values: dict) -> MelVaeConfig:
+    def from_dict(values: dict[str, Any]) -> MelVaeConfig:
+        """The inverse of `to_dict`."""
         return MelVaeConfig(**values)
 
 
 class MelVae(VaeCodec):
-    """Latents (and residual codes) to and from mono sound, over mel spectrograms."""
+    """A codec over mel spectrograms."""
 
-    def __init__(self, config: MelVaeConfig) -> None:
-        super().__init__(config.latent_dim, config.n_codebooks, config.codebook_size, config.codebook_dim)
+    output_gain: Tensor  # scalar
+
+    def __init__(self, config: MelVaeConfig, with_codes: bool = True) -> None:
+        super().__init__(
+            config.latent_dim,
+            n_codebooks=config.n_codebooks,
+            codebook_size=config.codebook_size,
+            codebook_dim=config.codebook_dim,
+            with_codes=with_codes,
+        )
         self.config = config
         self.rate_hz, self.hop = config.rate_hz, config.hop
         folded, width = config.n_mels * config.frames_per_step, config.width
@@ -88,93 +101,98 @@ class MelVae(VaeCodec):
             *(StepBlock(width, config.kernel_steps) for _ in range(config.n_decoder)),
             nn.Conv1d(width, folded, kernel_size=1),
         )
-        # What smooth spectra lack in power against real ones, measured after training.
+        # Makes up for the power that smooth spectra lack against real ones; measured after training.
         self.register_buffer("output_gain", torch.ones(()))
 
     @property
     def context_steps(self) -> int:
-        """Latent steps on either side that a decoded step can hear: the decoder's, the phases', a spike's sides."""
+        """Latent steps to either side that a decoded step depends on: by decoder, phases and click suppression."""
         config = self.config
-        heard = context_frames(config.n_fft, config.mel_hop, config.phase_rounds)
-        steps = -(-heard // config.frames_per_step) + -(-context_samples(config.rate_hz) // config.hop)
-        return 1 + config.n_decoder * (config.kernel_steps // 2) + steps
+        phase_frames = context_frames(config.n_fft, config.mel_hop, config.phase_rounds)
+        phase_steps = -(-phase_frames // config.frames_per_step)
+        click_steps = -(-context_samples(config.rate_hz) // config.hop)
+        return 1 + config.n_decoder * (config.kernel_steps // 2) + phase_steps + click_steps
 
     def encode(self, samples: Tensor) -> Tensor:
-        """Sound [B, N] to normalised latents [B, L, D] of which comes what is as loud; see `_levelled`."""
-        return self.normalise(self._levelled(samples))
+        """Sound [B, N] to the normalised latents [B, L, D] that decode to a sound as loud; see `_level_matched`."""
+        return self.normalise(self._level_matched(samples))
 
     def encode_codes(self, samples: Tensor) -> Tensor:
-        """Sound [B, N] to residual codes int64 [B, L, K], nearly as loud.
+        """Sound [B, N] to residual codes int64 [B, L, K] that decode to a sound nearly as loud.
 
-        Levels are compared before the codes: they jump from code to code, and what is made up for them spoils more.
+        Levels are matched before quantisation: they jump from code to code, and matching them after it spoils more.
         """
-        return self.codes_of(self._levelled(samples))
+        return self.quantise(self._level_matched(samples))
 
-    def _levelled(self, samples: Tensor) -> Tensor:
-        """Raw latents [B, D, L] of a sound made as much louder as it comes back quieter, or the other way round.
+    def _level_matched(self, samples: Tensor) -> Tensor:
+        """Sound [B, N] to the raw latents [B, D, L] of a sound made louder where it would be decoded too quiet.
 
-        Mels, bottleneck and phases each move levels, by 5 dB and more in an odd sound.  How much is heard by
-        going the way there and back (analysis by synthesis, as speech codecs do).
+        Mels, bottleneck and phases each change levels, by 5 dB and more in an odd sound.  How much is found by
+        decoding what was encoded (analysis by synthesis, as in speech codecs).
         """
         samples = F.pad(samples, (0, -samples.shape[-1] % self.hop))
         mels = self.log_mels(samples)
-        is_sound = mels > SILENCE + 1e-3
+        is_sound = mels > LOG_FLOOR + 1e-3
         filters = mel_filters(self.rate_hz, self.config.n_fft, self.config.n_mels, mels.device)
         part_of_band = parts_of_bands(filters, self.rate_hz)  # [mels]
         for _ in range(LEVEL_ROUNDS if samples.shape[1] <= LONG_STEPS * self.hop else 1):
-            change = self._level_change(samples, self.posterior_of(mels).mean)  # [B, parts, frames]
-            mels = torch.where(is_sound, mels + change[:, part_of_band], mels).clamp_min(SILENCE)
-        return self.posterior_of(mels).mean
+            correction = self._level_correction(samples, self.posterior_of_mels(mels).mean)  # [B, parts, frames]
+            mels = torch.where(is_sound, mels + correction[:, part_of_band], mels).clamp_min(LOG_FLOOR)
+        return self.posterior_of_mels(mels).mean
 
-    def _level_change(self, samples: Tensor, raw: Tensor) -> Tensor:
-        """log10 of the amplitude by which what raw latents sound like misses the sound, slowly: [B, parts, frames].
+    def _level_correction(self, samples: Tensor, raw: Tensor) -> Tensor:
+        """log10 of the gains that bring decoded raw latents [B, D, L] to the level of a sound: [B, parts, frames].
 
-        In pieces: a sound is decoded for it, and a take is long.
+        They are decoded in pieces: the sound may be long.
         """
         margin, hop, powers = self.context_steps, self.hop, []
         for start in range(0, raw.shape[2], PIECE_STEPS):
             first, end = max(0, start - margin), min(raw.shape[2], start + PIECE_STEPS)
-            made = self.synthesise(raw[..., first : end + margin], first * hop)
-            both = torch.stack([samples[:, first * hop :][:, : made.shape[1]], made])  # [2, B, n]
-            own = slice((start - first) * hop, (end - first) * hop)
-            powers.append(part_powers(both, self.rate_hz, self.config.mel_hop, own))
-        return level_correction(*torch.cat(powers, dim=-1))
+            decoded = self.synthesise(raw[..., first : end + margin], first * hop)
+            both = torch.stack([samples[:, first * hop :][:, : decoded.shape[1]], decoded])  # [2, B, n]
+            kept = slice((start - first) * hop, (end - first) * hop)
+            powers.append(part_powers(both, self.rate_hz, self.config.mel_hop, kept))
+        wanted, found = torch.cat(powers, dim=-1)
+        return level_correction(wanted, found)
 
     def log_mels(self, samples: Tensor) -> Tensor:
         """Sound [B, N], N a multiple of the hop, to log10 mels [B, mels, N / mel_hop]."""
-        config = self.config
-        return log_mel(samples, config.rate_hz, config.n_fft, config.mel_hop, config.n_mels, FLOOR)[..., :-1]
+        c = self.config
+        return log_mel(samples, c.rate_hz, n_fft=c.n_fft, hop=c.mel_hop, n_mels=c.n_mels, floor=FLOOR)[..., :-1]
 
     def posterior(self, samples: Tensor) -> Posterior:
         """Sound [B, N] to the distribution of raw latents; the end is filled with silence."""
-        return self.posterior_of(self.log_mels(F.pad(samples, (0, -samples.shape[-1] % self.hop))))
+        return self.posterior_of_mels(self.log_mels(F.pad(samples, (0, -samples.shape[-1] % self.hop))))
 
-    def posterior_of(self, log_mels: Tensor) -> Posterior:
+    def posterior_of_mels(self, log_mels: Tensor) -> Posterior:
         """Log10 mels [B, mels, frames] to the distribution of raw latents."""
         per_step = self.config.frames_per_step
-        folded = scaled(log_mels).unflatten(2, (-1, per_step)).transpose(2, 3).flatten(1, 2)  # [B, mels * per_step, L]
+        folded = normalise_mels(log_mels).unflatten(2, (-1, per_step))  # [B, mels, L, per_step]
+        folded = folded.transpose(2, 3).flatten(1, 2)  # [B, mels * per_step, L]
         mean, raw_std = self.encoder(folded).float().chunk(2, dim=1)  # [B, D, L] each
         return Posterior(mean, F.softplus(raw_std) + 1e-3)
 
-    def mels_of(self, raw: Tensor) -> Tensor:
+    def decode_mels(self, raw: Tensor) -> Tensor:
         """Raw latents [B, D, L] to log10 mels [B, mels, L * frames per step]."""
         config = self.config
         folded = self.decoder(raw).float().unflatten(1, (config.n_mels, config.frames_per_step))
-        return folded.transpose(2, 3).flatten(2) * LEVEL_SPREAD + LEVEL_MEAN
+        return folded.transpose(2, 3).flatten(2) * MEL_STD + MEL_MEAN
 
     def synthesise(self, raw: Tensor, start_sample: int = 0) -> Tensor:
         """Raw latents [B, D, L] to sound [B, L * hop]."""
-        config = self.config
-        mels = 10 ** self.mels_of(raw).clamp(max=1.0)
+        c = self.config
+        mels = 10 ** self.decode_mels(raw).clamp(max=1.0)
         mels = torch.where(mels > 1.5 * FLOOR, mels, 0.0)  # at the floor there was silence
-        spectra = invert_mel(mels, config.rate_hz, config.n_fft)
-        sound = griffin_lim(spectra, config.n_fft, config.mel_hop, start_sample, config.phase_rounds) * self.output_gain
-        return suppress_clicks(apply_edge_fades(sound, config.rate_hz), config.rate_hz)
+        magnitudes = invert_mel(mels, c.rate_hz, c.n_fft)
+        sound = griffin_lim(
+            magnitudes, n_fft=c.n_fft, hop=c.mel_hop, start_sample=start_sample, n_iterations=c.phase_rounds
+        )
+        return suppress_clicks(apply_edge_fades(sound * self.output_gain, c.rate_hz), c.rate_hz)
 
 
-def scaled(log_mels: Tensor) -> Tensor:
+def normalise_mels(log_mels: Tensor) -> Tensor:
     """Log10 mels in the range in which networks see them."""
-    return (log_mels - LEVEL_MEAN) / LEVEL_SPREAD
+    return (log_mels - MEL_MEAN) / MEL_STD
 
 
 class StepBlock(nn.Module):
@@ -192,9 +210,9 @@ class StepBlock(nn.Module):
         return x + y.transpose(1, 2)
 
 
-def load(folder: Path, device: torch.device) -> MelVae:
-    """A codec from its weights folder, in float32, ready to decode."""
-    codec = MelVae(MelVaeConfig.from_dict(read_config(folder)["network"]))
-    load_weights(codec, folder)
+def load(folder: Path, device: torch.device, with_codes: bool = True) -> MelVae:
+    """A codec from its weights folder, in float32, ready to decode; `with_codes`: see `VaeCodec`."""
+    codec = MelVae(MelVaeConfig.from_dict(read_config(folder)["network"]), with_codes)
+    load_weights(codec, folder, skip=None if with_codes else QUANTIZER)
     fuse_weight_norm(codec)
     return codec.eval().requires_grad_(False).to(device)

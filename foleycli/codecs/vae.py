@@ -1,53 +1,66 @@
-"""What our own codecs share: a variational bottleneck of 64 channels at 43.07 Hz with residual codes beside it."""
+"""What foley's own codecs share: a variational bottleneck, 64 channels at 43.07 Hz, and residual codes beside it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from foleycli.codecs.dac_import import building, dac_blocks
-from foleycli.weights.folder import read_config
+from foleycli.codecs.dac_blocks import dac_blocks, no_weight_norm_warning
+
+QUANTIZER = "quantizer."  # how the names of its weights begin
 
 
 @dataclass(frozen=True)
 class Posterior:
-    """What an encoder says of the latents: mean and standard deviation, both [B, D, L]."""
+    """An encoder's distribution of the latents: mean and standard deviation, both [B, D, L]."""
 
     mean: Tensor
     std: Tensor
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """Latents drawn from it [B, D, L]; the noise is drawn on the CPU."""
         noise = torch.randn(self.mean.shape, generator=generator, dtype=self.mean.dtype)
         return self.mean + self.std * noise.to(self.mean.device)
 
     def kl(self) -> Tensor:
-        """Mean divergence from the standard normal, per latent number."""
+        """Kullback-Leibler divergence from the standard normal, mean per latent value, scalar."""
         return 0.5 * (self.mean**2 + self.std**2 - 2 * self.std.log() - 1).mean()
 
 
 class VaeCodec(nn.Module):
-    """Latents (and residual codes) to and from mono sound.
+    """A `codecs.base.ResidualCodec` over a variational autoencoder.
 
-    A codec of this kind says how it gets from sound to raw latents (`posterior`) and back (`synthesise`),
-    and how many latent steps away a decoded step can hear (`context_steps`).
+    A subclass says how it gets from sound to raw latents (`posterior`) and back (`synthesise`), and how many latent
+    steps to either side a decoded step depends on (`context_steps`).
     """
 
     rate_hz: int
     hop: int
-    context_steps: int  # the overlap of chunked decoding
+    blend_steps = 0
+    latent_mean: Tensor  # [D]
+    latent_std: Tensor  # [D]
+    quantizer: Any  # descript-audio-codec's ResidualVectorQuantize; only `with_codes`
 
-    @building()
-    def __init__(self, latent_dim: int, n_codebooks: int, codebook_size: int, codebook_dim: int) -> None:
+    @no_weight_norm_warning()
+    def __init__(
+        self, latent_dim: int, n_codebooks: int, codebook_size: int, codebook_dim: int, with_codes: bool = True
+    ) -> None:
+        """`with_codes`: False leaves the quantiser out, and with it the import of descript-audio-codec."""
         super().__init__()
         self.latent_dim, self.n_codebooks = latent_dim, n_codebooks
-        self.quantizer = dac_blocks().ResidualVectorQuantize(latent_dim, n_codebooks, codebook_size, codebook_dim)
-        # Latents leave normalised per channel by the training set's mean and deviation (papers.md 1.1).
+        if with_codes:
+            self.quantizer = dac_blocks().ResidualVectorQuantize(latent_dim, n_codebooks, codebook_size, codebook_dim)
+        # Latents leave normalised per channel by the training set's mean and deviation, as SALSA-V does it.
         self.register_buffer("latent_mean", torch.zeros(latent_dim))
         self.register_buffer("latent_std", torch.ones(latent_dim))
+
+    @property
+    def context_steps(self) -> int:
+        raise NotImplementedError
 
     @property
     def latent_rate_hz(self) -> Fraction:
@@ -68,54 +81,45 @@ class VaeCodec(nn.Module):
     def decode(self, latents: Tensor, start_step: int = 0) -> Tensor:
         """Normalised latents [B, L, D] to sound [B, L * hop].
 
-        `start_step` is the place of the first step on the whole track: the noise is fixed to the
-        track, so that decoding in overlapping chunks gives the same sound as decoding at once.
+        `start_step` is the place of the first step on the whole track.  Noise and phases are fixed to the track, so
+        that decoding in overlapping pieces gives the same sound as decoding at once.
         """
         return self.synthesise(self.denormalise(latents), start_step * self.hop)
 
     def encode_codes(self, samples: Tensor) -> Tensor:
         """Sound [B, N] to residual codes int64 [B, L, K]."""
-        return self.codes_of(self.posterior(samples).mean)
+        return self.quantise(self.posterior(samples).mean)
 
-    def codes_of(self, raw: Tensor) -> Tensor:
+    def quantise(self, raw: Tensor) -> Tensor:
         """Raw latents [B, D, L] to residual codes int64 [B, L, K]."""
         return self.quantizer(raw)[1].transpose(1, 2)
 
     def codes_to_latents(self, codes: Tensor) -> Tensor:
-        """Codes [B, L, K] (all levels or the first few) to normalised latents [B, L, D]."""
+        """Codes [B, L, K], of all codebooks or the first few, to normalised latents [B, L, D]."""
         return self.normalise(self.quantizer.from_codes(codes.transpose(1, 2))[0])
 
+    def codebooks(self) -> Tensor:
+        """The vectors behind the codes, float32 [K, codebook_size, codebook_dim]."""
+        return torch.stack([level.codebook.weight for level in self.quantizer.quantizers])
+
     def normalise(self, raw: Tensor) -> Tensor:
-        return ((raw - self.latent_mean[:, None]) / self.latent_std[:, None]).transpose(1, 2)  # [B, L, D]
+        """Raw latents [B, D, L] to normalised ones [B, L, D]."""
+        return ((raw - self.latent_mean[:, None]) / self.latent_std[:, None]).transpose(1, 2)
 
     def denormalise(self, latents: Tensor) -> Tensor:
-        return latents.transpose(1, 2) * self.latent_std[:, None] + self.latent_mean[:, None]  # [B, D, L]
-
-
-def fuse_weight_norm(codec: VaeCodec) -> None:
-    """Weight norm is for training; fused weights are faster."""
-    for module in codec.modules():
-        if hasattr(module, "weight_g"):
-            nn.utils.remove_weight_norm(module)
-
-
-def load(folder: Path, device: torch.device) -> VaeCodec:
-    """One of our own codecs from its weights folder, ready to decode, in float32."""
-    from foleycli.codecs import dacvae, melvae
-
-    kind = read_config(folder).get("class", "dac-vae")
-    return (melvae if kind == "mel-vae" else dacvae).load(folder, device)
+        """Normalised latents [B, L, D] to raw ones [B, D, L]."""
+        return latents.transpose(1, 2) * self.latent_std[:, None] + self.latent_mean[:, None]
 
 
 @torch.no_grad()
-def measure_latents(codec: VaeCodec, crops: list[Tensor]) -> None:
-    """Set mean and deviation of every latent channel from crops of training sound, each [N] (papers.md 1.1).
+def set_latent_statistics(codec: VaeCodec, crops: list[Tensor]) -> None:
+    """Measure mean and deviation of every latent channel on crops of training sound, each [N], and keep them.
 
-    The deviation is that of the whole posterior.  A channel that says little has a narrow mean and a
-    wide posterior: it stays narrow, so that no generator is taught its last bit of nothing.
+    The deviation is that of the whole posterior.  A channel that carries little has a narrow mean and a wide
+    posterior: it stays narrow, so that no generator learns its noise.
     """
     posteriors = [codec.posterior(crop[None].to(codec.latent_mean.device)) for crop in crops]
     means = torch.cat([posterior.mean for posterior in posteriors], dim=2)[0]  # [D, L]
-    spreads = torch.cat([posterior.std for posterior in posteriors], dim=2)[0]
+    stds = torch.cat([posterior.std for posterior in posteriors], dim=2)[0]
     codec.latent_mean.copy_(means.mean(dim=1))
-    codec.latent_std.copy_((means.var(dim=1) + spreads.square().mean(dim=1)).sqrt())
+    codec.latent_std.copy_((means.var(dim=1) + stds.square().mean(dim=1)).sqrt())

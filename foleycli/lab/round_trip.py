@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 import typer
 
-from foleycli.codecs.base import Codec
+from foleycli.codecs.base import ResidualCodec
 from foleycli.errors import FoleyError
 from foleycli.evaluation.metrics.clicks import clicks
 from foleycli.lab.tables import Column, markdown
@@ -77,7 +77,7 @@ class Row:
 
 
 @torch.inference_mode()
-def code_and_decode(codec: Codec, sound: Sound) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def code_and_decode(codec: ResidualCodec, sound: Sound) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """The sound (its first seconds), decoded from its latents, and decoded from its codes: [1, N] each."""
     samples = torch.from_numpy(sound.as_float()[: round(MAX_S * codec.rate_hz)])[None]
     samples = F.pad(samples, (0, -samples.shape[1] % codec.hop))
@@ -85,7 +85,7 @@ def code_and_decode(codec: Codec, sound: Sound) -> tuple[torch.Tensor, torch.Ten
     return samples, made, codec.decode(codec.codes_to_latents(codec.encode_codes(samples)))
 
 
-def measure(codec: Codec, sound: Sound, ear: Distance | None = None) -> RoundTrip:
+def measure(codec: ResidualCodec, sound: Sound, ear: Distance | None = None) -> RoundTrip:
     """The figures of one sound; `ear` is a psychoacoustic distance like `zimtohrli`."""
     samples, from_latents, from_codes = code_and_decode(codec, sound)
     power, decoded_power = (audible_power(x, codec.rate_hz) + QUIET_POWER for x in (samples, from_latents))
@@ -165,7 +165,9 @@ def row_of(measured: Sequence[RoundTrip]) -> Row:
     )
 
 
-def draw_worst(codec: Codec, sounds: Sequence[Sound], measured: Sequence[RoundTrip], folder: Path, n: int) -> None:
+def draw_worst(
+    codec: ResidualCodec, sounds: Sequence[Sound], measured: Sequence[RoundTrip], folder: Path, n: int
+) -> None:
     """Draw the `n` sounds with the largest mel distance after the latents: the sound above, decoded below."""
     folder.mkdir(parents=True, exist_ok=True)
     worst_first = sorted(zip(sounds, measured, strict=True), key=lambda pair: -pair[1].mel_latents)
@@ -197,7 +199,7 @@ def main(
     ear = zimtohrli(RATE_HZ) if with_zimtohrli else None
     held_out, unseen = read_sounds(sounds, held_out=True), unseen_series_files(sounds)
     for number, name in enumerate(model or ["mel-mini"]):
-        codec = load_part(Path(), {"codec": name}, "codec", torch.device("cpu"))
+        codec = load_part(Path(), {"codec": name}, "codec", torch.device("cpu"), True)
         measured = [measure(codec, sound, ear) for sound in held_out]
         if pictures:
             draw_worst(codec, held_out, measured, pictures / Path(name).name, worst)

@@ -12,6 +12,7 @@ import torch
 
 from foleycli.codecs.base import Codec
 from foleycli.codecs.tokens import TokenCodec
+from foleycli.codecs.vae import VaeCodec
 from foleycli.device import choose_device, choose_dtype
 from foleycli.errors import FoleyError
 from foleycli.families import load_family
@@ -23,7 +24,7 @@ from foleycli.hub.resolve import resolve
 from foleycli.weights.folder import read_config, verify
 
 # What loads a part: "module:function", imported when it is needed, by the part's role in a model and the
-# "class" in its config.json.  Codecs take (folder, device), all others (folder, device, dtype).
+# "class" in its config.json.  Codecs take (folder, device, with_codes), all others (folder, device, dtype).
 LOADERS = {
     ("codec", "dac-vae"): "foleycli.codecs.dacvae:load",
     ("codec", "mel-vae"): "foleycli.codecs.melvae:load",
@@ -68,13 +69,15 @@ def load_model(folder: Path, device: str = "auto", dtype: str = "auto") -> Model
         raise FoleyError(f"{folder} holds a {config.get('kind', 'nothing')}, not a model that renders",
                          "see: foley models list")  # fmt: skip
     text = load_part(folder, config, "text", chosen, precision) if "text" in config else WordLlamaText()
-    family, codec = load_family(folder, chosen, precision), load_part(folder, config, "codec", chosen)
+    family = load_family(folder, chosen, precision)
+    makes_codes = family.spec.latents == "codes"
+    codec = load_part(folder, config, "codec", chosen, makes_codes)
     model = Model(
         name=config.get("name", folder.name),
         # Published files of gigabytes were hashed when they were fetched.
         sha256=config["sha256"] if {"weights", "sha256"} <= config.keys() else verify(folder),
         family=family,
-        codec=TokenCodec(codec) if family.spec.latents == "codes" else codec,
+        codec=TokenCodec(codec) if makes_codes else codec,
         sync=load_part(folder, config, "sync", chosen, precision),
         semantic=load_part(folder, config, "semantic", chosen, precision)
         if "semantic" in config
@@ -88,7 +91,7 @@ def load_model(folder: Path, device: str = "auto", dtype: str = "auto") -> Model
     return model
 
 
-def load_part(folder: Path, config: dict, role: str, *how: torch.device | torch.dtype) -> Any:
+def load_part(folder: Path, config: dict, role: str, *how: torch.device | torch.dtype | bool) -> Any:
     """The codec or encoder that a model's config names for a role, loaded `how` its loader is told.
 
     "hub:OWNER/NAME" is an encoder of pictures or words that transformers loads (SigLIP 2, CLIP).
@@ -97,13 +100,32 @@ def load_part(folder: Path, config: dict, role: str, *how: torch.device | torch.
     if name.startswith("hub:") and role in HUB_ENCODERS:
         module, function = HUB_ENCODERS[role].split(":")
         return getattr(import_module(module), function)(name.removeprefix("hub:"), *how)
-    place = part_folder(folder, config, role)
+    return load_part_folder(part_folder(folder, config, role), role, *how)
+
+
+def load_part_folder(place: Path, role: str, *how: torch.device | torch.dtype | bool) -> Any:
+    """A codec or encoder from its own weights folder, by the class that its config.json names.
+
+    Errors: FoleyError for a class that is not known in this role.
+    """
     kind = read_config(place).get("class", SHIPPED_CLASSES.get(role))
     if (role, kind) not in LOADERS:
         known = ", ".join(name for known_role, name in LOADERS if known_role == role)
         raise FoleyError(f"{place}/config.json names the {role} class {kind!r}; known: {known}", "update foley")
     module, function = LOADERS[role, kind].split(":")
     return getattr(import_module(module), function)(place, *how)
+
+
+def load_vae_codec(place: Path, device: torch.device) -> VaeCodec:
+    """A codec that foley can train, with its codes, from its own weights folder, in float32.
+
+    Errors: FoleyError for another kind of codec, or a damaged folder.
+    """
+    codec = load_part_folder(place, "codec", device, True)
+    if not isinstance(codec, VaeCodec):
+        raise FoleyError(f"{place} is a {type(codec).__name__}, families are trained on foley's own codecs",
+                         "Choose mel-mini, or a codec from foley train")  # fmt: skip
+    return codec
 
 
 def part_folder(folder: Path, config: dict, part: str) -> Path:

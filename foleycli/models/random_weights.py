@@ -22,6 +22,7 @@ from foleycli.features.text import WordLlamaText
 from foleycli.hub.catalog import find
 from foleycli.hub.resolve import resolve
 from foleycli.models.model import Model, part_folder
+from foleycli.nn.weight_norm import fuse_weight_norm
 from foleycli.weights.folder import read_config
 
 ROLES = ("codec", "sync", "semantic", "text")
@@ -148,9 +149,7 @@ def _dac(config: Mapping[str, Any]) -> Built:
 
     with torch.device("meta"):
         codec = Dac(DacConfig.from_dict(config.get("network", {})))
-    for module in codec.modules():
-        if hasattr(module, "weight_g"):
-            nn.utils.remove_weight_norm(module)
+    fuse_weight_norm(codec)
     return [codec], lambda device: codec
 
 

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from foleycli.codecs.dacvae import DacVae, DacVaeConfig
-from foleycli.codecs.vae import measure_latents
+from foleycli.codecs.vae import set_latent_statistics
 from foleycli.dsp.mel import log_mel, mel_spectrogram
 from foleycli.hub.resolve import resolve
 from foleycli.soundset.sounds import random_crop, read_sounds
@@ -124,7 +124,7 @@ class CodecTask:
         if not self.weights.frozen_encoder:
             rng = np.random.default_rng(0)
             crops = [torch.from_numpy(random_crop(self.sounds, 64 * average.hop, rng)) for _ in range(128)]
-            measure_latents(average, crops)
+            set_latent_statistics(average, crops)
         config = {"name": self.recipe.name, "kind": "codec", "codec": "dacvae", "version": 1}
         save_folder(average, folder, {**config, "network": average.config.to_dict(), "training": history})
 

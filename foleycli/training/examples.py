@@ -24,10 +24,11 @@ import typer
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from foleycli.codecs import vae
+from foleycli.codecs.vae import VaeCodec
 from foleycli.features import sync
 from foleycli.hub.resolve import resolve
 from foleycli.media.output import replacing
+from foleycli.models.model import load_vae_codec
 from foleycli.soundset.kinds import Split
 from foleycli.soundset.library_sound import N_SAMPLES
 from foleycli.synthetic.config import VERSION
@@ -113,12 +114,12 @@ class ExampleMaker:
 
     def __init__(self, data: FamilyData, clips: ClipData, split: Split) -> None:
         self.data, self.clips, self.split = data, clips, split
-        self._parts: tuple[sync.SyncEncoder, vae.VaeCodec] | None = None
+        self._parts: tuple[sync.SyncEncoder, VaeCodec] | None = None
 
     def stream(self, first: int, stride: int) -> Iterator[Example]:
         if self._parts is None:
             cpu = torch.device("cpu")
-            self._parts = sync.load(resolve(self.data.sync), cpu), vae.load(resolve(self.data.codec), cpu)
+            self._parts = sync.load(resolve(self.data.sync), cpu), load_vae_codec(resolve(self.data.codec), cpu)
         for clip, sounds in self._clips(first, stride):
             yield make_example(clip, sounds, *self._parts)
 
@@ -134,9 +135,7 @@ class ExampleMaker:
 
 
 @torch.inference_mode()
-def make_example(
-    clip: TrainingClip, sounds: list[SoundVariant], encoder: sync.SyncEncoder, codec: vae.VaeCodec
-) -> Example:
+def make_example(clip: TrainingClip, sounds: list[SoundVariant], encoder: sync.SyncEncoder, codec: VaeCodec) -> Example:
     """Features of the picture; latents, codes and what is heard of each sound, and of each sound's reel."""
     features = encoder.features(prepare_grey(clip.grey, encoder.config.size_px))[0]  # [T, D]
     whole = _known(np.stack([sound.samples for sound in sounds]), encoder, codec)
@@ -155,12 +154,12 @@ def make_example(
     )
 
 
-def _known(samples: np.ndarray, encoder: sync.SyncEncoder, codec: vae.VaeCodec) -> Sounds:
+def _known(samples: np.ndarray, encoder: sync.SyncEncoder, codec: VaeCodec) -> Sounds:
     """Sounds float32 [S, N] as networks know them."""
     given = torch.from_numpy(samples)
     # Not `encode`, which decodes three times to move levels by a decibel or so: making examples would take long.
     raw = codec.posterior(given).mean  # [S, D, L]
-    codes = codec.codes_of(raw).to(torch.int16)
+    codes = codec.quantise(raw).to(torch.int16)
     return Sounds(codec.normalise(raw).half(), codes, encoder.audio.frames(given).half())
 
 

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from foleycli.codecs import vae
 from foleycli.codecs.tokens import TokenCodec
 from foleycli.dsp.onsets import agreement, detect_onsets
 from foleycli.errors import FoleyError
@@ -26,6 +25,7 @@ from foleycli.features.tagger import simulate_tagger
 from foleycli.features.text import WordLlamaText
 from foleycli.hub.catalog import SHIPPED
 from foleycli.hub.resolve import resolve
+from foleycli.models.model import load_vae_codec
 from foleycli.records import Features, Stream
 from foleycli.settings.settings import Settings
 from foleycli.timebase import FEATURE_FPS
@@ -165,8 +165,8 @@ class FamilyTask:
         chosen = [e for e in self._held_out if e.events_s is not None]
         if not chosen:  # of filmed clips no event times are known
             return {}
-        codec = vae.load(resolve(self.data.codec), torch.device("cpu"))
-        codec = TokenCodec(codec) if family.spec.latents == "codes" else codec
+        vae_codec = load_vae_codec(resolve(self.data.codec), torch.device("cpu"))
+        codec = TokenCodec(vae_codec) if family.spec.latents == "codes" else vae_codec
         n_steps = family.spec.window_steps
         features = [Features({"sync": Stream(e.sync.float(), FEATURE_FPS)}, self.vector(e.words[0][0])) for e in chosen]
         known = torch.zeros(len(chosen), n_steps, family.spec.latent_dim)
@@ -231,8 +231,7 @@ def codebooks_for(config: Any, codec: str) -> Tensor:
 
     Errors: FoleyError where a network's config is for other codes.
     """
-    levels = vae.load(resolve(codec), torch.device("cpu")).quantizer.quantizers
-    codebooks = torch.stack([level.codebook.weight for level in levels])
+    codebooks = load_vae_codec(resolve(codec), torch.device("cpu")).codebooks()
     wanted = (config.n_codebooks, config.codebook_size, config.codebook_dim)
     if codebooks.shape != wanted:
         raise FoleyError(

@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foleycli.codecs.melvae import FLOOR, SILENCE, MelVae, MelVaeConfig, scaled
-from foleycli.codecs.vae import measure_latents
+from foleycli.codecs.melvae import FLOOR, LOG_FLOOR, MelVae, MelVaeConfig, normalise_mels
+from foleycli.codecs.vae import set_latent_statistics
 from foleycli.dsp.mel import mel_spectrogram
 from foleycli.hub.resolve import resolve
 from foleycli.soundset.sounds import Sound, random_crop, read_sounds
@@ -81,7 +81,7 @@ class MelCodecTask:
         while True:
             drawn = torch.stack(pool.draw(self.recipe.batch_size, rng)).float()
             gains = torch.from_numpy(rng.uniform(*GAINS, (self.recipe.batch_size, 1, 1, 1))).float()
-            yield torch.where(drawn > SILENCE, drawn + gains, drawn).clamp_min(SILENCE)
+            yield torch.where(drawn > LOG_FLOOR, drawn + gains, drawn).clamp_min(LOG_FLOOR)
             pool.take(self.data.fresh_per_step)
 
     def _crops(self, rng: np.random.Generator) -> Iterator[Tensor]:
@@ -103,16 +103,16 @@ class MelCodecTask:
     def loss(self, network: MelVae, average: nn.Module, batch: Tensor, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         w = self.weights
         mels, rms = batch.unbind(dim=1)  # [B, mels, frames] each
-        posterior = network.posterior_of(mels)
+        posterior = network.posterior_of_mels(mels)
         quantised, _, _, commitment, codebook = network.quantizer(posterior.mean)
         # Every other crop is decoded from its codes, so that latents and codes share one decoder.
         from_codes = (torch.arange(len(batch), device=batch.device) % 2 == 1)[:, None, None]
-        made = network.mels_of(torch.where(from_codes, quantised, posterior.sample()))
+        made = network.decode_mels(torch.where(from_codes, quantised, posterior.sample()))
         mel, power, kl = F.l1_loss(made, mels), power_loss(made, rms), posterior.kl()
         total = mel + w.power * power + w.kl * kl + w.codebook * codebook + w.commitment * commitment
         figures = {"mel": mel, "power": power, "kl": kl, "codebook": codebook}
         if w.adversarial > 0:
-            game = self.opponent.round(*(scaled(x.clamp_min(SILENCE)) for x in (made, mels)))
+            game = self.opponent.round(*(normalise_mels(x.clamp_min(LOG_FLOOR)) for x in (made, mels)))
             total = total + w.adversarial * game["adversarial"] + w.feature * game["feature"]
             figures |= game
         return total, figures
@@ -123,10 +123,10 @@ class MelCodecTask:
         rng = np.random.default_rng(1)
         crops = [self.log_mels(random_crop(self.held_out, self.n_samples, rng)) for _ in range(VALIDATION_CROPS)]
         real, rms = torch.stack(crops).to(average.latent_mean.device).unbind(dim=1)
-        mean = average.posterior_of(real).mean
+        mean = average.posterior_of_mels(real).mean
         figures = {}
         for name, raw in {"latents": mean, "codes": average.quantizer(mean)[0]}.items():
-            made = average.mels_of(raw)
+            made = average.decode_mels(raw)
             figures |= {f"mel_{name}": F.l1_loss(made, real).item(), f"power_{name}": power_loss(made, rms).item()}
         return figures
 
@@ -140,7 +140,7 @@ class MelCodecTask:
         if not self.weights.frozen_encoder:
             rng = np.random.default_rng(0)
             crops = [torch.from_numpy(random_crop(self.sounds, self.n_samples, rng)) for _ in range(128)]
-            measure_latents(average, crops)
+            set_latent_statistics(average, crops)
         measure_gain(average, self.sounds)
         config = {"name": self.recipe.name, "kind": "codec", "class": "mel-vae", "version": 1}
         figures = {**history, **self.validate(average)}

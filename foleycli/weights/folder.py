@@ -48,18 +48,21 @@ def verify(folder: Path) -> str:
     return found
 
 
-def load_weights(module, folder: Path, prefix: str = "") -> None:  # noqa: ANN001 (torch is imported late)
+def load_weights(module, folder: Path, prefix: str = "", skip: str | None = None) -> None:  # noqa: ANN001 (torch is imported late)
     """Fill `module` from the folder, strictly, in the module's own dtype (files hold fp16).
 
     With a `prefix` ("video."), from the part of a larger network that has it; the other parts are left alone.
+    Tensors whose names begin with `skip` are left alone too.
     """
     from safetensors.torch import load_file
 
     path = folder / WEIGHTS_NAME
     try:
-        state = {key[len(prefix) :]: value for key, value in load_file(path).items() if key.startswith(prefix)}
+        tensors = load_file(path)
     except Exception as error:  # safetensors raises its own type for a broken file
         raise FoleyError(f"{path} cannot be read: {error}", "get the model folder again") from error
+    state = {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
+    state = {key: value for key, value in state.items() if skip is None or not key.startswith(skip)}
     own = module.state_dict()
     wrong = [key for key in state.keys() & own.keys() if state[key].shape != own[key].shape]
     missing, unknown = own.keys() - state.keys(), state.keys() - own.keys()

@@ -10,6 +10,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
+from foleycli.codecs.base import Codec
 from foleycli.device import generator
 from foleycli.families.base import Family
 from foleycli.records import Features, Report, Stream, Window, silent
@@ -114,14 +115,14 @@ def _cut(stream: Stream, start_s: Fraction, duration_s: Fraction, held_s: Fracti
     return Stream(stream.values[index], stream.rate_hz, float(late_s))
 
 
-def decode_chunks(codec, track: Tensor, chunk_steps: int = 430) -> Iterator[Tensor]:  # noqa: ANN001
+def decode_chunks(codec: Codec, track: Tensor, chunk_steps: int = 430) -> Iterator[Tensor]:
     """The sound of a latent track [L, D] piece by piece, float32 [n]; pieces join without a seam.
 
     Each piece is decoded with the codec's context on both sides, which is cut off again: the result is
-    what decoding at once would give, in memory that does not grow with the track.  Codecs that hear further
-    than any context (attention) name `blend_steps`: over so many, each piece is faded into the next.
+    what decoding at once would give, in memory that does not grow with the track.  Codecs with attention,
+    which no context is enough for, name `blend_steps`: over so many, each piece is faded into the next.
     """
-    margin, blend, hop = codec.context_steps, getattr(codec, "blend_steps", 0), codec.hop
+    margin, blend, hop = codec.context_steps, codec.blend_steps, codec.hop
     fading: Tensor | None = None  # [blend * hop], how the piece before goes on
     for start in range(0, len(track), chunk_steps):
         end = min(start + chunk_steps, len(track))

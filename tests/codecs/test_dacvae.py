@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from foleycli.codecs import dacvae
-from foleycli.codecs.dacvae import DacVae, DacVaeConfig, companded
+from foleycli.codecs.dacvae import DacVae, DacVaeConfig, mu_law
 from foleycli.weights.folder import save_folder
 
 SMALL = DacVaeConfig(encoder_dim=8, decoder_dim=64, n_codebooks=3, codebook_size=64)
@@ -71,9 +71,9 @@ def test_normalised_latents_are_the_raw_ones_scaled(codec):
         codec.latent_std.fill_(1.0)
 
 
-def test_companding_lifts_what_is_quiet() -> None:
+def test_mu_law_lifts_what_is_quiet() -> None:
     x = torch.tensor([0.0, 0.001, -0.001, 1.0])
-    y = companded(x)
+    y = mu_law(x)
     assert y[0] == 0 and y[1] == -y[2] and abs(y[3] - 1) < 1e-6
     assert 0.09 < y[1] < 0.15
 

@@ -8,10 +8,11 @@ from fractions import Fraction
 import pytest
 import torch
 
-from foleycli.codecs import melvae, vae
+from foleycli.codecs import melvae
 from foleycli.codecs.melvae import MelVae, MelVaeConfig
 from foleycli.dsp.griffin_lim import griffin_lim
 from foleycli.hub.resolve import resolve
+from foleycli.models.model import load_vae_codec
 from foleycli.weights.folder import save_folder
 from foleycli.windows.compose import decode_chunks
 
@@ -50,7 +51,7 @@ def test_frames_are_folded_into_steps_and_back(codec):
     torch.nn.init.zeros_(passing.encoder[0].bias)
     passing.encoder[0].weight.data[:400, :, 0] = torch.eye(400)
     mels = torch.rand(1, 100, 24) * 4 - 5
-    assert torch.allclose(passing.mels_of(passing.posterior_of(mels).mean), mels, atol=1e-4)
+    assert torch.allclose(passing.decode_mels(passing.posterior_of_mels(mels).mean), mels, atol=1e-4)
 
 
 def test_sound_in_chunks_is_the_sound_at_once(codec):
@@ -63,7 +64,7 @@ def test_sound_in_chunks_is_the_sound_at_once(codec):
 
 
 @pytest.mark.parametrize("hop", [256, 1024])
-def test_spikes_reach_no_further_than_the_context(hop):
+def test_clicks_reach_no_further_than_the_context(hop):
     torch.manual_seed(0)
     small = MelVae(replace(SMALL, hop=hop, phase_rounds=1)).eval().requires_grad_(False)
     track = 3 * torch.randn(150, 64)
@@ -80,16 +81,26 @@ def test_noise_belongs_to_the_place_on_the_track(codec):
 
 def test_folder_keeps_the_codec_and_its_kind(codec, tmp_path):
     save_folder(codec, tmp_path, {"kind": "codec", "class": "mel-vae", "network": SMALL.to_dict()})
-    loaded = vae.load(tmp_path, torch.device("cpu"))
+    loaded = load_vae_codec(tmp_path, torch.device("cpu"))
     assert isinstance(loaded, MelVae) and not any(hasattr(module, "weight_g") for module in loaded.modules())
     assert isinstance(melvae.load(tmp_path, torch.device("cpu")), MelVae)
     raw = torch.randn(1, 64, 12)
-    assert torch.allclose(codec.mels_of(raw), loaded.mels_of(raw), atol=0.02)  # fp16 on disk
+    assert torch.allclose(codec.decode_mels(raw), loaded.decode_mels(raw), atol=0.02)  # fp16 on disk
 
 
 @pytest.fixture(scope="module")
 def shipped() -> MelVae:
-    return vae.load(resolve("mel-mini"), torch.device("cpu"))
+    return load_vae_codec(resolve("mel-mini"), torch.device("cpu"))
+
+
+def test_latents_are_the_same_without_the_quantiser(shipped):
+    samples = 0.1 * torch.randn(1, 20 * 1024)
+    without = melvae.load(resolve("mel-mini"), torch.device("cpu"), with_codes=False)
+    assert not any("quantizer" in name for name in without.state_dict())
+    with torch.inference_mode():
+        latents = without.encode(samples)
+        assert torch.equal(latents, shipped.encode(samples))
+        assert torch.equal(without.decode(latents), shipped.decode(latents))
 
 
 def sounds() -> dict[str, torch.Tensor]:
@@ -120,7 +131,9 @@ def test_sound_comes_back_as_loud_as_it_was(shipped, kind):
 
 def test_a_long_take_comes_back_as_loud_as_it_was_with_one_decoding(shipped, monkeypatch):
     decoded = []
-    monkeypatch.setattr(melvae, "griffin_lim", lambda *given: decoded.append(1) or griffin_lim(*given))
+    monkeypatch.setattr(
+        melvae, "griffin_lim", lambda *args, **options: decoded.append(1) or griffin_lim(*args, **options)
+    )
     monkeypatch.setattr(melvae, "LONG_STEPS", 20)
     samples = sounds()["hits"]
     with torch.inference_mode():
@@ -176,9 +189,9 @@ def test_silence_beside_a_sound_stays_silence(shipped, monkeypatch):
     """Also where the sound beside it is made louder."""
     samples = sounds()["hits"].clone()
     samples[:, 50000:] = 0
-    monkeypatch.setattr(MelVae, "_level_change", lambda self, samples, raw: torch.full((1, 5, 1), 0.5))
+    monkeypatch.setattr(MelVae, "_level_correction", lambda self, samples, raw: torch.full((1, 5, 1), 0.5))
     seen = []
-    monkeypatch.setattr(MelVae, "posterior_of", lambda self, mels: seen.append(mels) or melvae.Posterior(
+    monkeypatch.setattr(MelVae, "posterior_of_mels", lambda self, mels: seen.append(mels) or melvae.Posterior(
         torch.zeros(1, 64, mels.shape[2] // 4), torch.ones(1)))  # fmt: skip
     shipped.encode(samples)
     assert torch.equal(seen[0][..., 220:], seen[-1][..., 220:]) and seen[-1][..., 220:].max() <= -4.99
@@ -188,7 +201,9 @@ def test_silence_beside_a_sound_stays_silence(shipped, monkeypatch):
 def test_gradients_reach_every_weight():
     torch.manual_seed(0)
     codec = MelVae(SMALL)
-    posterior = codec.posterior_of(torch.rand(1, 100, 32) * 3 - 4)
+    posterior = codec.posterior_of_mels(torch.rand(1, 100, 32) * 3 - 4)
     quantised, _, _, commitment, codebook = codec.quantizer(posterior.mean)
-    (codec.mels_of(quantised + posterior.sample()).square().mean() + commitment + codebook + posterior.kl()).backward()
+    (
+        codec.decode_mels(quantised + posterior.sample()).square().mean() + commitment + codebook + posterior.kl()
+    ).backward()
     assert all(weight.grad is not None for weight in codec.parameters())

@@ -10,9 +10,10 @@ from mmaudio_parts import error_of, made_up, published, shapes, write_miniature
 
 from foleycli.codecs.mmaudio.codec import PIECE_STEPS, MMAudioCodec, load
 from foleycli.codecs.mmaudio.mel import MEL_16K, MEL_44K, LogMel
-from foleycli.codecs.mmaudio.vae import VAE_16K, VAE_44K, Vae, at_unit_length
-from foleycli.codecs.mmaudio.vocoder import BIGVGAN_16K, BIGVGAN_44K, BigVGAN, half_band_filter, without_weight_norm
+from foleycli.codecs.mmaudio.vae import VAE_16K, VAE_44K, Vae, normalise_weights
+from foleycli.codecs.mmaudio.vocoder import BIGVGAN_16K, BIGVGAN_44K, BigVGAN, half_band_filter
 from foleycli.errors import FoleyError
+from foleycli.nn.weight_norm import fold_weight_norm
 from foleycli.windows.compose import decode_chunks
 
 CLOSE = 1e-4
@@ -26,7 +27,7 @@ def test_autoencoder_has_the_published_keys(size):
 
 
 @pytest.mark.parametrize(("size", "file"), [("16k", "bigvgan_16k"), ("44k", "bigvgan_v2_44k")])
-def test_vocoder_has_the_published_keys_with_and_without_weight_norm(size, file):
+def test_vocoder_has_the_published_keys_with_and_fold_weight_norm(size, file):
     with torch.device("meta"):
         assert shapes(BigVGAN(SIZES[size][2])) == published(f"{file}_plain")
         normed = {key: torch.empty(shape) for key, shape in published(f"{file}_weightnorm").items()}
@@ -37,14 +38,14 @@ def test_vocoder_has_the_published_keys_with_and_without_weight_norm(size, file)
             for key, value in normed.items()
         }
         for state in (normed, older):
-            folded = without_weight_norm(state)
+            folded = fold_weight_norm(state)
             assert {key: list(value.shape) for key, value in folded.items()} == published(f"{file}_plain")
 
 
 def test_folded_weight_norm_is_what_torch_computes():
     layer = torch.nn.utils.parametrizations.weight_norm(torch.nn.ConvTranspose1d(6, 4, 8))
     network = torch.nn.Sequential(layer)
-    folded = without_weight_norm(network.state_dict())
+    folded = fold_weight_norm(network.state_dict())
     assert torch.allclose(folded["0.weight"], layer.weight, atol=1e-6) and folded.keys() == {"0.weight", "0.bias"}
 
 
@@ -60,7 +61,7 @@ def test_autoencoder_is_as_measured(size):
     vae = Vae(config)
     state = made_up(vae)
     state |= {name: torch.from_numpy(numbers[name])[None, :, None] for name in ("data_mean", "data_std")}
-    vae.load_state_dict(at_unit_length(state))
+    vae.load_state_dict(normalise_weights(state))
     with torch.inference_mode():
         mean, std = vae.encode(made_up_input("mel", (1, config.n_mels, 24)))
         decoded = vae.decode(made_up_input("z", (1, config.latent_dim, 13)))
@@ -118,6 +119,11 @@ def test_a_folder_of_another_kind_is_refused(tmp_path):
     (tmp_path / "config.json").write_text('{"kind": "codec", "class": "mmaudio", "network": "48k"}')
     with pytest.raises(FoleyError, match="48k"):
         load(tmp_path, torch.device("cpu"))
+
+
+def test_codes_are_refused(tmp_path):
+    with pytest.raises(FoleyError, match="no residual codes"):
+        load(tmp_path, torch.device("cpu"), with_codes=True)
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""MMAudio's codec: sound -> log-mel -> VAE latents, and latents -> log-mel -> BigVGAN -> sound.
+"""MMAudio's codec (Cheng et al., arXiv 2412.15322): sound -> log-mel -> VAE latents -> log-mel -> BigVGAN -> sound.
 
 Latents are the VAE's own: each flow network carries the mean and deviation that it normalises them with.
 Everything runs in float32; the networks are small beside the flow.
@@ -15,9 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from foleycli.codecs.mmaudio.mel import MEL_16K, MEL_44K, LogMel, MelConfig
-from foleycli.codecs.mmaudio.vae import VAE_16K, VAE_44K, Vae, VaeConfig, at_unit_length
-from foleycli.codecs.mmaudio.vocoder import BIGVGAN_16K, BIGVGAN_44K, BigVGAN, BigVGANConfig, without_weight_norm
+from foleycli.codecs.mmaudio.vae import VAE_16K, VAE_44K, Vae, VaeConfig, normalise_weights
+from foleycli.codecs.mmaudio.vocoder import BIGVGAN_16K, BIGVGAN_44K, BigVGAN, BigVGANConfig
 from foleycli.errors import FoleyError
+from foleycli.nn.weight_norm import fold_weight_norm
 from foleycli.timebase import exact_div
 from foleycli.weights import checkpoint as checkpoints
 from foleycli.weights.folder import read_config
@@ -30,13 +31,10 @@ PIECE_STEPS = 345  # encoded at once: 8 s, as the autoencoder was trained, in me
 
 
 class MMAudioCodec(nn.Module):
-    """Meets `codecs.base.Codec`, without residual codes."""
+    """A `codecs.base.Codec` without residual codes."""
 
-    n_codebooks = 0
-    # What a decoded step can hear on either side through the convolutions of VAE and vocoder.
-    context_steps = 32
-    # The VAE's attention hears all that is decoded at once, so that pieces differ a little where they meet.
-    blend_steps = 8
+    context_steps = 32  # that a decoded step depends on through the convolutions of VAE and vocoder
+    blend_steps = 8  # the VAE's attention reads all that is decoded at once, so that pieces differ a little
 
     def __init__(self, mel: LogMel, vae: Vae, vocoder: BigVGAN) -> None:
         super().__init__()
@@ -62,29 +60,32 @@ class MMAudioCodec(nn.Module):
         return torch.cat(pieces, dim=-1).transpose(1, 2)
 
     def decode(self, latents: Tensor, start_step: int = 0) -> Tensor:
-        """Latents [B, L, D] to sound [B, L * hop]; their place on the track does not matter here."""
+        """Latents [B, L, D] to sound [B, L * hop]; their place on the track makes no difference here."""
         return self.vocoder(self.vae.decode(latents.float().transpose(1, 2)))
 
 
-def load(folder: Path, device: torch.device) -> MMAudioCodec:
-    """A codec from its folder: config.json names the size and the two published files."""
+def load(folder: Path, device: torch.device, with_codes: bool = False) -> MMAudioCodec:
+    """A codec from its folder: config.json names the size and the two published files.
+
+    Errors: FoleyError for a size that is not known, files of something else, and when codes are asked for.
+    """
+    if with_codes:
+        raise FoleyError(f"{folder} is MMAudio's codec, which has no residual codes", "Choose another codec")
     config = read_config(folder)
     if config.get("network") not in NETWORKS:
         raise FoleyError(
             f"{folder}/config.json names no MMAudio codec (found {config.get('network')!r})",
-            f"known: {', '.join(NETWORKS)}; get the model folder again",
+            f"Known: {', '.join(NETWORKS)}; get the model folder again",
         )
     mel_config, vae_config, vocoder_config = NETWORKS[config["network"]]
+    if "vae_width" in config:
+        vae_config = replace(vae_config, width=config["vae_width"])
+    if "vocoder_width" in config:
+        vocoder_config = replace(vocoder_config, width=config["vocoder_width"])
     with torch.device("meta"):
-        vae = Vae(_sized(vae_config, config.get("vae_width")))
-        vocoder = BigVGAN(_sized(vocoder_config, config.get("vocoder_width")))
+        vae, vocoder = Vae(vae_config), BigVGAN(vocoder_config)
     vae_path, vocoder_path = folder / config["vae"], folder / config["vocoder"]
-    checkpoints.fill(vae, at_unit_length(checkpoints.read_tensors(vae_path)), vae_path)
-    plain = without_weight_norm(checkpoints.read_tensors(vocoder_path))
-    checkpoints.fill(vocoder, plain, vocoder_path)
+    checkpoints.fill(vae, normalise_weights(checkpoints.read_tensors(vae_path)), vae_path)
+    checkpoints.fill(vocoder, fold_weight_norm(checkpoints.read_tensors(vocoder_path)), vocoder_path)
     codec = MMAudioCodec(LogMel(mel_config), vae, vocoder).to(device, torch.float32)
     return codec.eval().requires_grad_(False)
-
-
-def _sized(config, width: int | None):  # noqa: ANN001, ANN202 (one of two frozen configurations)
-    return config if width is None else replace(config, width=width)

@@ -1,4 +1,4 @@
-"""Sound to the log-mel frames that MMAudio's autoencoder was trained on (peers.md B.1.10)."""
+"""Sound to the log-mel frames that MMAudio's autoencoder was trained on (Cheng et al., arXiv 2412.15322)."""
 
 from __future__ import annotations
 
@@ -25,12 +25,15 @@ class MelConfig:
     is_log10: bool  # else the natural logarithm
 
 
-MEL_16K = MelConfig(16000, 1024, 256, 80, 8000.0, is_log10=True)
-MEL_44K = MelConfig(44100, 2048, 512, 128, 22050.0, is_log10=False)
+MEL_16K = MelConfig(rate_hz=16000, n_fft=1024, hop=256, n_mels=80, top_hz=8000.0, is_log10=True)
+MEL_44K = MelConfig(rate_hz=44100, n_fft=2048, hop=512, n_mels=128, top_hz=22050.0, is_log10=False)
 
 
 class LogMel(nn.Module):
-    """Sound [B, N] to frames [B, mels, N // hop]."""
+    """Sound [B, N] to frames [B, mels, N // hop]; not centred, but padded by reflection so that none is missing."""
+
+    window: Tensor  # [n_fft]
+    filters: Tensor  # [mels, bins]
 
     def __init__(self, config: MelConfig) -> None:
         super().__init__()

@@ -6,7 +6,6 @@ Module names are those of the published generators; weight norm is folded into p
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -33,8 +32,8 @@ class BigVGANConfig:
         return math.prod(self.rates)
 
 
-BIGVGAN_16K = BigVGANConfig(80, (4, 4, 2, 2, 2, 2), (8, 8, 4, 4, 4, 4), is_v2=False)
-BIGVGAN_44K = BigVGANConfig(128, (8, 4, 2, 2, 2, 2), (16, 8, 4, 4, 4, 4), is_v2=True)
+BIGVGAN_16K = BigVGANConfig(80, rates=(4, 4, 2, 2, 2, 2), kernels=(8, 8, 4, 4, 4, 4), is_v2=False)
+BIGVGAN_44K = BigVGANConfig(128, rates=(8, 4, 2, 2, 2, 2), kernels=(16, 8, 4, 4, 4, 4), is_v2=True)
 
 
 class BigVGAN(nn.Module):
@@ -46,17 +45,17 @@ class BigVGAN(nn.Module):
         widths = [config.width >> stage for stage in range(len(config.rates) + 1)]
         self.conv_pre = nn.Conv1d(config.n_mels, config.width, 7, padding=3)
         self.ups = nn.ModuleList(
-            nn.ModuleList([nn.ConvTranspose1d(n_in, n_out, kernel, rate, padding=(kernel - rate) // 2)])
+            nn.Sequential(nn.ConvTranspose1d(n_in, n_out, kernel, rate, padding=(kernel - rate) // 2))
             for n_in, n_out, kernel, rate in zip(widths, widths[1:], config.kernels, config.rates, strict=False)
         )
         self.resblocks = nn.ModuleList(ResBlock(width, kernel) for width in widths[1:] for kernel in KERNELS)
-        self.activation_post = SmoothSnake(widths[-1])
+        self.activation_post = AntiAliasedSnake(widths[-1])
         self.conv_post = nn.Conv1d(widths[-1], 1, 7, padding=3, bias=not config.is_v2)
 
     def forward(self, mel: Tensor) -> Tensor:
         x = self.conv_pre(mel)  # [B, width, T]
-        for stage, (up,) in enumerate(self.ups):
-            x = up(x)
+        for stage, upsample in enumerate(self.ups):
+            x = upsample(x)
             blocks = self.resblocks[stage * len(KERNELS) : (stage + 1) * len(KERNELS)]
             x = sum(block(x) for block in blocks) / len(KERNELS)
         x = self.conv_post(self.activation_post(x)).squeeze(1)  # [B, T * hop]
@@ -64,7 +63,7 @@ class BigVGAN(nn.Module):
 
 
 class ResBlock(nn.Module):
-    """Three pairs of convolutions, the first of each dilated, every one after a smooth snake; residual."""
+    """Three pairs of convolutions, the first of each dilated, every one after a snake; residual."""
 
     def __init__(self, width: int, kernel: int) -> None:
         super().__init__()
@@ -72,7 +71,7 @@ class ResBlock(nn.Module):
             nn.Conv1d(width, width, kernel, dilation=d, padding=d * (kernel // 2)) for d in DILATIONS
         )
         self.convs2 = nn.ModuleList(nn.Conv1d(width, width, kernel, padding=kernel // 2) for _ in DILATIONS)
-        self.activations = nn.ModuleList(SmoothSnake(width) for _ in range(2 * len(DILATIONS)))
+        self.activations = nn.ModuleList(AntiAliasedSnake(width) for _ in range(2 * len(DILATIONS)))
 
     def forward(self, x: Tensor) -> Tensor:
         for index, (dilated, plain) in enumerate(zip(self.convs1, self.convs2, strict=True)):
@@ -81,7 +80,7 @@ class ResBlock(nn.Module):
         return x
 
 
-class SmoothSnake(nn.Module):
+class AntiAliasedSnake(nn.Module):
     """The snake at twice the rate, so that the harmonics it makes do not fold back."""
 
     def __init__(self, width: int) -> None:
@@ -110,6 +109,8 @@ class SnakeBeta(nn.Module):
 class Upsample(nn.Module):
     """Twice the rate, band-limited: [B, D, T] to [B, D, 2 T]."""
 
+    filter: Tensor  # [1, 1, N_TAPS]
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("filter", half_band_filter())
@@ -127,34 +128,32 @@ class Downsample(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.lowpass = nn.Module()
-        self.lowpass.register_buffer("filter", half_band_filter())
+        self.lowpass = LowPass()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.lowpass(x)
+
+
+class LowPass(nn.Module):
+    """The lower half of the band of [B, D, 2 T], at half the rate."""
+
+    filter: Tensor  # [1, 1, N_TAPS]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("filter", half_band_filter())
 
     def forward(self, x: Tensor) -> Tensor:
         width = x.shape[1]
         padded = F.pad(x, (N_TAPS // 2 - 1, N_TAPS // 2), mode="replicate")
-        return F.conv1d(padded, self.lowpass.filter.expand(width, -1, -1), stride=2, groups=width)
+        return F.conv1d(padded, self.filter.expand(width, -1, -1), stride=2, groups=width)
 
 
 def half_band_filter() -> Tensor:
-    """A Kaiser-windowed sinc that passes the lower half of the band, [1, 1, 12]; it is in the files too."""
+    """A Kaiser-windowed sinc that passes the lower half of the band, [1, 1, N_TAPS]; the files hold it too."""
     cut_off, transition = 0.25, 0.3  # of the sampling rate; the second is half the transition's width
     attenuation_db = 2.285 * (N_TAPS // 2 - 1) * math.pi * 4 * transition + 7.95  # Kaiser's formulas
     beta = 0.1102 * (attenuation_db - 8.7)
     window = torch.kaiser_window(N_TAPS, periodic=False, beta=beta)
     taps = window * torch.sinc(2 * cut_off * (torch.arange(N_TAPS) - N_TAPS / 2 + 0.5))
     return (taps / taps.sum()).view(1, 1, -1)
-
-
-def without_weight_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same weights with every `weight_g`, `weight_v` (or torch's newer names for them) folded into `weight`."""
-    folded = dict(state)
-    for of_length, of_direction in (
-        (".weight_g", ".weight_v"),
-        (".parametrizations.weight.original0", ".parametrizations.weight.original1"),
-    ):
-        for name in [key for key in folded if key.endswith(of_length)]:
-            stem = name.removesuffix(of_length)
-            length, direction = folded.pop(name), folded.pop(stem + of_direction)
-            folded[stem + ".weight"] = torch._weight_norm(direction.float(), length.float(), 0)
-    return folded

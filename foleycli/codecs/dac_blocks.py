@@ -1,9 +1,8 @@
-"""Imports descript-audio-codec's building blocks without its audio stack getting in the way.
+"""Imports descript-audio-codec's building blocks, only when they are needed and without its audio stack in the way.
 
-`import dac` pulls in audiotools, which imports torchaudio.  torchaudio's registry wheel links CUDA
-libraries, so that it cannot be imported beside a CPU-only torch; the codec itself never calls it.
-Where the real torchaudio works it stays; where it does not, an empty module stands in for it while
-`dac` is imported, and is taken away again.
+`import dac` takes a second and pulls in audiotools, which imports torchaudio.  torchaudio's registry wheel links CUDA
+libraries, so that it cannot be imported beside a CPU-only torch; the codec itself never calls it.  A torchaudio that
+works stays; for one that does not, an empty module stands in while `dac` is imported, and is removed again.
 """
 
 from __future__ import annotations
@@ -22,13 +21,15 @@ from foleycli.errors import FoleyError
 
 @cache
 def dac_blocks() -> types.SimpleNamespace:
-    """The classes Encoder, Decoder, ResidualVectorQuantize and WNConv1d, and the class DAC.
+    """The classes DAC, Encoder, Decoder, ResidualVectorQuantize and WNConv1d.
 
     Errors: FoleyError when descript-audio-codec is missing or broken.
     """
-    stand_in = not _torchaudio_works()
-    if stand_in:
-        _put_empty_torchaudio()
+    needs_stand_in = not _torchaudio_works()
+    if needs_stand_in:
+        stand_in = types.ModuleType("torchaudio")
+        stand_in.__spec__ = importlib.machinery.ModuleSpec("torchaudio", loader=None)
+        sys.modules["torchaudio"] = stand_in
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # third-party deprecation notes are not the user's business
@@ -38,23 +39,23 @@ def dac_blocks() -> types.SimpleNamespace:
     except ImportError as error:
         raise FoleyError(
             f"descript-audio-codec cannot be imported: {error}",
-            "reinstall it: pip install --force-reinstall descript-audio-codec",
+            "Reinstall it: pip install --force-reinstall descript-audio-codec",
         ) from error
     finally:
-        if stand_in:
-            _drop_torchaudio()
+        if needs_stand_in:
+            _forget_torchaudio()
     return types.SimpleNamespace(
+        DAC=model.DAC,
         Encoder=model.Encoder,
         Decoder=model.Decoder,
-        DAC=model.DAC,
         ResidualVectorQuantize=quantize.ResidualVectorQuantize,
         WNConv1d=layers.WNConv1d,
     )
 
 
 @contextmanager
-def building() -> Iterator[None]:
-    """Around the making of DAC layers: torch's note that their weight norm is of the old kind is kept from users."""
+def no_weight_norm_warning() -> Iterator[None]:
+    """While DAC's layers are built: hides torch's warning that their kind of weight norm is deprecated."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*weight_norm.*", category=FutureWarning)
         yield
@@ -63,18 +64,12 @@ def building() -> Iterator[None]:
 def _torchaudio_works() -> bool:
     try:
         importlib.import_module("torchaudio")
-    except (ImportError, OSError, RuntimeError):  # OSError: a CUDA library of the wheel is not there
-        _drop_torchaudio()
+    except (ImportError, OSError, RuntimeError):  # OSError: a CUDA library that the wheel links is missing
+        _forget_torchaudio()
         return False
     return True
 
 
-def _put_empty_torchaudio() -> None:
-    module = types.ModuleType("torchaudio")
-    module.__spec__ = importlib.machinery.ModuleSpec("torchaudio", loader=None)
-    sys.modules["torchaudio"] = module
-
-
-def _drop_torchaudio() -> None:
+def _forget_torchaudio() -> None:
     for name in [name for name in sys.modules if name.split(".")[0] == "torchaudio"]:
         del sys.modules[name]
