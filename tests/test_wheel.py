@@ -30,6 +30,7 @@ def test_everything_that_ships_is_in_the_wheel(wheel):
     presets = {f"foleycli/{p.relative_to(ROOT).as_posix()}" for p in (ROOT / "presets").rglob("*.yaml")}
     assert sum(name.endswith("model.safetensors") for name in package) >= 6 and len(presets) > 20
     assert package | presets <= names
+    assert {"foleycli/py.typed", "foleycli/guide/architecture.md", "foleycli/shipped/demo.mp4"} <= names
 
 
 def test_the_wheel_is_small_and_holds_the_package_alone(wheel):

@@ -6,13 +6,18 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from foleycli.cli import console
+from foleycli.cli.console import column_widths
 from foleycli.errors import FoleyError
 from foleycli.settings.checking import did_you_mean
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.markdown import Markdown
 
 FOLDER = Path(__file__).parents[1] / "guide"
 PAGES = (  # in the order in which to read them
@@ -42,13 +47,33 @@ def guide(
         console.result(text)
         return
     from rich.console import Console
-    from rich.markdown import Markdown
 
     os.environ.setdefault("LESS", "-FRX")  # colours stay, and what fits on the screen is not paged
     drawn = Console(highlight=False)
     drawn.width = min(drawn.width, WIDEST)
     with drawn.pager(styles=True):
-        drawn.print(Markdown(text))
+        drawn.print(markdown(text))
+
+
+def markdown(text: str) -> Markdown:
+    """A page as rich draws it, with tables that keep words whole."""
+    from rich.markdown import Markdown, TableElement
+    from rich.table import Table
+
+    class Whole(TableElement):
+        def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+            for table in super().__rich_console__(console, options):
+                assert isinstance(table, Table)
+                rows = zip(*([str(column.header), *map(str, column.cells)] for column in table.columns), strict=True)
+                if widths := column_widths(list(rows), options.max_width - 2):  # a blank at either edge
+                    for column, width in zip(table.columns, widths, strict=True):
+                        column.width = width
+                yield table
+
+    class Page(Markdown):
+        elements = {**Markdown.elements, "table_open": Whole}
+
+    return Page(text)
 
 
 def read(page: str) -> str:

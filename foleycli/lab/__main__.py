@@ -12,6 +12,7 @@ from foleycli.cli import console
 from foleycli.errors import EXIT_USAGE, FoleyError, UsageError
 
 MEASUREMENTS = {
+    "docs": "write the generated tables of README and guide",
     "encoder": "onsets and loudness that a synchronisation encoder predicts for filmed clips",
     "families": "all families on the same held-out synthetic clips, one table",
     "held_out": "one model on held-out synthetic clips: the figures of its card",

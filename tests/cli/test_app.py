@@ -1,17 +1,15 @@
 """Exit codes, the two lines of an error, help without torch, completion, Ctrl-C."""
 
 import os
-import re
 import shlex
 import signal
 import subprocess
 import sys
 
 import pytest
-import typer
+from commands import all_commands, parse_example
 
 from foleycli import __version__
-from foleycli.cli.app import app
 
 RENDER_OPTIONS = """
     --out --out-dir --prompt --negative-prompt --preset --model --ref --ref-start --steps --guidance --seed
@@ -63,17 +61,7 @@ def test_help_names_every_option(command, options):
     assert [option for option in options.split() if f"{option} " not in told.stdout] == []
 
 
-def commands() -> dict[tuple[str, ...], object]:
-    """All commands by the words that name them, groups included."""
-    found, left = {}, [((), typer.main.get_command(app))]
-    while left:
-        words, command = left.pop()
-        found[words] = command
-        left += [((*words, name), each) for name, each in getattr(command, "commands", {}).items()]
-    return found
-
-
-@pytest.mark.parametrize("words", sorted(commands()), ids=" ".join)
+@pytest.mark.parametrize("words", sorted(all_commands()), ids=" ".join)
 def test_every_help_is_short_to_ask_for_and_has_examples_that_work(foley, words, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     told = foley(*words, "-h")
@@ -83,16 +71,6 @@ def test_every_help_is_short_to_ask_for_and_has_examples_that_work(foley, words,
     assert lines, "a help has an example or two"
     for line in lines:
         parse_example(line)
-
-
-def parse_example(line: str) -> None:
-    """Check words and options of a command line; errors: a usage error of Typer's."""
-    inner = re.search(r"\$\((foley [^)]*)\)", line)
-    words = shlex.split(inner[1] if inner else line.partition(" | ")[0])[1:]
-    command = typer.main.get_command(app)
-    while words and words[0] in getattr(command, "commands", {}):
-        command = command.commands[words.pop(0)]
-    command.make_context("foley", words)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
