@@ -54,7 +54,7 @@ class VaeCodec(nn.Module):
         self.latent_dim, self.n_codebooks = latent_dim, n_codebooks
         if with_codes:
             self.quantizer = dac_blocks().ResidualVectorQuantize(latent_dim, n_codebooks, codebook_size, codebook_dim)
-        # Latents leave normalised per channel by the training set's mean and deviation, as SALSA-V does it.
+        # Latents are normalised per channel by the training set's mean and deviation, as MMAudio's (arXiv 2412.15322).
         self.register_buffer("latent_mean", torch.zeros(latent_dim))
         self.register_buffer("latent_std", torch.ones(latent_dim))
 

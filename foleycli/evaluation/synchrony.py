@@ -16,7 +16,7 @@ from foleycli.evaluation.metrics.offset import OFFSETS_S, best_offset_s
 from foleycli.features.base import Extractor
 from foleycli.features.extract import extract_features
 from foleycli.features.sync import SyncExtractor
-from foleycli.features.sync_score import agreement
+from foleycli.features.sync_score import sync_score
 from foleycli.media.audio import resample
 from foleycli.media.frames import read_frames
 from foleycli.media.probe import probe
@@ -46,7 +46,7 @@ def offset_scores(extractor: SyncExtractor, stream: Stream, samples: np.ndarray,
     own_rate_hz = extractor.encoder.config.audio_rate_hz
     samples = resample(samples[None], rate_hz, own_rate_hz)[0] if rate_hz != own_rate_hz else samples
     shifted = (undo_offset(stream, samples, own_rate_hz, offset_s) for offset_s in OFFSETS_S)
-    return np.array([agreement(extractor, pictures, sound, own_rate_hz).score for pictures, sound in shifted])
+    return np.array([sync_score(extractor, pictures, sound, own_rate_hz) for pictures, sound in shifted])
 
 
 def undo_offset(stream: Stream, samples: np.ndarray, rate_hz: int, offset_s: Fraction) -> tuple[Stream, np.ndarray]:

@@ -1,4 +1,7 @@
-"""CLIP's words to token ids: byte pairs of lower-cased text, by the merges of OpenAI's CLIP (MIT) beside this file."""
+"""CLIP's tokenizer (Radford et al., arXiv 2103.00020): byte pair encoding of lower-cased text.
+
+The merges are those of OpenAI's CLIP (MIT), in `clip_merges` beside this file.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,24 @@ import unicodedata
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 MERGES = Path(__file__).parent / "clip_merges" / "merges.txt.xz"
 N_TOKENS = 77
 VOCABULARY = 49408
 START, END, PAD = 49406, 49407, 0
-# What is never merged across: short forms, runs of letters, single digits, runs of other signs.
+# Merges stay within these pieces: contractions, runs of letters, single digits, runs of other characters.
 PIECES = r"""'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"""
 
 
 def tokenize(texts: Sequence[str]) -> Tensor:
-    """int64 [n, 77]: start, words (cut where they are too many), end, zeros."""
+    """Token ids int64 [n, 77]: start, the text (cut off where it is too long), end, zeros."""
     ids = torch.full((len(texts), N_TOKENS), PAD, dtype=torch.int64)
     for row, text in enumerate(texts):
         words = _tokenizer().encode(clean(text)).ids[: N_TOKENS - 2]
@@ -30,19 +37,19 @@ def tokenize(texts: Sequence[str]) -> Tensor:
 
 
 def clean(text: str) -> str:
-    """One line in lower case, entities such as &amp; written out."""
-    written_out = html.unescape(html.unescape(unicodedata.normalize("NFC", text)))
-    return " ".join(written_out.split()).lower()
+    """One line in lower case, with entities such as &amp; replaced."""
+    plain = html.unescape(html.unescape(unicodedata.normalize("NFC", text)))
+    return " ".join(plain.split()).lower()
 
 
 @cache
-def _tokenizer():  # noqa: ANN202 (tokenizers.Tokenizer, imported late)
+def _tokenizer() -> Tokenizer:
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
     lines = lzma.decompress(MERGES.read_bytes()).decode("utf-8").splitlines()
-    merges = [tuple(line.split()) for line in lines]
-    letters = _letters()
-    names = [*letters, *(letter + "</w>" for letter in letters), *(a + b for a, b in merges)]
+    merges = [(first, second) for first, second in (line.split() for line in lines)]
+    characters = _byte_characters()
+    names = [*characters, *(character + "</w>" for character in characters), *(a + b for a, b in merges)]
     vocabulary = {name: index for index, name in enumerate(names)}
     tokenizer = Tokenizer(models.BPE(vocabulary, merges, end_of_word_suffix="</w>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -54,8 +61,8 @@ def _tokenizer():  # noqa: ANN202 (tokenizers.Tokenizer, imported late)
     return tokenizer
 
 
-def _letters() -> list[str]:
-    """A printable sign for every byte, in the vocabulary's order: those that are one already come first."""
+def _byte_characters() -> list[str]:
+    """A printable character for every byte, in the vocabulary's order: bytes that are one already come first."""
     printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     rest = 256 - len(printable)
     return [chr(byte) for byte in printable] + [chr(256 + index) for index in range(rest)]

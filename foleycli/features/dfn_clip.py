@@ -1,7 +1,7 @@
-"""Apple's DFN5B CLIP (ViT-H/14): pictures or words in, the "semantic" stream or the states of all words out.
+"""Apple's DFN5B CLIP (ViT-H/14; Fang et al., arXiv 2309.17425): the "semantic" stream of pictures, states of words.
 
-Module names are those of the published open_clip file.  Pictures become one vector each; words stay a
-sequence of 77 states, as MMAudio reads them (peers.md B.1.5).
+Module names are those of the published open_clip file.  A picture becomes one vector; a text stays a sequence of
+77 states, as MMAudio (Cheng et al., arXiv 2412.15322) reads it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from foleycli.weights import checkpoint as checkpoints
 from foleycli.weights.folder import WEIGHTS_NAME, read_config
 
 RATE_HZ = Fraction(8)
-UNUSED = ("text_projection", "logit_scale")  # in the file, for comparing words with pictures
+UNUSED = ("text_projection", "logit_scale")  # in the file, for comparing texts with pictures
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class ClipVision(nn.Module):
 
 
 class ClipText(nn.Module):
-    """Token ids [B, 77] to states [B, 77, D], each of length 1; padding is read like words, as in training."""
+    """Token ids [B, 77] to states [B, 77, D], each of length 1; padding is attended to like words, as in training."""
 
     def __init__(self, config: ClipConfig) -> None:
         super().__init__()
@@ -145,8 +145,8 @@ class DfnVision(Extractor):
         return DfnSession(self)
 
     @torch.inference_mode()
-    def look(self, frames: np.ndarray) -> Tensor:
-        """uint8 [n, H, W, 3] to float32 [n, D] on the CPU."""
+    def encode(self, frames: np.ndarray) -> Tensor:
+        """Frames uint8 [n, H, W, 3] to vectors float32 [n, D] on the CPU."""
         weight = self.tower.proj
         pixels = torch.tensor(frames, device=weight.device).permute(0, 3, 1, 2).float() / 255  # [n, 3, H, W]
         mean, std = (pixels.new_tensor(value).view(1, 3, 1, 1) for value in (CLIP_MEAN, CLIP_STD))
@@ -158,18 +158,18 @@ class DfnSession:
 
     def __init__(self, extractor: DfnVision) -> None:
         self.extractor = extractor
-        self.made = RowBuffer(extractor.dim)
+        self.vectors = RowBuffer(extractor.dim)
 
     def push(self, frames: np.ndarray) -> None:
         for first in range(0, len(frames), self.extractor.batch):
-            self.made.append(self.extractor.look(frames[first : first + self.extractor.batch]))
+            self.vectors.append(self.extractor.encode(frames[first : first + self.extractor.batch]))
 
     def finish(self) -> Stream:
-        return Stream(self.made.all(), RATE_HZ)  # [T, D]
+        return Stream(self.vectors.all(), RATE_HZ)  # [T, D]
 
 
 class DfnText:
-    """Text encoder that gives sequences; unlike others, an empty string has its own states, not zeros."""
+    """Text encoder whose output is a sequence; unlike others, an empty string has states of its own, not zeros."""
 
     name = "dfn5b-clip"
 
@@ -179,35 +179,33 @@ class DfnText:
 
     @torch.inference_mode()
     def encode(self, words: Sequence[str]) -> np.ndarray:
-        """float32 [n, 77, D]."""
+        """States of n texts, float32 [n, 77, D]."""
         device = self.tower.positional_embedding.device
         return self.tower(tokenize(words).to(device)).float().cpu().numpy()
 
 
 def load_vision(folder: Path, device: torch.device, dtype: torch.dtype = torch.float32) -> DfnVision:
-    """The picture tower from a published file."""
-    config, path = _described(folder)
+    """The picture tower from a published file.  Errors: FoleyError for a file that is missing or another's."""
+    config, path = _config_and_file(folder)
     with torch.device("meta"):
         tower = ClipVision(config)
     checkpoints.fill(tower, checkpoints.under(checkpoints.read_tensors(path), "visual."), path)
-    return DfnVision(_ready(tower, device, dtype), config, batch=64 if device.type == "cuda" else 4)
+    return DfnVision(
+        tower.to(device, dtype).eval().requires_grad_(False), config, batch=64 if device.type == "cuda" else 4
+    )
 
 
 def load_text(folder: Path, device: torch.device, dtype: torch.dtype = torch.float32) -> DfnText:
-    """The word tower from a published file."""
-    config, path = _described(folder)
+    """The text tower from a published file.  Errors: FoleyError for a file that is missing or another's."""
+    config, path = _config_and_file(folder)
     with torch.device("meta"):
         tower = ClipText(config)
     state = checkpoints.read_tensors(path)
     own = {key: value for key, value in state.items() if not key.startswith("visual.") and key not in UNUSED}
     checkpoints.fill(tower, own, path)
-    return DfnText(_ready(tower, device, dtype))
+    return DfnText(tower.to(device, dtype).eval().requires_grad_(False))
 
 
-def _described(folder: Path) -> tuple[ClipConfig, Path]:
+def _config_and_file(folder: Path) -> tuple[ClipConfig, Path]:
     config = read_config(folder)
     return ClipConfig(**config.get("network", {})), folder / config.get("weights", WEIGHTS_NAME)
-
-
-def _ready(tower: nn.Module, device: torch.device, dtype: torch.dtype):  # noqa: ANN202 (the module it was given)
-    return tower.to(device, dtype).eval().requires_grad_(False)

@@ -1,19 +1,15 @@
-"""Encoders by Hub name for the large configurations: frames or words in, SigLIP's or CLIP's vectors out.
+"""Encoders by Hub name for the large models: frames or texts in, SigLIP's or CLIP's vectors out.
 
-`transformers` (an optional extra) builds the networks and reads their files; pictures are prepared here
-with torch alone, because its own preparation needs torchvision, which does not import beside a CPU-only torch.
+`transformers` (an optional extra) builds the networks and reads their files; frames are resized and
+normalised here with torch alone, because its own code for that needs torchvision, which cannot be imported beside a
+CPU-only torch.
 """
 
 from __future__ import annotations
 
-import importlib
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from importlib.machinery import ModuleSpec
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -24,23 +20,24 @@ from torch.nn import functional as F
 from foleycli.errors import FoleyError
 from foleycli.features.base import CLIP_MEAN, CLIP_STD, Extractor
 from foleycli.features.row_buffer import RowBuffer
+from foleycli.nn.torchaudio import torchaudio_stand_in
 from foleycli.records import Stream
 from foleycli.timebase import FEATURE_FPS
 
-INSTALL = 'install it: pip install "foleycli[hub]"'
-MOST_FRAMES = 32  # in one batch
+INSTALL = 'Install it: pip install "foleycli[hub]"'
+BATCH = 32  # frames
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What transformers does not tell about a kind of encoder in one place."""
+    """What differs between kinds of encoders and transformers does not say in one place."""
 
     vision_class: str
     text_class: str
-    output: str  # the field of the networks' answers that holds one vector per picture or sentence
+    output: str  # the field of the networks' output that holds one vector per picture or text
     pixel_mean: tuple[float, float, float]
     pixel_std: tuple[float, float, float]
-    is_padded: bool  # sentences are filled up to full length, as in training
+    is_padded: bool  # texts are padded to full length, as in training
 
 
 HALF = (0.5, 0.5, 0.5)
@@ -59,7 +56,7 @@ KINDS = {
 
 
 class HubVision(Extractor):
-    """Extractor of one L2-normalised vector per picture; SALSA-V takes SigLIP 2 at 8 per second (D1)."""
+    """Extractor of one L2-normalised vector per picture; SALSA-V reads SigLIP 2 at 8 per second (arXiv 2510.02916)."""
 
     name = "semantic"
 
@@ -71,7 +68,7 @@ class HubVision(Extractor):
         dtype: torch.dtype = torch.float32,
         revision: str | None = None,
     ) -> None:
-        """`hub_name` is a repository or a folder; FoleyError without transformers or the weights."""
+        """`hub_name` is a repository or a folder.  Errors: FoleyError without transformers or the weights."""
         self.rate_hz = rate_hz
         self.frame_step = FEATURE_FPS / rate_hz
         self.device, self.dtype = torch.device(device), dtype
@@ -84,10 +81,10 @@ class HubVision(Extractor):
         return HubSession(self)
 
     @torch.inference_mode()
-    def look(self, frames: np.ndarray) -> Tensor:
-        """uint8 [n, H, W, 3] to float32 [n, D] on the CPU."""
+    def encode(self, frames: np.ndarray) -> Tensor:
+        """Frames uint8 [n, H, W, 3] to vectors float32 [n, D] on the CPU."""
         pixels = torch.tensor(frames, device=self.device).permute(0, 3, 1, 2)  # [n, 3, H, W]
-        pixels = prepare(pixels, self.side_px, self.kind.pixel_mean, self.kind.pixel_std)  # [n, 3, S, S]
+        pixels = normalise_pictures(pixels, self.side_px, self.kind.pixel_mean, self.kind.pixel_std)  # [n, 3, S, S]
         return _vectors(self.network(pixel_values=pixels.to(self.dtype)), self.kind)  # [n, D]
 
 
@@ -100,8 +97,8 @@ class HubSession:
         self.values = RowBuffer(extractor.dim, torch.float16)
 
     def push(self, frames: np.ndarray) -> None:
-        for first in range(0, len(frames), MOST_FRAMES):
-            self.values.append(self.extractor.look(frames[first : first + MOST_FRAMES]))
+        for first in range(0, len(frames), BATCH):
+            self.values.append(self.extractor.encode(frames[first : first + BATCH]))
 
     def finish(self) -> Stream:
         return Stream(self.values.all().float(), self.extractor.rate_hz)  # [T, D]
@@ -116,7 +113,7 @@ class HubText:
         device: torch.device | str = "cpu",
         revision: str | None = None,
     ) -> None:
-        """`hub_name` is a repository or a folder; FoleyError without transformers or the weights."""
+        """`hub_name` is a repository or a folder.  Errors: FoleyError without transformers or the weights."""
         self.name = hub_name
         self.device = torch.device(device)
         config, self.kind = _configuration(hub_name, revision)
@@ -147,7 +144,9 @@ class HubText:
         return vectors.numpy()
 
 
-def prepare(pixels: Tensor, side_px: int, mean: tuple[float, float, float], std: tuple[float, float, float]) -> Tensor:
+def normalise_pictures(
+    pixels: Tensor, side_px: int, mean: tuple[float, float, float], std: tuple[float, float, float]
+) -> Tensor:
     """uint8 [n, 3, H, W] to float32 [n, 3, side, side]: bicubic with antialiasing, rounded, normalised."""
     sized = pixels.float()
     if pixels.shape[-2:] != (side_px, side_px):
@@ -170,7 +169,7 @@ def _configuration(hub_name: str, revision: str | None) -> tuple[Any, Kind]:
     config = _load("AutoConfig", hub_name, revision)
     if config.model_type not in KINDS:
         raise FoleyError(
-            f"the encoder {hub_name} is of the kind {config.model_type!r}", f"known kinds: {', '.join(sorted(KINDS))}"
+            f"the encoder {hub_name} is of the kind {config.model_type!r}", f"Known kinds: {', '.join(sorted(KINDS))}"
         )
     return config, KINDS[config.model_type]
 
@@ -186,41 +185,22 @@ def _load(class_name: str, hub_name: str, revision: str | None, **options: Any) 
     except ImportError:
         raise FoleyError(f"the encoder {hub_name} needs the package transformers", INSTALL) from None
     try:
-        with broken_torchaudio_hidden():
+        with torchaudio_stand_in():  # transformers imports torchaudio wherever it is installed
             loader = getattr(transformers, class_name)  # imported only now
         return loader.from_pretrained(hub_name, revision=revision, **options)
     except (OSError, ValueError) as error:
         first_line = str(error).strip().splitlines()[0]
         raise FoleyError(
             f"the encoder {hub_name} cannot be loaded: {first_line}",
-            f"with a network: hf download {hub_name}; without one: choose a model that needs no such encoder",
+            f"With a network: hf download {hub_name}; without one choose a model that needs no such encoder",
         ) from error
 
 
-@contextmanager
-def broken_torchaudio_hidden() -> Iterator[None]:
-    """transformers imports torchaudio wherever it is installed; beside a CPU-only torch that import fails."""
-    try:
-        importlib.import_module("torchaudio")
-        is_broken = False
-    except (ImportError, OSError, RuntimeError):  # OSError: a CUDA library of the wheel is not there
-        is_broken = True
-    if is_broken:  # whether it is installed was asked long ago and noted, so an empty module stands in
-        stand_in = ModuleType("torchaudio")
-        stand_in.__spec__ = ModuleSpec("torchaudio", loader=None)
-        sys.modules["torchaudio"] = stand_in
-    try:
-        yield
-    finally:
-        if is_broken:
-            del sys.modules["torchaudio"]
-
-
 def load_vision(hub_name: str, device: torch.device, dtype: torch.dtype) -> HubVision:
-    """The picture encoder that a model's config names as "hub:NAME"; rates as SALSA-V's."""
+    """The picture encoder that a model's config names as "hub:NAME", at SALSA-V's rate."""
     return HubVision(hub_name, device=device, dtype=dtype)
 
 
 def load_text(hub_name: str, device: torch.device, dtype: torch.dtype) -> HubText:
-    """The word encoder of the same kind; always float32, it runs once a render."""
+    """The text encoder of the same kind; always in float32, since it runs once a render."""
     return HubText(hub_name, device)

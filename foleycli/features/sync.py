@@ -1,9 +1,9 @@
-"""The synchronisation encoder: when does the picture sound?
+"""The synchronisation encoder: when does what the picture shows make a sound, and how loud?
 
-SALSA-V's contrastive audio-visual encoder (papers.md 1.2) at laptop size: pictures at 25 per second in,
-one vector per picture out.  A video tower and an audio tower are trained so that the sound and the
-picture of the same 0.64 s of the same clip agree and all other pairs do not (sigmoid loss).  Two
-small heads, event and loudness, are trained beside them; what they say rides along with the vector.
+SALSA-V's contrastive audio-visual encoder (arXiv 2510.02916) at laptop size: 25 frames per second in, one vector per
+frame out.  A video tower and an audio tower are trained so that sound and picture of the same 0.64 s of the same clip
+are near each other and all other pairs are not (sigmoid loss: Zhai et al., arXiv 2303.15343).  Two small heads, event
+and loudness, are trained beside them; their outputs are appended to the vector.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,62 +29,62 @@ from foleycli.timebase import FEATURE_FPS
 from foleycli.weights.folder import load_weights, read_config
 
 SNIPPET_FRAMES = 16  # 0.64 s at 25 fps: the unit of the contrastive loss
-LOUDNESS_RANGE_DB = 60.0  # of the loudness head: 0 is so far below full scale, 1 is full scale
+LOUDNESS_RANGE_DB = 60.0  # of the loudness head, whose output 0 is so far below full scale and 1 full scale
 N_EXTRAS = 2  # event and loudness, appended to every vector
+PIECE_FRAMES = 100  # encoded at once
 
 
 @dataclass(frozen=True)
 class SyncConfig:
     """The shape of both towers."""
 
-    size_px: int = 96  # pictures are brought to a square of this size
-    inputs: str = "differences+picture"  # what of them the tower is shown: see INPUT_FORMS
+    size_px: int = 96  # frames are resized to a square of this side
+    inputs: str = "differences+picture"  # the tower's input channels: see INPUT_FORMS
     width: int = 128  # of the vectors
     video_channels: tuple[int, int, int] = (32, 64, 96)
     kernel_frames: int = 5  # of the convolutions over time in each cell
-    n_queries: int = 4  # of the attention pool over the picture
+    n_queries: int = 4  # of the attention pooling over the frame
     dilations: tuple[int, ...] = (1, 2, 4, 8)
     audio_rate_hz: int = 44100
     n_mels: int = 64
     audio_channels: tuple[int, ...] = (32, 64, 96)
 
-    def to_dict(self) -> dict:
+    def __post_init__(self) -> None:
+        if self.inputs not in INPUT_FORMS:
+            raise FoleyError(f"inputs is {self.inputs!r}", f"One of: {', '.join(INPUT_FORMS)}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for config.json."""
         return asdict(self)
 
     @staticmethod
-    def from_dict(values: dict) -> SyncConfig:
-        return SyncConfig(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+    def from_dict(values: dict[str, Any]) -> SyncConfig:
+        """The inverse of `to_dict`."""
+        shape: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+        return SyncConfig(**shape)
 
     @property
     def context_frames(self) -> int:
-        """Pictures on either side that a vector can see: the overlap of chunked extraction."""
-        return self.shown_frames + 2 * (self.kernel_frames // 2) + sum(self.dilations)
-
-    @property
-    def shown_frames(self) -> int:
-        """How many pictures away the input of one picture reaches."""
-        return {"picture": 0, "wide": 2}.get(self.inputs, 1)
-
-    def __post_init__(self) -> None:
-        if self.inputs not in INPUT_FORMS:
-            raise FoleyError(f"inputs is {self.inputs!r}", f"one of: {', '.join(INPUT_FORMS)}")
+        """Frames to either side that a vector depends on: the overlap of chunked extraction."""
+        input_frames = {"picture": 0, "wide": 2}.get(self.inputs, 1)
+        return input_frames + 2 * (self.kernel_frames // 2) + sum(self.dilations)
 
 
 def differences(grey: Tensor, apart: int = 1) -> list[Tensor]:
-    """[B, T, H, W] to what changed since `apart` pictures before and what will have changed so long after.
+    """Grey frames [B, T, H, W] to their differences from the frame `apart` before, and to the one `apart` after.
 
-    At the ends, where there is no before or no after, the difference is zero.
+    At the ends, where there is no such frame, the difference is zero.
     """
-    change = (grey[:, apart:] - grey[:, :-apart]) * 4  # differences are small: bring them to the picture's size
+    change = (grey[:, apart:] - grey[:, :-apart]) * 4  # differences are small: bring them to the size of grey values
     blank = torch.zeros_like(grey[:, :apart])
     both = torch.cat([blank, change], dim=1), torch.cat([change, blank], dim=1)
     return [channel[:, : grey.shape[1]] for channel in both]
 
 
 def normal_flow(grey: Tensor) -> list[Tensor]:
-    """[B, T, H, W] to the motion along the brightness gradient, across and down, in pixels per picture (clipped).
+    """Grey frames [B, T, H, W] to motion along the brightness gradient, across and down, in pixels per frame, clipped.
 
-    The part of optical flow that a single pixel tells (Horn and Schunck 1981, equation 2).
+    The part of optical flow that a single pixel determines (Horn and Schunck, 1981, equation 2).
     """
     across, down = torch.gradient(grey, dim=(3, 2))
     before, _ = differences(grey)
@@ -96,12 +97,12 @@ def _picture(grey: Tensor) -> list[Tensor]:
 
 
 def _stacked(*forms: Callable[[Tensor], list[Tensor]]) -> Callable[[Tensor], Tensor]:
-    """[B, T, H, W] to [B, T, C, H, W]: the channels of all forms."""
+    """A function that makes the channels of all forms: [B, T, H, W] to [B, T, C, H, W]."""
     return lambda grey: torch.stack([channel for form in forms for channel in form(grey)], dim=2)
 
 
-# What the video tower can be shown, and its channels.  Change carried over from drawn to filmed video better than
-# flow did; two pictures apart still see change where a slow camera's frames are repeated.
+# What the video tower can take in, and how many channels that makes.  Differences carried over from drawn to filmed
+# video better than flow did; "wide" still finds differences where a slow camera's frames are repeated.
 INPUT_FORMS: dict[str, tuple[Callable[[Tensor], Tensor], int]] = {
     "differences+picture": (_stacked(differences, _picture), 3),
     "differences": (_stacked(differences), 2),
@@ -112,13 +113,13 @@ INPUT_FORMS: dict[str, tuple[Callable[[Tensor], Tensor], int]] = {
 
 
 class VideoTower(nn.Module):
-    """Grey pictures [B, T, H, W] in 0..1 to one vector per picture [B, T, D]."""
+    """Grey frames [B, T, H, W] in 0..1 to one vector per frame [B, T, D]."""
 
     def __init__(self, config: SyncConfig) -> None:
         super().__init__()
         a, b, c = config.video_channels
         k = config.kernel_frames
-        self.show, n_channels = INPUT_FORMS[config.inputs]
+        self.to_channels, n_channels = INPUT_FORMS[config.inputs]
         self.stem = nn.Conv2d(n_channels, a, kernel_size=4, stride=4)
         self.down1 = nn.Conv2d(a, b, kernel_size=3, stride=2, padding=1)
         self.time1 = CellConvolution(b, k)
@@ -130,7 +131,7 @@ class VideoTower(nn.Module):
 
     def forward(self, grey: Tensor) -> Tensor:
         n_batch, n_frames = grey.shape[:2]
-        x = self.stem(self.show(grey).flatten(0, 1))  # [B*T, a, H/4, W/4]
+        x = self.stem(self.to_channels(grey).flatten(0, 1))  # [B*T, a, H/4, W/4]
         x = self.time1(self.down1(F.relu(x)), n_frames)  # [B*T, b, H/8, W/8]
         x = self.time2(self.down2(F.relu(x)), n_frames)  # [B*T, c, H/16, W/16]
         x = self.project(self.pool(x)).unflatten(0, (n_batch, n_frames))  # [B, T, D]
@@ -141,7 +142,7 @@ class VideoTower(nn.Module):
 
 
 class CellConvolution(nn.Module):
-    """A convolution over time in every cell of the picture, channel by channel, then across channels; residual."""
+    """A convolution over time in every cell of the frame, channel by channel, then across channels; residual."""
 
     def __init__(self, channels: int, kernel_frames: int) -> None:
         super().__init__()
@@ -161,7 +162,7 @@ class CellConvolution(nn.Module):
 
 
 class AttentionPool(nn.Module):
-    """A few learned questions to the cells of a picture (MAP head), and their mean."""
+    """Attention pooling of a frame's cells by a few learned queries (MAP head), and the mean of all cells."""
 
     def __init__(self, channels: int, n_queries: int) -> None:
         super().__init__()
@@ -172,8 +173,8 @@ class AttentionPool(nn.Module):
         """[B, C, h, w] to [B, (queries + 1) * C]."""
         cells = F.relu(self.norm(x))
         weights = self.queries(cells).flatten(2).softmax(dim=2)  # [B, Q, cells]
-        answers = weights @ cells.flatten(2).transpose(1, 2)  # [B, Q, C]
-        return torch.cat([answers.flatten(1), cells.mean(dim=(2, 3))], dim=1)
+        pooled = weights @ cells.flatten(2).transpose(1, 2)  # [B, Q, C]
+        return torch.cat([pooled.flatten(1), cells.mean(dim=(2, 3))], dim=1)
 
 
 class TimeBlock(nn.Module):
@@ -202,7 +203,7 @@ class ChannelNorm(nn.Module):
 
 
 class AudioTower(nn.Module):
-    """Sound [B, N] to one vector per snippet [B, S, D], snippets of 16 pictures in a row."""
+    """Sound [B, N] to one vector per snippet [B, S, D], snippets of 16 frames in a row."""
 
     def __init__(self, config: SyncConfig) -> None:
         super().__init__()
@@ -215,15 +216,15 @@ class AudioTower(nn.Module):
         self.project = nn.Linear(sizes[-1] * n_bands, config.width)
 
     def forward(self, samples: Tensor, starts: Tensor) -> Tensor:
-        """`starts`, int64 [S]: the first picture of each snippet."""
+        """`starts`, int64 [S]: the first frame of each snippet."""
         x = self.frames(samples)
-        first = starts // 2  # two pictures per audio step
+        first = starts // 2  # two frames per audio step
         return torch.stack([x[:, f : f + SNIPPET_FRAMES // 2].mean(dim=1) for f in first.tolist()], dim=1)
 
     def frames(self, samples: Tensor) -> Tensor:
-        """Sound [B, N] to what is heard, [B, T, D] at 12.5 Hz."""
+        """Sound [B, N] to one vector per 80 ms, [B, T, D] at 12.5 Hz."""
         hop = self.config.audio_rate_hz // 100
-        x = log_mel(samples, self.config.audio_rate_hz, 2048, hop, self.config.n_mels)  # [B, mels, frames], 100 Hz
+        x = log_mel(samples, self.config.audio_rate_hz, n_fft=2048, hop=hop, n_mels=self.config.n_mels)  # at 100 Hz
         x = (x[:, None].transpose(2, 3) + 3.5) / 1.5  # [B, 1, frames, mels], about -1..1
         for layer in self.layers:
             x = F.gelu(layer(x))
@@ -257,21 +258,22 @@ class SyncEncoder(nn.Module):
         return vectors, event, loudness
 
     def features(self, grey: Tensor) -> Tensor:
-        """What a generator reads, [B, T, D + 2]: the vector, event probability, loudness."""
+        """The stream that generators read, [B, T, D + 2]: vector, event probability, loudness."""
         vectors, event, loudness = self(grey)
         return torch.cat([vectors, event.sigmoid()[..., None], loudness[..., None]], dim=2)
 
     def video_snippets(self, vectors: Tensor, starts: Tensor) -> Tensor:
-        """Mean over each snippet's pictures, in the space that both towers share: [B, S, D], unit length."""
+        """Mean over each snippet's frames, in the space that both towers share: [B, S, D], unit length."""
         pieces = [vectors[:, s : s + SNIPPET_FRAMES].mean(dim=1) for s in starts.tolist()]
         return F.normalize(self.to_shared(torch.stack(pieces, dim=1)), dim=2)
 
     def audio_snippets(self, samples: Tensor, starts: Tensor) -> Tensor:
+        """Sound [B, N] to the same space: [B, S, D], unit length."""
         return F.normalize(self.audio(samples, starts).float(), dim=2)  # [B, S, D]
 
 
-def prepare(frames: Tensor, size_px: int) -> Tensor:
-    """Pictures uint8 [B, T, H, W, 3] (any size) to grey [B, T, size, size] in 0..1."""
+def to_grey(frames: Tensor, size_px: int) -> Tensor:
+    """Frames uint8 [B, T, H, W, 3] of any size to grey [B, T, size, size] in 0..1."""
     weights = torch.tensor([0.299, 0.587, 0.114], device=frames.device)
     grey = (frames.float() @ weights) / 255  # [B, T, H, W]
     if grey.shape[-2:] == (size_px, size_px):
@@ -287,12 +289,12 @@ def load(folder: Path, device: torch.device) -> SyncEncoder:
 
 
 def load_extractor(folder: Path, device: torch.device, dtype: torch.dtype) -> SyncExtractor:
-    """The encoder as an extractor; it runs in float32 whatever the model's `dtype`: it is small."""
+    """The encoder as an extractor; it is small and runs in float32, whatever the model's `dtype`."""
     return SyncExtractor(load(folder, device), read_config(folder)["event_threshold"])
 
 
 class SyncExtractor(Extractor):
-    """The encoder as one of the picture features: see `features.base.Extractor`."""
+    """Extractor of the encoder's stream, whose last two columns are event probability and loudness."""
 
     name = "sync"
     rate_hz = FEATURE_FPS
@@ -306,54 +308,52 @@ class SyncExtractor(Extractor):
         return SyncSession(self.encoder)
 
     def events_s(self, stream: Stream) -> list[float]:
-        """When something sounds, by the event head."""
+        """Seconds at which something makes a sound: the peaks of the event head above the threshold."""
         curve = stream.values[:, -N_EXTRAS].float().cpu().numpy()
         return [float(time) for time in pick_peaks(curve, float(self.rate_hz), self.event_threshold)]
 
     def loudness_db(self, stream: Stream) -> np.ndarray:
-        """How loud it is, by the loudness head: dB [T], LOUDNESS_RANGE_DB of them at most."""
-        seen = stream.values[:, -1].float().cpu().numpy()
-        return (np.clip(seen, 0.0, 1.0) - 1.0) * LOUDNESS_RANGE_DB
+        """The loudness head's prediction: dB [T], -LOUDNESS_RANGE_DB to 0."""
+        predicted = stream.values[:, -1].float().cpu().numpy()
+        return (np.clip(predicted, 0.0, 1.0) - 1.0) * LOUDNESS_RANGE_DB
 
 
 class SyncSession:
     """One video on its way through the encoder, in overlapping pieces.
 
-    A vector sees `context_frames` on either side, so that pieces with so much overlap give exactly what
-    the whole video at once would give.
+    A vector depends on `context_frames` to either side, so that pieces with so much overlap give exactly what the whole
+    video at once would give.
     """
-
-    PIECE_FRAMES = 100
 
     def __init__(self, encoder: SyncEncoder) -> None:
         self.encoder = encoder
         self.margin = encoder.config.context_frames
-        self.grey: Tensor | None = None  # [1, T, H, W], what is still needed
-        self.n_before = 0  # of its first pictures: context only
-        self.made = RowBuffer(encoder.dim)
+        side_px = encoder.config.size_px
+        self.grey = torch.zeros(1, 0, side_px, side_px, device=encoder.bias.device)  # frames that are still needed
+        self.n_before = 0  # of them, the first: context only
+        self.vectors = RowBuffer(encoder.dim)
 
     def push(self, frames: np.ndarray) -> None:
         if len(frames) == 0:
             return
-        device = self.encoder.bias.device
-        grey = prepare(torch.from_numpy(frames).to(device)[None], self.encoder.config.size_px)  # [1, n, H, W]
-        self.grey = grey if self.grey is None else torch.cat([self.grey, grey], dim=1)
-        while self.grey.shape[1] >= self.n_before + self.PIECE_FRAMES + self.margin:
-            self._make(self.PIECE_FRAMES, self.margin)
+        pixels = torch.from_numpy(frames).to(self.grey.device)[None]
+        grey = to_grey(pixels, self.encoder.config.size_px)  # [1, n, H, W]
+        self.grey = torch.cat([self.grey, grey], dim=1)
+        while self.grey.shape[1] >= self.n_before + PIECE_FRAMES + self.margin:
+            self._encode(PIECE_FRAMES, self.margin)
 
     def finish(self) -> Stream:
-        if self.grey is not None:
-            self._make(self.grey.shape[1] - self.n_before, 0)
-        return Stream(self.made.all(), FEATURE_FPS)
+        self._encode(self.grey.shape[1] - self.n_before, 0)
+        return Stream(self.vectors.all(), FEATURE_FPS)
 
     @torch.inference_mode()
-    def _make(self, n_new: int, n_after: int) -> None:
-        """Vectors of the next `n_new` pictures; then forget what no later vector can see."""
+    def _encode(self, n_new: int, n_after: int) -> None:
+        """Encode the next `n_new` frames with `n_after` more as context; forget those that no later vector needs."""
         if n_new == 0:
             return
-        seen = self.grey[:, : self.n_before + n_new + n_after]
-        vectors = self.encoder.features(seen)[0, self.n_before : self.n_before + n_new]  # [n_new, D]
-        self.made.append(vectors)
+        frames = self.grey[:, : self.n_before + n_new + n_after]
+        vectors = self.encoder.features(frames)[0, self.n_before : self.n_before + n_new]  # [n_new, D]
+        self.vectors.append(vectors)
         kept = min(self.margin, self.n_before + n_new)
         self.grey = self.grey[:, self.n_before + n_new - kept :]
         self.n_before = kept

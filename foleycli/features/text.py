@@ -1,8 +1,8 @@
-"""Words to vectors: short descriptions in, one L2-normalised vector each out, offline.
+"""Text to vectors: short descriptions in, one L2-normalised vector each out, offline.
 
-The shipped model uses WordLlama's static token table (MIT; Miller 2024), which lies inside its registry
-package.  The two files are read directly: importing the package would set up logging for the whole
-process and pull in an HTTP client, and its own loader may reach for the network.
+The shipped model uses WordLlama's static token table (MIT; Miller, 2024), which its registry package contains.  The two
+files are read directly: importing the package would set up logging for the whole process and pull in an HTTP client,
+and its own loader may reach for the network.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from foleycli.errors import FoleyError
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-REINSTALL = "install it again: pip install --force-reinstall wordllama"
+REINSTALL = "Install it again: pip install --force-reinstall wordllama"
 
 
 class TextEncoder(Protocol):
-    """Sentences to vectors."""
+    """Texts to vectors."""
 
     name: str
     dim: int
 
     def encode(self, words: Sequence[str]) -> np.ndarray:
-        """float32 [n, dim], each row of length 1; an empty string gives zeros."""
+        """Vectors float32 [n, dim] of length 1, zeros for an empty string; of sequence encoders states [n, T, dim]."""
         ...
 
 
 def package_file(package: str, inner: str, hint: str) -> Path:
-    """A data file of an installed package, found without importing it; FoleyError when it is not there."""
+    """A data file of an installed package, found without importing it.  Errors: FoleyError when it is missing."""
     spec = find_spec(package)
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         path = Path(folder) / inner
@@ -45,7 +45,7 @@ def package_file(package: str, inner: str, hint: str) -> Path:
 
 
 class WordLlamaText:
-    """Mean of static token vectors, 256 wide: blind to word order, but instant and without a network."""
+    """Mean of static token vectors, 256 wide: no word order, but instant and without a network."""
 
     name = "wordllama-l2-supercat-256"
     dim = 256
@@ -56,7 +56,7 @@ class WordLlamaText:
         return (vectors / np.maximum(length, 1e-9)).astype(np.float32)  # [n, D]
 
     def _mean(self, text: str) -> np.ndarray:
-        # The tokens know upper case, the labels of the training sounds do not have any.
+        # The table tells upper from lower case; the labels of the training sounds are in lower case.
         tokens = self._tokenizer.encode(" ".join(text.lower().split()), add_special_tokens=False).ids
         if not tokens:
             return np.zeros(self.dim, np.float32)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from foleycli.dsp.onsets import agreement
 from foleycli.dsp.peaks import pick_peaks
-from foleycli.features.sync import LOUDNESS_RANGE_DB, SNIPPET_FRAMES, SyncConfig, SyncEncoder, prepare
+from foleycli.features.sync import LOUDNESS_RANGE_DB, SNIPPET_FRAMES, SyncConfig, SyncEncoder, to_grey
 from foleycli.hub.resolve import resolve
 from foleycli.training.clips import FPS, ClipData, TrainingClip
 from foleycli.training.pool import Pool
@@ -145,7 +145,7 @@ def augment(clip: TrainingClip, size_px: int, rng: np.random.Generator) -> Train
 
 def prepare_grey(grey: np.ndarray, size_px: int) -> Tensor:
     """uint8 [T, H, W] to float [1, T, size, size] in 0..1, as at inference: the whole picture."""
-    return prepare(torch.from_numpy(grey)[None, ..., None].expand(-1, -1, -1, -1, 3), size_px)
+    return to_grey(torch.from_numpy(grey)[None, ..., None].expand(-1, -1, -1, -1, 3), size_px)
 
 
 def collate(clips: list[TrainingClip]) -> dict[str, Tensor]:

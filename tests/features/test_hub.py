@@ -13,7 +13,8 @@ import torch
 
 from foleycli.errors import FoleyError
 from foleycli.features.extract import extract_features
-from foleycli.features.hub import HubText, HubVision, broken_torchaudio_hidden, prepare
+from foleycli.features.hub import HubText, HubVision, normalise_pictures
+from foleycli.nn.torchaudio import torchaudio_stand_in
 
 transformers = pytest.importorskip("transformers")
 
@@ -23,7 +24,7 @@ WORDS = ["<pad>", "<eos>", "<unk>", "dog", "bark", "gun", "shot"]
 @pytest.fixture(scope="module", params=["siglip", "clip"])
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
-    with broken_torchaudio_hidden():
+    with torchaudio_stand_in():
         classes = transformers.SiglipModel, transformers.CLIPModel
     small = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
     text = small | {"vocab_size": len(WORDS), "max_position_embeddings": 8, "eos_token_id": 1, "bos_token_id": None}
@@ -77,7 +78,7 @@ def test_vectors_are_those_of_the_whole_network(folder: Path) -> None:
         answer = network.get_image_features((pixels - mean) / std)
     whole = answer if isinstance(answer, torch.Tensor) else answer.pooler_output
     expected = torch.nn.functional.normalize(whole, dim=-1)
-    assert torch.allclose(vision.look(pictures), expected, atol=1e-5)
+    assert torch.allclose(vision.encode(pictures), expected, atol=1e-5)
 
 
 def test_text_rows_have_length_one_and_do_not_depend_on_company(folder: Path) -> None:
@@ -89,15 +90,15 @@ def test_text_rows_have_length_one_and_do_not_depend_on_company(folder: Path) ->
     assert np.abs(together[0] - together[2]).max() > 0.01
 
 
-def test_prepare_keeps_a_plain_picture_plain() -> None:
+def test_resizing_keeps_a_plain_picture_plain() -> None:
     grey = torch.full((1, 3, 30, 50), 255, dtype=torch.uint8)
-    assert torch.allclose(prepare(grey, 28, (0.5,) * 3, (0.5,) * 3), torch.ones(1, 3, 28, 28))
+    assert torch.allclose(normalise_pictures(grey, 28, (0.5,) * 3, (0.5,) * 3), torch.ones(1, 3, 28, 28))
 
 
-def test_prepare_blurs_before_it_shrinks() -> None:
+def test_resizing_blurs_before_it_shrinks() -> None:
     """A chequerboard of single pixels becomes grey; without antialiasing it stays black and white."""
     board = (torch.arange(64)[:, None] + torch.arange(64)[None]) % 2 * 255
-    small = prepare(board.to(torch.uint8).expand(1, 3, 64, 64), 16, (0.5,) * 3, (0.5,) * 3)
+    small = normalise_pictures(board.to(torch.uint8).expand(1, 3, 64, 64), 16, (0.5,) * 3, (0.5,) * 3)
     assert small[..., 2:-2, 2:-2].abs().max() < 0.05
 
 

@@ -10,7 +10,7 @@ import torch
 
 from foleycli.errors import FoleyError
 from foleycli.features import sync
-from foleycli.features.sync import SyncConfig, SyncEncoder, SyncExtractor, prepare
+from foleycli.features.sync import SyncConfig, SyncEncoder, SyncExtractor, to_grey
 from foleycli.records import Stream
 from foleycli.timebase import FEATURE_FPS
 from foleycli.weights.folder import save_folder
@@ -35,16 +35,16 @@ def test_pictures_in_pieces_give_what_they_give_at_once(encoder, sizes):
     for first, n in zip(np.cumsum([0, *sizes]), sizes, strict=False):
         session.push(frames[first : first + n])
     made = session.finish()
-    whole = encoder.features(prepare(torch.from_numpy(frames)[None], SMALL.size_px))[0]
+    whole = encoder.features(to_grey(torch.from_numpy(frames)[None], SMALL.size_px))[0]
     assert made.rate_hz == FEATURE_FPS and made.values.shape == (len(frames), encoder.dim)
     assert torch.allclose(made.values, whole, atol=2e-5)
 
 
-def test_what_lies_further_than_the_context_is_not_seen(encoder):
+def test_frames_beyond_the_context_do_not_matter(encoder):
     frames = pictures(80)
     changed = frames.copy()
     changed[40] = 255 - changed[40]
-    a, b = (encoder.features(prepare(torch.from_numpy(f)[None], SMALL.size_px))[0] for f in (frames, changed))
+    a, b = (encoder.features(to_grey(torch.from_numpy(f)[None], SMALL.size_px))[0] for f in (frames, changed))
     differs = (a - b).abs().amax(dim=1) > 1e-6
     reach = SMALL.context_frames
     assert differs[40] and not differs[: 40 - reach].any() and not differs[41 + reach :].any()
@@ -58,7 +58,7 @@ def test_every_form_of_input_is_the_same_in_pieces(inputs):
     session = SyncExtractor(shown, 0.5).start()
     for first in range(0, 240, 37):
         session.push(frames[first : first + 37])
-    whole = shown.features(prepare(torch.from_numpy(frames)[None], SMALL.size_px))[0]
+    whole = shown.features(to_grey(torch.from_numpy(frames)[None], SMALL.size_px))[0]
     assert torch.allclose(session.finish().values, whole, atol=2e-5)
     assert shown(torch.rand(1, 1, 32, 32))[0].shape == (1, 1, SMALL.width)  # one picture has no neighbours
 

@@ -14,13 +14,12 @@ import torch
 from foleycli.features import sync
 from foleycli.features.sync import SyncExtractor
 from foleycli.features.sync_score import (
-    agreement,
-    agreement_of,
     band_energy,
-    blocks_at,
     correlation,
     levels,
-    strikes,
+    onset_strength,
+    resampled_blocks,
+    score_chunks,
     sync_score,
     sync_score_of_file,
 )
@@ -84,12 +83,12 @@ def test_rate_and_gain_hardly_matter(extractor, seen):
     assert scores[1:] == pytest.approx(scores[:1] * 2, abs=0.05)
 
 
-def test_strikes_and_levels_stand_at_their_pictures():
+def test_onsets_and_levels_stand_at_their_frames():
     samples = torch.zeros(2 * RATE_HZ)
     for frame in (10, 33):
         first = round(frame / 25 * RATE_HZ)
         samples[first : first + 2000] = torch.randn(2000, generator=torch.Generator().manual_seed(frame))
-    rises = strikes(band_energy(samples, RATE_HZ))
+    rises = onset_strength(band_energy(samples, RATE_HZ))
     level = levels(samples.unflatten(0, (-1, RATE_HZ // 25)).square().mean(dim=1))
     assert len(rises) == len(level) == 50
     assert set(rises.topk(2).indices.tolist()) == {10, 33}
@@ -105,7 +104,7 @@ def test_a_flat_curve_correlates_with_nothing():
 def test_a_sound_in_pieces_comes_in_even_blocks_at_the_asked_rate(rate_hz):
     sound = np.random.default_rng(0).standard_normal(3 * rate_hz + 17).astype(np.float32)
     cut = [sound[:5], sound[5 : 2 * rate_hz], sound[2 * rate_hz :]]
-    blocks = list(blocks_at(cut, rate_hz, RATE_HZ, RATE_HZ))
+    blocks = list(resampled_blocks(cut, rate_hz, RATE_HZ, RATE_HZ))
     assert [len(block) for block in blocks[:3]] == [RATE_HZ] * 3 and 0 < len(blocks[3]) < RATE_HZ
     whole = soxr.resample(sound, rate_hz, RATE_HZ)
     joined = np.concatenate(blocks)
@@ -132,7 +131,8 @@ def test_a_long_file_is_scored_as_its_samples_are_in_the_memory_of_one_block(ext
 def test_what_one_has_beyond_the_others_end_is_not_compared(extractor, seen):
     one = seen[0]
     longer = np.concatenate([one.clip.samples, one.clip.samples[::-1]])
-    parts = agreement_of(extractor, one.stream, np.array_split(longer, 7), RATE_HZ)
+    parts = score_chunks(extractor, one.stream, np.array_split(longer, 7), RATE_HZ)
     n = len(one.stream.values) * RATE_HZ // 25
-    assert parts.vectors == pytest.approx(agreement(extractor, one.stream, longer[:n], RATE_HZ).vectors, abs=1e-5)
-    assert parts.loudness == pytest.approx(agreement(extractor, one.stream, longer[:n], RATE_HZ).loudness, abs=1e-4)
+    whole = score_chunks(extractor, one.stream, [longer[:n]], RATE_HZ)
+    assert parts.embedding == pytest.approx(whole.embedding, abs=1e-5)
+    assert parts.loudness == pytest.approx(whole.loudness, abs=1e-4)
