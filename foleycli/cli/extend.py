@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from foleycli.cli import jobs, options
-from foleycli.errors import FoleyError, UsageError
+from foleycli.errors import UsageError
 from foleycli.hub.catalog import DEFAULT_MODEL
 from foleycli.hub.resolve import default_settings
-from foleycli.records import Video
 from foleycli.settings.preset import resolve_settings
 from foleycli.settings.settings import Settings
 
@@ -49,8 +48,6 @@ Loop = Annotated[
         rich_help_panel=options.OUTPUT,
     ),
 ]
-
-LEAST_S = 0.001  # of the take that a video must hold: less can round to no sample at all
 
 
 def extend(
@@ -141,39 +138,11 @@ def _job(
     run: jobs.RunOptions,
 ) -> ExtendJob:
     """Everything that can be refused without a model is refused here."""
-    from foleycli.media.mux import check_mux
-    from foleycli.media.output import check_output, is_video_name
-    from foleycli.media.probe import probe, probe_audio
+    from foleycli.media.probe import probe
     from foleycli.rendering.job import ExtendJob
 
-    take_s, _, _ = probe_audio(take)
     video = probe(video_path) if video_path else None
-    _check_lengths(take, take_s, video, at_s, duration_s)
-    check_output(out, run.force, [take] + ([video_path] if video_path else []))
-    if run.report:
-        jobs.check_report(out, run.force)
-    if is_video_name(out):
-        if video is None:
-            raise UsageError(f"{out} is a video, but none is given", "name a sound file with -o, or give the video")
-        check_mux(video, out)
-    return ExtendJob(take, video, out, settings=settings, at_s=at_s, duration_s=duration_s, loop=loop)
-
-
-def _check_lengths(take: Path, take_s: float, video: Video | None, at_s: float, duration_s: float | None) -> None:
-    """There must be something left to make."""
-    if video is None:
-        if duration_s is not None and duration_s <= take_s:
-            raise UsageError(
-                f"--duration is {duration_s:g}, but {take} alone lasts {take_s:.2f} s",
-                "ask for more than the take",
-            )
-        return
-    if not 0 <= at_s <= video.duration_s - LEAST_S:
-        raise UsageError(
-            f"--at is {at_s:g}, but {video.path} lasts {video.duration_s:.2f} s", "choose a place within it"
-        )
-    if at_s == 0 and take_s >= video.duration_s:
-        raise FoleyError(
-            f"{take} lasts {take_s:.2f} s and covers all of {video.path} ({video.duration_s:.2f} s)",
-            "give a shorter take: there is nothing left to make",
-        )
+    job = ExtendJob(take, video, out, settings=settings, at_s=at_s, duration_s=duration_s, loop=loop)
+    job.check()
+    jobs.check_outputs(job, [take, video_path] if video_path else [take], run)
+    return job

@@ -182,18 +182,15 @@ def write_report(job: Job, result: RenderResult) -> None:
     write_picture(as_png, result, job.video, result.start_s)
 
 
-def check_report(out: Path, force: bool) -> None:
-    """Refuse to write a report over files that are there, unless forced."""
-    for file in report_files(out):
-        if file.exists() and not force:
-            raise FoleyError(f"the report {file} already exists", "Write over it with --force, or use another -o")
+def check_outputs(job: Job, inputs: Sequence[Path], run: RunOptions) -> None:
+    """Refuse files that must not or could not be written: results, takes and reports."""
+    from foleycli.media import output
 
-
-def check_part(start_s: float, duration_s: float | None, whole_s: float, of: Path) -> None:
-    """Refuse a part that does not lie in the file."""
-    if not 0 <= start_s < whole_s:
-        raise UsageError(f"--start is {start_s:g}, but {of} lasts {whole_s:.2f} s", "Choose a start within it")
-    check_duration(duration_s)
+    outs = job.outputs()
+    files = [*outs, *(file for out in outs for file in report_files(out))] if run.report else outs
+    if run.dry_run:  # which does not make the folder of --out-dir
+        files = [file for file in files if file.parent.exists()]
+    output.check_outputs(files, inputs, force=run.force)
 
 
 def check_duration(duration_s: float | None) -> None:

@@ -187,15 +187,11 @@ class RenderRequest:
 
     def job(self, video_path: Path, out: Path) -> RenderJob:
         """The job of one video; everything that can be refused without a model is refused here."""
-        from foleycli.media.output import check_ending
         from foleycli.media.probe import probe
         from foleycli.rendering.job import RenderJob
 
-        video = probe(video_path)
-        jobs.check_part(self.start_s, self.duration_s, video.duration_s, video_path)
-        check_ending(out)
         job = RenderJob(
-            video=video,
+            video=probe(video_path),
             out=out,
             settings=self.settings,
             start_s=self.start_s,
@@ -206,33 +202,9 @@ class RenderRequest:
             takes=self.takes,
             pick_best=self.pick_best,
         )
-        self._check_outputs(job)
-        self._check_reference()
+        job.check()
+        jobs.check_outputs(job, self.inputs, self.run)
         return job
-
-    def _check_outputs(self, job: RenderJob) -> None:
-        from foleycli.media.mux import check_mux
-        from foleycli.media.output import check_output, is_video_name
-
-        for file in job.outputs():
-            if not (self.run.dry_run and not file.parent.exists()):  # a dry run does not make the folder of --out-dir
-                check_output(file, self.run.force, self.inputs)
-            if self.run.report:
-                jobs.check_report(file, self.run.force)
-        if is_video_name(job.out):
-            check_mux(job.video, job.out)
-
-    def _check_reference(self) -> None:
-        from foleycli.media.probe import probe_audio
-
-        if self.reference is None:
-            return
-        length_s, _, _ = probe_audio(self.reference)
-        if self.reference_start_s is not None and not 0 <= self.reference_start_s < length_s:
-            raise UsageError(
-                f"--ref-start is {self.reference_start_s:g}, but {self.reference} lasts {length_s:.2f} s",
-                "Choose a start within it",
-            )
 
 
 def _inputs(*files: list[Path] | Path | None) -> list[Path]:

@@ -29,7 +29,7 @@ from foleycli.rendering.timbre import encode_audio, encode_reference, find_refer
 from foleycli.settings.preset import resolve_settings
 from foleycli.settings.settings import Settings
 from foleycli.timebase import seconds_to_samples
-from foleycli.windows.compose import compose_takes, decode_chunks
+from foleycli.windows.compose import compose, decode_chunks
 
 
 @oom_as_foley_error()
@@ -136,14 +136,14 @@ def sample_latents(
     """
     if context is None or context_mask is None:
         context, context_mask = torch.zeros(plan.n_steps, family.spec.latent_dim), torch.zeros(plan.n_steps).bool()
-    return compose_takes(
+    return compose(
         family,
         features,
         plan.windows,
         settings,
         seeds,
-        known=context,
-        is_known=context_mask,
+        context=context,
+        context_mask=context_mask,
         reference=reference,
         report=report,
     )

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from foleycli.media.output import files_of_takes, temporary_beside
+from foleycli.errors import FoleyError, UsageError
+from foleycli.media.mux import check_mux
+from foleycli.media.output import check_ending, files_of_takes, is_video_name, temporary_beside
 from foleycli.media.probe import probe_audio
 from foleycli.records import Report, Video, silent
 from foleycli.rendering.cost import TAKES_AT_ONCE
@@ -23,6 +25,17 @@ if TYPE_CHECKING:
     from foleycli.models.model import Model
 
 EXTRA_S = 10.0  # that an extension adds where no length is asked
+LEAST_S = 0.001  # of a take that a video must hold: less can round to no sample at all
+
+
+def check_span(start_s: float, duration_s: float | None, video: Video) -> None:
+    """Errors: UsageError for a part that does not lie in the video."""
+    if not 0 <= start_s < video.duration_s:
+        raise UsageError(
+            f"--start is {start_s:g}, but {video.path} lasts {video.duration_s:.2f} s", "Choose a start within it"
+        )
+    if duration_s is not None and not 0 < duration_s < float("inf"):
+        raise UsageError(f"--duration is {duration_s:g}", "--duration takes a number of seconds above 0")
 
 
 @dataclass(frozen=True)
@@ -48,6 +61,24 @@ class RenderJob:
         """Seconds of sound that are asked for."""
         left_s = self.video.duration_s - self.start_s
         return left_s if self.duration_s is None else min(left_s, self.duration_s)
+
+    def check(self) -> None:
+        """Refuse what cannot be done, before a model is loaded.
+
+        Errors: UsageError for an unknown ending, or a part or reference start that does not lie in its file;
+        FoleyError for a reference that cannot be read, or a video that the output's container cannot hold.
+        """
+        check_ending(self.out)
+        check_span(self.start_s, self.duration_s, self.video)
+        if self.reference is not None:
+            length_s, _, _ = probe_audio(self.reference)
+            if self.reference_start_s is not None and not 0 <= self.reference_start_s < length_s:
+                raise UsageError(
+                    f"--ref-start is {self.reference_start_s:g}, but {self.reference} lasts {length_s:.2f} s",
+                    "Choose a start within it",
+                )
+        if is_video_name(self.out):
+            check_mux(self.video, self.out)
 
     def plan(self, spec: WindowSpec) -> RenderPlan:
         """What is known without watching the video: scene cuts can add windows."""
@@ -122,6 +153,36 @@ class ExtendJob:
     def outputs(self) -> list[Path]:
         """The file that `run` writes."""
         return [self.out]
+
+    def check(self) -> None:
+        """Refuse what cannot be done, before a model is loaded.
+
+        Errors: UsageError for places and lengths that make no sense together; FoleyError where nothing is left to make.
+        """
+        check_ending(self.out)
+        take_s, _, _ = probe_audio(self.take)
+        if self.video is None:
+            if is_video_name(self.out):
+                hint = "Name a sound file with -o, or give the video"
+                raise UsageError(f"{self.out} is a video, but none is given", hint)
+            if self.duration_s is not None and self.duration_s <= take_s:
+                raise UsageError(
+                    f"--duration is {self.duration_s:g}, but {self.take} alone lasts {take_s:.2f} s",
+                    "Ask for more than the take",
+                )
+            return
+        if not 0 <= self.at_s <= self.video.duration_s - LEAST_S:
+            raise UsageError(
+                f"--at is {self.at_s:g}, but {self.video.path} lasts {self.video.duration_s:.2f} s",
+                "Choose a place within it",
+            )
+        if self.at_s == 0 and take_s >= self.video.duration_s:
+            raise FoleyError(
+                f"{self.take} lasts {take_s:.2f} s and covers all of {self.video.path} ({self.video.duration_s:.2f} s)",
+                "Give a shorter take: there is nothing left to make",
+            )
+        if is_video_name(self.out):
+            check_mux(self.video, self.out)
 
     def length_s(self) -> float:
         """Seconds of the result."""

@@ -24,76 +24,49 @@ def compose(
     features: Features,
     windows: Sequence[Window],
     settings: Settings,
-    known: Tensor,
-    is_known: Tensor,
-    reference: Tensor | None = None,
-    report: Report = silent,
-) -> Tensor:
-    """The latents of the whole clip, float32 [L, D].
-
-    known, is_known  [L, D] and [L]: steps that are given, anywhere; they come back bit for bit
-    reference        latents [R, D] of another sound whose timbre is taken on: they stand as clean context before
-                     every window for which the plan leaves room, a shot's first or all, and are thrown away
-    """
-    return compose_takes(family, features, windows, settings, [settings.seed], known, is_known, reference, report)[0]
-
-
-def compose_takes(
-    family: Family,
-    features: Features,
-    windows: Sequence[Window],
-    settings: Settings,
     seeds: Sequence[int],
-    known: Tensor,
-    is_known: Tensor,
+    *,
+    context: Tensor,
+    context_mask: Tensor,
     reference: Tensor | None = None,
     report: Report = silent,
 ) -> Tensor:
-    """`compose` with a seed for each of B takes, all of a window in one batch: float32 [B, L, D].
+    """The latents of the whole clip for each of B seeds, all takes of a window in one batch: float32 [B, L, D].
 
     Each take goes on from its own windows, with the noise that its seed alone would give.
+
+    context, context_mask   [L, D] and bool [L]: steps that are known, anywhere; they come back bit for bit
+    reference               latents [R, D] of another sound whose timbre is matched: they stand as clean context before
+                            every window for which the plan leaves room, a shot's first or all, and are thrown away
     """
-    tracks = torch.where(is_known[:, None], known, torch.zeros_like(known)).repeat(len(seeds), 1, 1)  # [B, L, D]
-    is_made = is_known.clone()
+    tracks = torch.where(context_mask[:, None], context, torch.zeros_like(context)).repeat(len(seeds), 1, 1)
+    is_known = context_mask.clone()
+    rate_hz = family.spec.latent_rate_hz
     for done, window in enumerate(windows):
         report(STAGE, done, len(windows))
 
         def within(stage: str, n_done: float, n: float, done: int = done) -> None:
             report(STAGE, done + n_done / (n or 1), len(windows))
 
-        made = _make(family, features, window, settings, seeds, tracks, is_made, reference, within)  # [B, n_steps, D]
         piece = slice(window.start_step, window.end_step)
-        tracks[:, piece] = torch.where(is_made[piece, None], tracks[:, piece], made)
-        is_made[piece] = True
+        if bool(is_known[piece].all()):
+            continue
+        before = reference[: window.n_reference] if reference is not None else tracks[0, :0]  # [R, D]
+        cut = cut_features(features, window.start_step / rate_hz, window.n_steps / rate_hz, len(before) / rate_hz)
+        mask = torch.cat([torch.ones(len(before), dtype=torch.bool), is_known[piece]])
+        made = family.sample(
+            [cut] * len(seeds),
+            torch.cat([before.expand(len(seeds), -1, -1), tracks[:, piece]], dim=1),
+            mask.repeat(len(seeds), 1),
+            settings,
+            # The noise belongs to the window's place on the track: the same clip, the same noise.
+            [generator(seed, "window", window.start_step) for seed in seeds],
+            within,
+        )[:, len(before) :]
+        tracks[:, piece] = torch.where(is_known[piece, None], tracks[:, piece], made)
+        is_known[piece] = True
     report(STAGE, len(windows), len(windows))
     return tracks
-
-
-def _make(
-    family: Family,
-    features: Features,
-    window: Window,
-    settings: Settings,
-    seeds: Sequence[int],
-    tracks: Tensor,
-    is_made: Tensor,
-    reference: Tensor | None,
-    report: Report,
-) -> Tensor:
-    """One window of every take; what is made already is known to it, wherever it lies."""
-    n_takes, piece = len(seeds), slice(window.start_step, window.end_step)
-    known, is_known = tracks[:, piece], is_made[piece]
-    if bool(is_known.all()):
-        return known
-    n_before = min(len(reference), window.n_reference) if reference is not None else 0
-    if n_before:
-        known = torch.cat([reference[:n_before].expand(n_takes, -1, -1), known], dim=1)
-        is_known = torch.cat([torch.ones(n_before, dtype=torch.bool), is_known])
-    rate_hz = family.spec.latent_rate_hz
-    cut = cut_features(features, window.start_step / rate_hz, window.n_steps / rate_hz, n_before / rate_hz)
-    # The noise belongs to the window's place on the track: the same clip, the same noise.
-    rngs = [generator(seed, "window", window.start_step) for seed in seeds]
-    return family.sample([cut] * n_takes, known, is_known.repeat(n_takes, 1), settings, rngs, report)[:, n_before:]
 
 
 def cut_features(features: Features, start_s: Fraction, duration_s: Fraction, held_s: Fraction) -> Features:

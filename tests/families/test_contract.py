@@ -177,7 +177,8 @@ class Subject:
         is_known[n_steps // 2 : n_steps // 2 + round(rate_hz)] = True
         settings = replace(SETTINGS, steps=2, seed=seed)
         features = self.features(duration_s=LONG_S)
-        return compose(self.family, features, windows, settings, known, is_known, reference), known, is_known
+        given = {"context": known, "context_mask": is_known, "reference": reference}
+        return compose(self.family, features, windows, settings, [settings.seed], **given)[0], known, is_known
 
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda name: name.replace(" ", "-"))

@@ -138,9 +138,10 @@ def test_long_clips_are_composed_of_windows_that_continue_each_other():
     track, is_known = torch.zeros(n_steps, 3), torch.zeros(n_steps, dtype=torch.bool)
     track[60:70], is_known[60:70] = 5.0, True
     features = some_features(n_steps=22)
-    made = compose(vaura, features, windows, Settings(guidance=6.0), track, is_known)
+    given = {"context": track, "context_mask": is_known}
+    made = compose(vaura, features, windows, Settings(guidance=6.0), [0], **given)[0]
     assert made.shape == (n_steps, 3) and (made[60:70] == 5).all() and made.min() >= 0
-    assert torch.equal(made, compose(vaura, features, windows, Settings(guidance=6.0), track, is_known))
+    assert torch.equal(made, compose(vaura, features, windows, Settings(guidance=6.0), [0], **given)[0])
 
 
 def test_wrong_shapes_and_rates_are_refused():

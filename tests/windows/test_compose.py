@@ -14,7 +14,7 @@ from foleycli.families.salsav.family import SalsaVFamily
 from foleycli.families.salsav.network import SalsaV
 from foleycli.records import Features, Stream
 from foleycli.settings.settings import Settings
-from foleycli.windows.compose import compose, compose_takes, cut_features, decode_chunks
+from foleycli.windows.compose import compose, cut_features, decode_chunks
 from foleycli.windows.plan import plan_windows
 
 CONFIG = replace(
@@ -51,7 +51,22 @@ def made(family, known=None, is_known=None, cuts=(), reference=None, told=featur
     n_reference = 0 if reference is None else len(reference)
     windows = plan_windows(L, CONFIG.window_steps, CONTEXT, cuts, n_reference)
     more = {} if report is None else {"report": report}
-    return compose(family, told, windows, settings, known, is_known, reference, **more)
+    return compose(
+        family,
+        told,
+        windows,
+        settings,
+        [settings.seed],
+        context=known,
+        context_mask=is_known,
+        reference=reference,
+        **more,
+    )[0]
+
+
+def made_after(family, windows, known, is_known, reference):
+    given = {"context": known, "context_mask": is_known, "reference": reference}
+    return compose(family, features(), windows, SETTINGS, [SETTINGS.seed], **given)[0]
 
 
 @pytest.mark.parametrize("where", [slice(0, 12), slice(88, 100), slice(30, 50), slice(0, 100, 3), slice(0, 100)])
@@ -77,10 +92,10 @@ def test_takes_made_together_are_what_their_seeds_make_alone(family):
     is_known[30:50] = True
     reference, seeds = torch.randn(15, 64, generator=torch.Generator().manual_seed(2)), [3, 9, 4]
     windows = plan_windows(L, CONFIG.window_steps, CONTEXT, [CUT], len(reference))
-    given = (known, is_known, reference)
-    together = compose_takes(family, features(), windows, SETTINGS, seeds, *given)  # [3, L, D]
+    given = {"context": known, "context_mask": is_known, "reference": reference}
+    together = compose(family, features(), windows, SETTINGS, seeds, **given)  # [3, L, D]
     for seed, track in zip(seeds, together, strict=True):
-        alone = compose(family, features(), windows, replace(SETTINGS, seed=seed), *given)
+        alone = compose(family, features(), windows, SETTINGS, [seed], **given)[0]
         assert torch.allclose(track, alone, atol=1e-5)
         assert torch.equal(track[is_known], known[is_known])
     assert (together[0] - together[1]).abs()[~is_known].mean() > 0.1
@@ -123,7 +138,7 @@ def test_a_reference_is_heard_again_in_later_windows_where_there_is_room(family)
     for n_again in (0, 8):
         windows = plan_windows(L, CONFIG.window_steps, CONTEXT, (), 15, n_again=n_again)
         assert windows[0].end_step == first
-        one, two = (compose(family, features(), windows, SETTINGS, known, is_known, sound) for sound in sounds)
+        one, two = (made_after(family, windows, known, is_known, sound) for sound in sounds)
         assert torch.equal(one, two) == (n_again == 0)
 
 
