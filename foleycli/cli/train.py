@@ -9,12 +9,11 @@ import typer
 
 from foleycli.cli import console, options
 
+Kind = Literal["codec", "mel-codec", "sync", "salsa-v", "maskvat", "vaura", "foley-flow"]
+
 
 def train(
-    kind: Annotated[
-        Literal["codec", "mel-codec", "sync", "salsa-v", "maskvat", "vaura", "foley-flow"],
-        typer.Argument(help="What is trained."),
-    ],
+    kind: Annotated[Kind, typer.Argument(help="What is trained.")],
     config: Annotated[Path, typer.Option("--config", metavar="FILE", help="The recipe; see presets/train/.")],
     out: Annotated[
         Path | None,
@@ -31,6 +30,20 @@ def train(
     from foleycli.training.run import train as run_training
 
     folder = out or Path("runs") / config.stem
-    with console.progress(quiet) as report:
-        made = run_training(kind, config, folder, set_ or [], resume, device, report)
-    console.result(str(made))
+    notes: list[str] = []
+    try:
+        with console.progress(quiet) as report:
+            model = run_training(
+                kind=kind,
+                config=config,
+                out=folder,
+                overrides=set_,
+                resume=resume,
+                device=device,
+                report=report,
+                note=notes.append,
+            )
+    finally:
+        for text in notes:
+            console.note(text, quiet)
+    console.result(str(model))

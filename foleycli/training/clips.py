@@ -10,10 +10,12 @@ import contextlib
 import hashlib
 import itertools
 import json
+import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +30,7 @@ from foleycli.synthetic import Clip, WorldConfig, make_clip
 from foleycli.synthetic.config import VERSION
 
 FPS = 25
-MOST_BROKEN = 20  # cuts in a row that cannot be read
+MOST_BROKEN = 20  # cuts in a row that cannot be read end a training
 VIDEO_ENDINGS = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"}
 
 
@@ -41,14 +43,14 @@ class ClipData:
     duration_s: float = 5.0
     size_px: int = 112
     difficulty: float = 1.0
-    scene_weights: dict = field(default_factory=dict)  # how often a scene kind is drawn, where not as usual
-    pool: int = 1200  # clips kept
+    scene_weights: dict[str, float] = field(default_factory=dict)  # how often a kind of scene is drawn, if not as usual
+    pool: int = 1200  # batches are drawn from so many of the latest clips
     fresh_per_step: int = 2  # clips made anew for every step
-    kept: str = ""  # a folder in which synthetic clips are kept, for trainings that shall see the same; "" keeps none
+    cache: str = ""  # a folder in which synthetic clips are kept, for trainings that shall see the same; "" keeps none
 
-    def described(self) -> dict:
+    def described(self) -> dict[str, Any]:
         """What decides which clips there are, and not how they are used."""
-        return {name: value for name, value in asdict(self).items() if name not in ("pool", "fresh_per_step", "kept")}
+        return {name: value for name, value in asdict(self).items() if name not in ("pool", "fresh_per_step", "cache")}
 
 
 @dataclass(frozen=True)
@@ -63,18 +65,23 @@ class TrainingClip:
 
 
 def from_world(clip: Clip) -> TrainingClip:
-    events = np.array([event.time_s for event in clip.events])
-    words = tuple(dict.fromkeys([clip.label, *clip.words]))
-    return TrainingClip(grey_of(clip.frames), clip.samples, events, np.maximum(clip.loudness, -60.0), words)
+    return TrainingClip(
+        grey=to_grey(clip.frames),
+        samples=clip.samples,
+        events_s=np.array([event.time_s for event in clip.events]),
+        loudness_db=np.maximum(clip.loudness, -60.0),
+        words=tuple(dict.fromkeys([clip.label, *clip.words])),
+    )
 
 
-def grey_of(frames: np.ndarray) -> np.ndarray:
+def to_grey(frames: np.ndarray) -> np.ndarray:
     """uint8 [T, H, W, 3] to uint8 [T, H, W], in 16.16 arithmetic: three quarters of the memory saved."""
     weights = np.array([19595, 38470, 7471], np.uint32)  # 0.299, 0.587, 0.114
     return (frames.astype(np.uint32) @ weights >> 16).astype(np.uint8)
 
 
 def world_config(data: ClipData, split: Split) -> WorldConfig:
+    """The worlds that a recipe asks for."""
     return WorldConfig(
         duration_s=data.duration_s,
         fps=FPS,
@@ -98,23 +105,34 @@ def world_clips(data: ClipData, first_seed: int, stride: int = 1, split: Split =
         yield from_world(make_clip(seed, config, bank))
 
 
-def kept_clips(data: ClipData, first_seed: int, stride: int = 1) -> Iterator[TrainingClip]:
-    """`world_clips` of the training split out of `data.kept`; what is not there yet is made and written."""
+def cached_clips(data: ClipData, first_seed: int, stride: int = 1) -> Iterator[TrainingClip]:
+    """`world_clips` of the training split out of `data.cache`; what is not there yet is made and written."""
     key = json.dumps([VERSION, data.described()], sort_keys=True)
-    folder = Path(data.kept) / f"clips-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+    folder = Path(data.cache) / f"clips-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
     for seed in itertools.count(first_seed, stride):
         path = folder / f"{seed}.npz"
-        if not path.exists():
-            _write_clip(next(world_clips(data, seed)), path)
+        clip = _read_clip(path)
+        if clip is None:
+            clip = next(world_clips(data, seed))
+            with replacing(path) as part:
+                np.savez(part, **{**vars(clip), "words": np.array(json.dumps(clip.words))})
+        yield clip
+
+
+def _read_clip(path: Path) -> TrainingClip | None:
+    """A clip of the cache; None where there is none, or a damaged file."""
+    try:
         with np.load(path, allow_pickle=False) as held:
-            arrays = (held[name] for name in ("grey", "samples", "events_s", "loudness_db"))
-            yield TrainingClip(*arrays, tuple(json.loads(str(held["words"]))))
-
-
-def _write_clip(clip: TrainingClip, path: Path) -> None:
-    with replacing(path) as part:
-        np.savez(part, **{**vars(clip), "words": np.array(json.dumps(clip.words))})
+            return TrainingClip(
+                grey=held["grey"],
+                samples=held["samples"],
+                events_s=held["events_s"],
+                loudness_db=held["loudness_db"],
+                words=tuple(json.loads(str(held["words"]))),
+            )
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
 
 
 def filmed_clips(data: ClipData, seed: int, held_out: bool = False) -> Iterator[TrainingClip]:
@@ -128,8 +146,8 @@ def filmed_clips(data: ClipData, seed: int, held_out: bool = False) -> Iterator[
     kept_back = held_out_of(names)
     videos = [video for name, video in names.items() if (name in kept_back) == held_out]
     if not videos:
-        told = f"{folder} holds {len(fitting)} videos with sound of {data.duration_s:g} s or more"
-        raise FoleyError(told, "Two are the fewest: one is trained on, one is held out; see data.videos")
+        found = f"{folder} holds {len(fitting)} videos with sound of {data.duration_s:g} s or more"
+        raise FoleyError(found, "Two are the fewest: one is trained on, one is held out; see data.videos")
     rng = np.random.default_rng((seed, held_out))
     n_broken = 0  # in a row: one file that breaks off midway must not end a training of days
     while True:
@@ -166,4 +184,10 @@ def _cut(video: Video, start_s: float, data: ClipData, label: str) -> TrainingCl
     samples = np.zeros(round(length * 44100), np.float32)
     samples[: audio.samples.shape[1]] = audio.samples[0, : len(samples)]
     loudness = loudness_envelope(samples, 44100, hop_s=1 / FPS, floor_db=-60.0)
-    return TrainingClip(grey_of(frames), samples, None, np.clip(loudness, -60, 0).astype(np.float32), (label,))
+    return TrainingClip(
+        grey=to_grey(frames),
+        samples=samples,
+        events_s=None,
+        loudness_db=np.clip(loudness, -60, 0).astype(np.float32),
+        words=(label,),
+    )

@@ -1,7 +1,7 @@
-"""Trains the codec: crops of recorded sounds in, spectral (and adversarial) losses.
+"""Trains the waveform codec (`codecs.dacvae`): crops of recorded sounds in, spectral (and adversarial) losses.
 
 Losses after DAC (arXiv 2306.06546, section 3.4): L1 of log-mels at seven resolutions, and, where the
-recipe asks for it, a multi-resolution spectrogram discriminator with feature matching.
+recipe asks for it, a multi-resolution STFT discriminator with feature matching.
 """
 
 from __future__ import annotations
@@ -9,35 +9,41 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from foleycli.codecs.dacvae import DacVae, DacVaeConfig
 from foleycli.codecs.vae import set_latent_statistics
 from foleycli.dsp.mel import log_mel, mel_spectrogram
 from foleycli.hub.resolve import resolve
 from foleycli.soundset.sounds import random_crop, read_sounds
-from foleycli.training.discriminator import Opponent, SpectrogramJudge
+from foleycli.training.discriminator import AdversarialTrainer, STFTDiscriminator
+from foleycli.training.loop import device_of
 from foleycli.training.recipe import Recipe, from_dict
 from foleycli.weights.folder import load_weights, save_folder
 
-SMOOTH_WINDOWS = ((2048, 128), (512, 64), (128, 16))
+SMOOTH_WINDOWS = ((2048, 128), (512, 64), (128, 16))  # (samples, mels)
 SMOOTH_FRAMES = 4
-PIECE, LAGS = 8192, (128, 256, 512, 1024, 2048)  # samples
+PIECE, LAGS = 8192, (128, 256, 512, 1024, 2048)  # of `periodicity_loss`, samples
 MEL_WINDOWS = ((2048, 320), (1024, 160), (512, 80), (256, 40), (128, 20), (64, 10), (32, 5))  # (samples, mels)
 
 
 @dataclass(frozen=True)
 class CodecData:
+    """The `data` part of the recipe."""
+
     sounds: str  # a folder of labelled sounds
     crop_steps: int = 32  # latent steps per crop
 
 
 @dataclass(frozen=True)
 class CodecObjective:
+    """Weights of the losses, and the discriminator."""
+
     mel: float = 15.0
     smooth: float = 15.0
     periodicity: float = 0.0  # against a buzz at the latent rate; see `periodicity_loss`
@@ -47,15 +53,15 @@ class CodecObjective:
     commitment: float = 0.25
     adversarial: float = 0.0  # 0: no discriminator
     feature: float = 2.0
-    judges: tuple[int, ...] = (2048, 1024, 512)  # windows of the discriminator, in samples
-    judge_width: int = 16  # its channels: its cost grows with their square
+    discriminator_windows: tuple[int, ...] = (2048, 1024, 512)  # one discriminator each, samples
+    discriminator_width: int = 16  # channels: the cost grows with their square
     discriminator_lr: float = 1e-4
     adversarial_from: int = 0  # step at which the discriminator joins
-    frozen_encoder: bool = False  # train the decoder alone: what was learnt on latents and codes stays valid
+    frozen_encoder: bool = False  # train the decoder alone: what was trained on latents and codes stays valid
 
 
 class CodecTask:
-    """What the training loop needs to know about the codec."""
+    """Meets `training.loop.Task` for the waveform codec."""
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
@@ -69,8 +75,9 @@ class CodecTask:
                 part.requires_grad_(False)
         self.sounds = read_sounds(Path(self.data.sounds), held_out=False)
         self.held_out = read_sounds(Path(self.data.sounds), held_out=True)
-        judges = [SpectrogramJudge(window, self.weights.judge_width) for window in self.weights.judges]
-        self.opponent = Opponent(judges, self.weights.discriminator_lr)
+        w = self.weights
+        discriminators = [STFTDiscriminator(window, w.discriminator_width) for window in w.discriminator_windows]
+        self.adversary = AdversarialTrainer(discriminators, w.discriminator_lr)
 
     def batches(self, first_step: int, rank: int, world_size: int) -> Iterator[Tensor]:
         step = first_step
@@ -81,7 +88,7 @@ class CodecTask:
             yield torch.from_numpy(np.stack(crops))  # [B, N]
             step += 1
 
-    def loss(self, network: DacVae, average: nn.Module, batch: Tensor, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, network: DacVae, average: DacVae, batch: Tensor, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         w = self.weights
         posterior = network.posterior(batch)
         quantised, _, _, commitment, codebook = network.quantizer(posterior.mean)
@@ -98,9 +105,9 @@ class CodecTask:
             total = total + w.periodicity * periodicity_loss(made.float(), batch)
         figures = {"mel": mel, "smooth": smooth, "wave": wave, "kl": posterior.kl(), "codebook": codebook}
         if w.adversarial > 0 and step >= w.adversarial_from:
-            game = self.opponent.round(made.float(), batch)
-            total = total + w.adversarial * game["adversarial"] + w.feature * game["feature"]
-            figures |= game
+            adversarial = self.adversary.step(made.float(), batch)
+            total = total + w.adversarial * adversarial["adversarial"] + w.feature * adversarial["feature"]
+            figures |= adversarial
         return total, figures
 
     def validate(self, average: DacVae) -> dict[str, float]:
@@ -108,19 +115,19 @@ class CodecTask:
         rng = np.random.default_rng(1)
         n_samples = 2 * self.data.crop_steps * average.hop
         crops = torch.from_numpy(np.stack([random_crop(self.held_out, n_samples, rng) for _ in range(24)]))
-        crops = crops.to(average.latent_mean.device)
+        crops = crops.to(device_of(average))
         with torch.no_grad():
             mean = average.posterior(crops).mean
             made = {"latents": mean, "codes": average.quantizer(mean)[0]}
             return {f"mel_{name}": mel_loss(average.synthesise(raw), crops).item() for name, raw in made.items()}
 
-    def state(self) -> dict:
-        return self.opponent.state()
+    def state(self) -> dict[str, Any]:
+        return self.adversary.state()
 
-    def load_state(self, state: dict) -> None:
-        self.opponent.load_state(state)
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.adversary.load_state(state)
 
-    def export(self, average: DacVae, folder: Path, history: dict) -> None:
+    def export(self, average: DacVae, folder: Path, history: dict[str, Any]) -> None:
         if not self.weights.frozen_encoder:
             rng = np.random.default_rng(0)
             crops = [torch.from_numpy(random_crop(self.sounds, 64 * average.hop, rng)) for _ in range(128)]
@@ -133,8 +140,8 @@ def mel_loss(made: Tensor, real: Tensor, rate_hz: int = 44100) -> Tensor:
     """L1 of log10 mels, summed over seven window lengths (DAC's settings)."""
     total = made.new_zeros(())
     for n_fft, n_mels in MEL_WINDOWS:
-        mels = (log_mel(x, rate_hz, n_fft, n_fft // 4, n_mels) for x in (made, real))
-        total = total + F.l1_loss(*mels)
+        made_mel, real_mel = (log_mel(x, rate_hz, n_fft, hop=n_fft // 4, n_mels=n_mels) for x in (made, real))
+        total = total + F.l1_loss(made_mel, real_mel)
     return total
 
 
@@ -148,9 +155,9 @@ def smooth_loss(made: Tensor, real: Tensor, rate_hz: int = 44100) -> Tensor:
     for n_fft, n_mels in SMOOTH_WINDOWS:
         levels = []
         for samples in (made, real):
-            power = mel_spectrogram(samples, rate_hz, n_fft, n_fft // 4, n_mels).square()
+            power = mel_spectrogram(samples, rate_hz, n_fft, hop=n_fft // 4, n_mels=n_mels).square()
             levels.append(F.avg_pool1d(power, SMOOTH_FRAMES).clamp_min(1e-10).log10() / 2)
-        total = total + F.l1_loss(*levels)
+        total = total + F.l1_loss(levels[0], levels[1])
     return total
 
 

@@ -1,9 +1,9 @@
-"""What the families learn from: clips as picture features and the latents and codes of sounds that fit them.
+"""What the families are trained on: clips as picture features, with latents and codes of sounds that fit them.
 
-Making one costs more than learning from it: worker processes draw a clip, look at it with the trained
-synchronisation encoder and encode several sounds for it: the right one, and other kinds struck at the same
-times, so that words and not the drawing decide what sounds.  With `data.kept` each is written to a folder,
-which all families can share and a resumed training reads again:
+Making an example costs more than learning from it: worker processes draw a clip, compute its picture features with the
+trained synchronisation encoder and encode several sounds for it: the right one, and other kinds at the same times, so
+that words and not the drawing decide what sounds.  With `data.cache` each is written to a folder, which all families
+can share and a resumed training reads again:
 
     python -m foleycli.training.examples --config presets/train/maskvat-mini.yaml --count 1600
 """
@@ -13,10 +13,11 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -35,42 +36,42 @@ from foleycli.synthetic.config import VERSION
 from foleycli.synthetic.variants import SoundVariant, own_sound, sounds_for
 from foleycli.training.clips import ClipData, TrainingClip, filmed_clips
 from foleycli.training.recipe import Recipe, from_dict, read_recipe
-from foleycli.training.sources import HELD_OUT_SEED, world_seeds
+from foleycli.training.sources import HELD_OUT_SEED, world_clips_with_tracks
 from foleycli.training.sync import prepare_grey
-from foleycli.training.workers import items_of
+from foleycli.training.workers import iterate_in_workers
 from foleycli.weights.folder import sha256_of
 
-FORMAT = 2  # one more when an example holds other things
-FIRST_OF_SEED = 10_000_000  # examples apart that two recipe seeds begin
+FORMAT = 3  # one more when an example holds other things
+SEED_STRIDE = 10_000_000  # examples between the first ones of two recipe seeds
 
 
 @dataclass(frozen=True)
 class FamilyData:
     """The `data` part of a family's recipe."""
 
-    codec: str  # names or folders of the parts that stay as they are
+    codec: str  # names or folders of the trained codec and encoder, which stay as they are
     sync: str
     clips: dict
-    kept: str = ""  # a folder in which examples are kept; "" keeps none
-    sounds_per_clip: int = 3  # of each picture: its own kind, then others struck at the same times
-    pool: int = 3000  # the latest so many are drawn from
+    cache: str = ""  # a folder in which examples are kept; "" keeps none
+    sounds_per_clip: int = 3  # of each picture: its own kind, then others at the same times
+    pool: int = 3000  # batches are drawn from so many of the latest examples
     first: int = 0  # examples that the first step waits for; 0: twice the batch
     fresh_per_step: int = 2
-    p_reference: float = 0.2  # rows that begin with up to 2 s of the same sound from elsewhere
-    p_reel: float = 0.0  # rows that begin with what sounds by itself, as a reel of the library
-    p_text_only: float = 0.45  # a prompt and no look at the picture
-    p_seen_only: float = 0.35  # a look at the picture and no prompt
+    p_reference: float = 0.2  # windows that begin with up to 2 s of the same sound from elsewhere
+    p_library_sound: float = 0.0  # windows that begin with what sounds by itself, as the library has it
+    p_text_only: float = 0.45  # a prompt, and no labels of what is seen
+    p_labels_only: float = 0.35  # labels of what is seen, and no prompt
     p_neither: float = 0.08  # the rest has both
     validation_clips: int = 24
 
 
 @dataclass(frozen=True)
-class Sounds:
-    """S sounds of one length, as the codec and the sync encoder's audio tower know them."""
+class EncodedSounds:
+    """S sounds of one length, as the codec and the sync encoder's audio tower encode them."""
 
     latents: Tensor  # float16 [S, L, D]
     codes: Tensor  # int16 [S, L, K]
-    heard: Tensor  # float16 [S, T / 2, D], 12.5 Hz
+    audio_features: Tensor  # float16 [S, T / 2, D], 12.5 Hz
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,9 @@ class Example:
     """One picture with its features, and S sounds that fit its motion."""
 
     sync: Tensor  # float16 [T, D], 25 Hz
-    sounds: Sounds
-    reels: Sounds  # of each sound: what sounds in it, by itself
-    has_reel: Tensor  # bool [S]
+    sounds: EncodedSounds
+    library_sounds: EncodedSounds  # of each sound: what sounds in it, by itself
+    has_library_sound: Tensor  # bool [S]
     words: tuple[tuple[str, ...], ...]  # of each sound: ways to say what it is
     events_s: np.ndarray | None  # None: not known
 
@@ -98,15 +99,17 @@ class ExampleStream(IterableDataset):
             torch.set_num_threads(1)
         first, stride = self.first + index * self.stride, self.stride * n_workers
         maker = ExampleMaker(self.data, self.clips, self.split)
-        if not self.data.kept:
+        if not self.data.cache:
             yield from maker.stream(first, stride)
             return
-        folder = kept_folder(self.data, self.clips, self.split)
+        folder = cache_folder(self.data, self.clips, self.split)
         for number in itertools.count(first, stride):
             path = folder / f"{number}.npz"
-            if not path.exists():
-                write_example(next(maker.stream(number, 1)), path)
-            yield read_example(path)
+            example = read_example(path)
+            if example is None:
+                example = next(maker.stream(number, 1))
+                write_example(example, path)
+            yield example
 
 
 class ExampleMaker:
@@ -114,21 +117,22 @@ class ExampleMaker:
 
     def __init__(self, data: FamilyData, clips: ClipData, split: Split) -> None:
         self.data, self.clips, self.split = data, clips, split
-        self._parts: tuple[sync.SyncEncoder, VaeCodec] | None = None
+        self._encoders: tuple[sync.SyncEncoder, VaeCodec] | None = None
 
     def stream(self, first: int, stride: int) -> Iterator[Example]:
-        if self._parts is None:
+        """Endless examples, numbers `first`, `first + stride`, and so on."""
+        if self._encoders is None:
             cpu = torch.device("cpu")
-            self._parts = sync.load(resolve(self.data.sync), cpu), load_vae_codec(resolve(self.data.codec), cpu)
+            self._encoders = sync.load(resolve(self.data.sync), cpu), load_vae_codec(resolve(self.data.codec), cpu)
         for clip, sounds in self._clips(first, stride):
-            yield make_example(clip, sounds, *self._parts)
+            yield make_example(clip, sounds, *self._encoders)
 
     def _clips(self, first: int, stride: int) -> Iterator[tuple[TrainingClip, list[SoundVariant]]]:
         if self.clips.videos:
             for clip in filmed_clips(self.clips, seed=first, held_out=self.split == "test"):
                 yield clip, [SoundVariant(clip.samples, clip.words, None)]
         else:
-            for clip, track, bank in world_seeds(self.clips, first, stride, self.split):
+            for clip, track, bank in world_clips_with_tracks(self.clips, first, stride, self.split):
                 rng = np.random.default_rng((first, track.sound_seed))
                 others = sounds_for(track, bank, rng, self.data.sounds_per_clip - 1)
                 yield clip, [own_sound(track, bank), *others]
@@ -136,61 +140,69 @@ class ExampleMaker:
 
 @torch.inference_mode()
 def make_example(clip: TrainingClip, sounds: list[SoundVariant], encoder: sync.SyncEncoder, codec: VaeCodec) -> Example:
-    """Features of the picture; latents, codes and what is heard of each sound, and of each sound's reel."""
+    """Features of the picture; every sound, and what sounds in it by itself, encoded."""
     features = encoder.features(prepare_grey(clip.grey, encoder.config.size_px))[0]  # [T, D]
-    whole = _known(np.stack([sound.samples for sound in sounds]), encoder, codec)
+    encoded = encode_sounds(np.stack([sound.samples for sound in sounds]), encoder, codec)
     blank = np.zeros(N_SAMPLES, np.float32)
+    library_sounds = [blank if sound.library_sound is None else sound.library_sound for sound in sounds]
     return Example(
-        features.half(),
-        replace(whole, heard=whole.heard[:, : len(features) // 2]),
-        _known(
-            np.stack([blank if sound.library_sound is None else sound.library_sound for sound in sounds]),
-            encoder,
-            codec,
-        ),
-        torch.tensor([sound.library_sound is not None for sound in sounds]),
-        tuple(tuple(sound.words) for sound in sounds),
-        clip.events_s,
+        sync=features.half(),
+        sounds=replace(encoded, audio_features=encoded.audio_features[:, : len(features) // 2]),
+        library_sounds=encode_sounds(np.stack(library_sounds), encoder, codec),
+        has_library_sound=torch.tensor([sound.library_sound is not None for sound in sounds]),
+        words=tuple(tuple(sound.words) for sound in sounds),
+        events_s=clip.events_s,
     )
 
 
-def _known(samples: np.ndarray, encoder: sync.SyncEncoder, codec: VaeCodec) -> Sounds:
-    """Sounds float32 [S, N] as networks know them."""
-    given = torch.from_numpy(samples)
+def encode_sounds(samples: np.ndarray, encoder: sync.SyncEncoder, codec: VaeCodec) -> EncodedSounds:
+    """Sounds float32 [S, N] as networks are given them."""
+    sounds = torch.from_numpy(samples)
     # Not `encode`, which decodes three times to move levels by a decibel or so: making examples would take long.
-    raw = codec.posterior(given).mean  # [S, D, L]
+    raw = codec.posterior(sounds).mean  # [S, D, L]
     codes = codec.quantise(raw).to(torch.int16)
-    return Sounds(codec.normalise(raw).half(), codes, encoder.audio.frames(given).half())
+    return EncodedSounds(codec.normalise(raw).half(), codes, encoder.audio.frames(sounds).half())
 
 
-def kept_folder(data: FamilyData, clips: ClipData, split: Split) -> Path:
-    """Where examples of these clips by these encoders are kept: other parts or clips get another folder."""
-    parts = [sha256_of(resolve(part) / "model.safetensors") for part in (data.codec, data.sync)]
-    described = json.dumps([VERSION, FORMAT, clips.described(), data.sounds_per_clip, split, *parts], sort_keys=True)
-    return Path(data.kept) / hashlib.sha256(described.encode()).hexdigest()[:12]
+def cache_folder(data: FamilyData, clips: ClipData, split: Split) -> Path:
+    """Where examples of these clips by these encoders are kept: other encoders or clips get another folder."""
+    encoders = [sha256_of(resolve(part) / "model.safetensors") for part in (data.codec, data.sync)]
+    described = json.dumps([VERSION, FORMAT, clips.described(), data.sounds_per_clip, split, *encoders], sort_keys=True)
+    return Path(data.cache) / hashlib.sha256(described.encode()).hexdigest()[:12]
 
 
 def write_example(example: Example, path: Path) -> None:
     """One example to a file, written aside and renamed into place."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    arrays = {"sync": example.sync, "has_reel": example.has_reel}
-    for kind, sounds in (("sounds", example.sounds), ("reels", example.reels)):
-        arrays |= {f"{kind}_{field.name}": getattr(sounds, field.name) for field in fields(Sounds)}
-    known = {} if example.events_s is None else {"events_s": example.events_s}
-    with replacing(path) as part:  # each its own: two trainings may make the same example
-        words = np.array(json.dumps(example.words))
-        np.savez(part, words=words, **{name: array.numpy() for name, array in arrays.items()}, **known)
+    arrays = {"sync": example.sync, "has_library_sound": example.has_library_sound}
+    for kind, sounds in (("sounds", example.sounds), ("library_sounds", example.library_sounds)):
+        arrays |= {f"{kind}_{field.name}": getattr(sounds, field.name) for field in fields(EncodedSounds)}
+    plain: dict[str, Any] = {name: array.numpy() for name, array in arrays.items()}
+    plain["words"] = np.array(json.dumps(example.words))
+    if example.events_s is not None:
+        plain["events_s"] = example.events_s
+    with replacing(path) as part:  # two trainings may make the same example
+        np.savez(part, **plain)
 
 
-def read_example(path: Path) -> Example:
-    with np.load(path, allow_pickle=False) as held:
-        sync_features, has_reel = (torch.from_numpy(held[name]) for name in ("sync", "has_reel"))
-        sounds, reels = (
-            Sounds(*(torch.from_numpy(held[f"{kind}_{field.name}"]) for field in fields(Sounds)))
-            for kind in ("sounds", "reels")
-        )
-        words = tuple(map(tuple, json.loads(str(held["words"]))))
-        return Example(sync_features, sounds, reels, has_reel, words, held.get("events_s"))
+def read_example(path: Path) -> Example | None:
+    """What `write_example` wrote; None where there is none, or a damaged file."""
+    try:
+        with np.load(path, allow_pickle=False) as held:
+            sounds, library_sounds = (
+                EncodedSounds(*(torch.from_numpy(held[f"{kind}_{field.name}"]) for field in fields(EncodedSounds)))
+                for kind in ("sounds", "library_sounds")
+            )
+            return Example(
+                sync=torch.from_numpy(held["sync"]),
+                sounds=sounds,
+                library_sounds=library_sounds,
+                has_library_sound=torch.from_numpy(held["has_library_sound"]),
+                words=tuple(map(tuple, json.loads(str(held["words"])))),
+                events_s=held.get("events_s"),
+            )
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
 
 
 class ExamplePool:
@@ -199,21 +211,22 @@ class ExamplePool:
     def __init__(self, recipe: Recipe, data: FamilyData, clips: ClipData, step: int, rank: int, n_ranks: int) -> None:
         self.data, n_fresh = data, data.fresh_per_step
         n_first = data.first or 2 * recipe.batch_size
-        # Where examples are kept, a resumed training reads again what the killed one had.
-        n_seen = min(step * n_fresh, data.pool) if data.kept else 0
-        first = recipe.seed * FIRST_OF_SEED + (step * n_fresh - n_seen) * n_ranks + rank
-        self._examples = items_of(ExampleStream(data, clips, first, n_ranks), recipe.workers, prefetch=16)
-        self._kept = [next(self._examples) for _ in range(n_first + n_seen)][-data.pool :]
+        # Where examples are kept, a resumed training reads again what the stopped one had.
+        n_before = min(step * n_fresh, data.pool) if data.cache else 0
+        first = recipe.seed * SEED_STRIDE + (step * n_fresh - n_before) * n_ranks + rank
+        stream = ExampleStream(data, clips, first, stride=n_ranks)
+        self._examples: Iterator[Example] = iterate_in_workers(stream, recipe.workers, prefetch=16)
+        self._latest = [next(self._examples) for _ in range(n_first + n_before)][-data.pool :]
 
     def refresh(self) -> None:
         """Take in what a step brings."""
         for _ in range(self.data.fresh_per_step):
-            if len(self._kept) >= self.data.pool:
-                self._kept.pop(0)
-            self._kept.append(next(self._examples))
+            if len(self._latest) >= self.data.pool:
+                self._latest.pop(0)
+            self._latest.append(next(self._examples))
 
     def draw(self, n: int, rng: np.random.Generator) -> list[Example]:
-        return [self._kept[k] for k in rng.integers(len(self._kept), size=n)]
+        return [self._latest[k] for k in rng.integers(len(self._latest), size=n)]
 
 
 def held_out_examples(data: FamilyData, clips: ClipData) -> list[Example]:
@@ -223,21 +236,21 @@ def held_out_examples(data: FamilyData, clips: ClipData) -> list[Example]:
 
 
 def main(
-    config: Annotated[Path, typer.Option(help="A family's recipe with data.kept.")],
+    config: Annotated[Path, typer.Option(help="A family's recipe with data.cache.")],
     count: Annotated[int, typer.Option(help="How many examples.", min=1)] = 1000,
     workers: Annotated[int, typer.Option(help="Processes.", min=0)] = 0,
 ) -> None:
     """Make the first examples of a recipe ahead of its training."""
     recipe = read_recipe(config)
     data = from_dict(FamilyData, recipe.data, "recipe, data")
-    if not data.kept:
-        raise typer.BadParameter(f"{config} keeps no examples: set data.kept to a folder")
+    if not data.cache:
+        raise typer.BadParameter(f"{config} keeps no examples: set data.cache to a folder")
     clips = from_dict(ClipData, data.clips, "recipe, data.clips")
-    stream = ExampleStream(data, clips, recipe.seed * FIRST_OF_SEED)
+    stream = ExampleStream(data, clips, recipe.seed * SEED_STRIDE)
     held_out_examples(data, clips)
-    for _ in itertools.islice(items_of(stream, workers), count):
+    for _ in itertools.islice(iterate_in_workers(stream, workers), count):
         pass
-    typer.echo(f"{count} examples in {data.kept}")
+    typer.echo(f"{count} examples in {data.cache}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""One training loop for everything that is trained: steps, averages, logs, resume.
+"""One training loop for everything that is trained: steps, averages, logs, checkpoints.
 
 What is trained meets `Task`.  The loop owns the optimiser, the moving average of the weights (EMA),
 the learning rate, precision, checkpoints and the JSON-lines log; under `torchrun` it averages
-gradients over the processes.
+gradients over the processes.  Ctrl-C and SIGTERM end it after a whole step, with a checkpoint.
 """
 
 from __future__ import annotations
@@ -14,82 +14,106 @@ import math
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from foleycli.errors import FoleyError
+from foleycli.media.output import replacing
 from foleycli.records import Report, silent
+from foleycli.settings.checking import short_repr
 from foleycli.training.recipe import Recipe
+from foleycli.training.signals import signals_held
 
 CHECKPOINT_NAME = "last.pt"
 LOG_NAME = "log.jsonl"
 MOST_SKIPPED = 50  # steps in a row whose gradient is not finite
 
 
-class Task(Protocol):
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
+BatchT = TypeVar("BatchT")
+
+
+class Task(Protocol[NetworkT, BatchT]):
     """Something to train."""
 
-    network: nn.Module  # built as type(network)(network.config); its parameters are trained and averaged
+    network: NetworkT  # built as type(network)(network.config); its parameters are trained and averaged
 
-    def batches(self, first_step: int, rank: int, world_size: int) -> Iterator[Any]:
+    def batches(self, first_step: int, rank: int, world_size: int) -> Iterator[BatchT]:
         """Batches from `first_step` on, never ending, on the CPU; other ranks get other data."""
         ...
 
-    def loss(self, network: nn.Module, average: nn.Module, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, network: NetworkT, average: NetworkT, batch: BatchT, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one batch and what to log beside it."""
         ...
 
-    def validate(self, average: nn.Module) -> dict[str, float]:
+    def validate(self, average: NetworkT) -> dict[str, float]:
         """Figures on held-out data."""
         ...
 
-    def state(self) -> dict:
+    def state(self) -> dict[str, Any]:
         """What a resumed training needs beside the network and its average; empty for most."""
         ...
 
-    def load_state(self, state: dict) -> None:
-        """Take up what `state` gave."""
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Restore what `state` returned."""
         ...
 
-    def export(self, average: nn.Module, folder: Path, history: dict) -> None:
+    def export(self, average: NetworkT, folder: Path, history: dict[str, Any]) -> None:
         """Write a model folder from the averaged weights."""
         ...
 
 
-class Trainer:
+class Trainer(Generic[NetworkT, BatchT]):
     """The state of one training: what a checkpoint holds."""
 
-    def __init__(self, task: Task, recipe: Recipe, out: Path, device: torch.device) -> None:
+    def __init__(self, task: Task[NetworkT, BatchT], recipe: Recipe, out: Path, device: torch.device) -> None:
         self.task, self.recipe, self.out, self.device = task, recipe, out, device
         self.rank, self.world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
         self.network = task.network.to(device)
-        self.average = _copy_of(self.network).to(device)
+        self.average = _build_average(self.network).to(device)
         self.optimizer = torch.optim.AdamW(
-            _groups(self.network, recipe.weight_decay), lr=recipe.lr, betas=recipe.betas, fused=device.type == "cuda"
+            _parameter_groups(self.network, recipe.weight_decay),
+            lr=recipe.lr,
+            betas=recipe.betas,
+            fused=device.type == "cuda",
         )
         self.step, self.spent_s = 0, 0.0
+        self._saved_step = 0  # of the checkpoint on the disk
         self._n_skipped = 0  # steps in a row, up to now
         self._logged: dict[str, list[Tensor]] = defaultdict(list)
 
-    def run(self, report: Report = silent) -> None:
+    def run(self, report: Report = silent, note: Callable[[str], None] | None = None) -> None:
         """Train to the end of the recipe, from wherever the trainer stands.
 
+        Ctrl-C and other signals that raise (SIGTERM under the command line) end it between two steps: the checkpoint
+        is written, `note` is given a line that says so, and the exception goes on.
         Errors: FoleyError when `MOST_SKIPPED` steps in a row have no finite gradient.
         """
         self._agree_on_weights()
         batches = self.task.batches(self.step, self.rank, self.world_size)
         began, before_s = time.monotonic(), self.spent_s
-        while self.progress() < 1:
-            self._one_step(next(batches))
-            self.spent_s = self._agreed_time(before_s + time.monotonic() - began)
-            if self.rank == 0:
-                report("train", self.progress(), 1.0)
-            self._write_what_is_due()
+        try:
+            while self.progress() < 1:
+                batch = next(batches)
+                with signals_held():
+                    self._one_step(batch)
+                    self.spent_s = self._agreed_time(before_s + time.monotonic() - began)
+                    if self.rank == 0 and self.step % self.recipe.log_every == 0:
+                        self._log_losses()
+                if self.rank == 0:
+                    report("train", self.progress(), 1.0)
+                    self._validate_and_save_if_due()
+        except BaseException as error:
+            if not isinstance(error, Exception) and self.rank == 0 and self.step > self._saved_step:
+                self.save()
+                if note is not None:
+                    note(f"stopped after step {self.step}, which {self.out / CHECKPOINT_NAME} holds; --resume goes on")
+            raise
         if self.rank == 0:
             self.log({"validation": self.task.validate(self.average)})
             self.save()
@@ -106,25 +130,54 @@ class Trainer:
                 "processes": self.world_size, "recipe": self.recipe.name}  # fmt: skip
 
     def save(self) -> None:
-        """Write the checkpoint aside and rename it into place."""
-        state = {"network": self.network.state_dict(), "average": self.average.state_dict(),
-                 "optimizer": self.optimizer.state_dict(), "step": self.step, "spent_s": self.spent_s,
-                 "task": self.task.state()}  # fmt: skip
-        part = self.out / (CHECKPOINT_NAME + ".part")
-        torch.save(state, part)
-        part.replace(self.out / CHECKPOINT_NAME)
+        """Write the checkpoint aside, have it on the disk, and rename it into place; errors: FoleyError (full disk)."""
+        state = {
+            "recipe": dataclasses.asdict(self.recipe),
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "spent_s": self.spent_s,
+            "task": self.task.state(),
+        }
+        with replacing(self.out / CHECKPOINT_NAME) as part:
+            torch.save(state, part)
+        self._saved_step = self.step
 
     def resume(self) -> None:
-        """Go on from the checkpoint in the output folder."""
+        """Go on from the checkpoint in the output folder.
+
+        Errors: FoleyError for none, a damaged one, and one of another recipe; the trainer is then of no use.
+        """
         path = self.out / CHECKPOINT_NAME
+        state = _read_checkpoint(path, self.device)
+        _check_same_recipe(state.get("recipe"), self.recipe, path)
+        try:
+            self.network.load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.task.load_state(state.get("task", {}))
+            self.step, self.spent_s = int(state["step"]), float(state["spent_s"])
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            why = " ".join(str(error).split())[:200]
+            raise FoleyError(
+                f"{path} does not fit the recipe: {why}",
+                "Resume with the recipe that the training began with, or begin anew with another --out",
+            ) from error
+        self._saved_step = self.step
+        if self.rank == 0:
+            self._trim_log()
+
+    def _trim_log(self) -> None:
+        """Take out of the log what a killed training left: half a line, and steps that will be done again."""
+        path = self.out / LOG_NAME
         if not path.is_file():
-            raise FoleyError(f"nothing to resume: {path} does not exist", "Start without --resume")
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.task.load_state(state.get("task", {}))
-        self.step, self.spent_s = state["step"], state["spent_s"]
+            return
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        kept = [line for line in lines if _step_of(line) <= self.step]
+        if kept != lines or not path.read_bytes().endswith(b"\n"):
+            with replacing(path) as part:
+                part.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
     def log(self, figures: dict) -> None:
         """One line of JSON; a figure that is not finite is null, which every reader of JSON knows."""
@@ -176,9 +229,9 @@ class Trainer:
         """The first process's clock: it sets the learning rate and the end, which must come for all at one step."""
         if self.world_size == 1:
             return spent_s
-        told = torch.tensor([spent_s], device=self.device, dtype=torch.float32)
-        dist.broadcast(told, src=0)
-        return told.item()
+        agreed = torch.tensor([spent_s], device=self.device, dtype=torch.float32)
+        dist.broadcast(agreed, src=0)
+        return agreed.item()
 
     @torch.no_grad()
     def _move_average(self) -> None:
@@ -188,23 +241,27 @@ class Trainer:
         for mine, theirs in zip(self.average.buffers(), self.network.buffers(), strict=True):
             mine.copy_(theirs)
 
-    def _write_what_is_due(self) -> None:
-        if self.rank != 0:
-            return
-        if self.step % self.recipe.log_every == 0:
-            self.log({key: round(torch.stack(values).mean().item(), 5) for key, values in self._logged.items()})
-            self._logged.clear()
+    def _log_losses(self) -> None:
+        """The means since they were logged last."""
+        self.log({key: round(torch.stack(values).mean().item(), 5) for key, values in self._logged.items()})
+        self._logged.clear()
+
+    def _validate_and_save_if_due(self) -> None:
         if self.step % self.recipe.validate_every == 0:
             self.log({"validation": self.task.validate(self.average)})
         if self.step % self.recipe.save_every == 0:
             self.save()
 
 
+def device_of(network: nn.Module) -> torch.device:
+    return next(network.parameters()).device
+
+
 def share_gradients(network: nn.Module) -> None:
     """Under torchrun: each gradient becomes its mean over the processes; one that a process lacks counts as zero.
 
-    Which parameters a loss reaches may differ from batch to batch (MaskVAT's encoder learns from rows that are heard
-    alone), so the processes first agree on what there is to share. What nobody has stays None: optimisers skip it.
+    Which parameters a loss reaches may differ from batch to batch, so the processes first agree on what there is to
+    share. What nobody has stays None: optimisers skip it.
     """
     if not dist.is_initialized():
         return
@@ -240,29 +297,64 @@ def to_device(batch: Any, device: torch.device) -> Any:
         return batch.to(device, non_blocking=True)
     if isinstance(batch, dict):
         return {key: to_device(value, device) for key, value in batch.items()}
-    if dataclasses.is_dataclass(batch):
+    if dataclasses.is_dataclass(batch) and not isinstance(batch, type):
         names = [field.name for field in dataclasses.fields(batch)]
         return dataclasses.replace(batch, **{name: to_device(getattr(batch, name), device) for name in names})
     return batch
 
 
-def _finite(figures: dict) -> dict:
+def _finite(figures: dict[str, Any]) -> dict[str, Any]:
     """The same figures, nested as they are, with None for what is NaN or infinite."""
-    told = {}
+    finite: dict[str, Any] = {}
     for key, value in figures.items():
         is_odd = isinstance(value, float) and not math.isfinite(value)
-        told[key] = _finite(value) if isinstance(value, dict) else None if is_odd else value
-    return told
+        finite[key] = _finite(value) if isinstance(value, dict) else None if is_odd else value
+    return finite
 
 
-def _copy_of(network: nn.Module) -> nn.Module:
+def _read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
+    """What `Trainer.save` wrote; errors: FoleyError where there is none or it is damaged."""
+    if not path.is_file():
+        raise FoleyError(f"nothing to resume: {path} does not exist", "Start without --resume")
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+        if not isinstance(state, dict):
+            raise ValueError(f"it holds {short_repr(state)}")
+    except Exception as error:  # zip, pickle and torch each raise their own kinds for a damaged file
+        why = " ".join(str(error).split())[:200] or type(error).__name__
+        raise FoleyError(
+            f"the checkpoint {path} is damaged: {why}", "Begin anew: remove it, or give another --out"
+        ) from error
+    return state
+
+
+def _check_same_recipe(saved: Any, recipe: Recipe, path: Path) -> None:
+    """Errors: FoleyError for a checkpoint of a recipe of another name or network."""
+    for key in ("name", "network"):
+        if isinstance(saved, dict) and saved.get(key) != getattr(recipe, key):
+            raise FoleyError(
+                f"{path} is of a training whose recipe has {key}: {short_repr(saved.get(key))}, "
+                f"not {short_repr(getattr(recipe, key))}",
+                "Resume with the recipe that the training began with, or begin anew with another --out",
+            )
+
+
+def _step_of(line: str) -> float:
+    """The step of a line of the log; infinite for what is no such line."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, TypeError, KeyError):
+        return math.inf
+
+
+def _build_average(network: NetworkT) -> NetworkT:
     """A twin built from the same config: old-style weight norm cannot be deep-copied."""
     twin = type(network)(network.config)
     twin.load_state_dict(network.state_dict())
     return twin.eval().requires_grad_(False)
 
 
-def _groups(network: nn.Module, weight_decay: float) -> list[dict]:
+def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Weight decay on matrices only; gains, biases and embeddings of one axis keep their size."""
     matrices = [p for p in network.parameters() if p.requires_grad and p.ndim >= 2]
     others = [p for p in network.parameters() if p.requires_grad and p.ndim < 2]

@@ -11,31 +11,35 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from foleycli.codecs.melvae import FLOOR, LOG_FLOOR, MelVae, MelVaeConfig, normalise_mels
 from foleycli.codecs.vae import set_latent_statistics
 from foleycli.dsp.mel import mel_spectrogram
 from foleycli.hub.resolve import resolve
 from foleycli.soundset.sounds import Sound, random_crop, read_sounds
-from foleycli.training.discriminator import MelJudge, Opponent
+from foleycli.training.discriminator import AdversarialTrainer, MelDiscriminator
+from foleycli.training.loop import device_of
 from foleycli.training.pool import Pool
 from foleycli.training.recipe import Recipe, from_dict
 from foleycli.weights.folder import load_weights, save_folder
 
 PATCHES = ((10, 1), (1, 4), (5, 4), (20, 8))  # (mels, frames) over which power is summed
-GAINS = (-0.6, 0.3)  # of a crop, log10, drawn anew each time it is seen
+GAINS = (-0.6, 0.3)  # of a crop, log10, drawn anew each time it is used
 VALIDATION_CROPS = 32
-LONGEST_S = 4  # of a sound whose level is measured
+GAIN_S = 4  # of a sound whose level is measured
 QUIET_POWER = 1e-8  # -80 dB: below, levels are not compared
 
 
 @dataclass(frozen=True)
 class MelCodecData:
+    """The `data` part of the recipe."""
+
     sounds: str  # a folder of labelled sounds
     crop_steps: int = 64  # latent steps per crop
     pool: int = 6000  # the latest crops are drawn from
@@ -45,19 +49,21 @@ class MelCodecData:
 
 @dataclass(frozen=True)
 class MelCodecObjective:
+    """Weights of the losses, and the discriminator."""
+
     power: float = 0.5  # weight of the patches' power
     kl: float = 0.001
     codebook: float = 0.05
     commitment: float = 0.0125
     adversarial: float = 0.0  # 0: no discriminator
     feature: float = 0.15
-    judge_width: int = 24
+    discriminator_width: int = 24
     discriminator_lr: float = 3e-4
-    frozen_encoder: bool = False  # train the decoder alone: what was learnt on the latents stays valid
+    frozen_encoder: bool = False  # train the decoder alone: what was trained on the latents stays valid
 
 
 class MelCodecTask:
-    """What the training loop needs to know about the spectrogram codec."""
+    """Meets `training.loop.Task` for the spectrogram codec."""
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
@@ -71,7 +77,9 @@ class MelCodecTask:
             self.network.quantizer.requires_grad_(False)
         self.sounds = read_sounds(Path(self.data.sounds), held_out=False)
         self.held_out = read_sounds(Path(self.data.sounds), held_out=True)
-        self.opponent = Opponent([MelJudge(self.weights.judge_width)], self.weights.discriminator_lr)
+        self.adversary = AdversarialTrainer(
+            [MelDiscriminator(self.weights.discriminator_width)], self.weights.discriminator_lr
+        )
 
     def batches(self, first_step: int, rank: int, world_size: int) -> Iterator[Tensor]:
         """Log-mels [B, 2, mels, frames] of crops (see `log_mels`), from a pool that grows, then is refreshed."""
@@ -100,7 +108,7 @@ class MelCodecTask:
         rms = mel_spectrogram(whole, c.rate_hz, c.n_fft, c.mel_hop, c.n_mels, is_rms=True)[..., :-1]
         return torch.cat([self.network.log_mels(whole), rms.clamp_min(FLOOR).log10()])
 
-    def loss(self, network: MelVae, average: nn.Module, batch: Tensor, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, network: MelVae, average: MelVae, batch: Tensor, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         w = self.weights
         mels, rms = batch.unbind(dim=1)  # [B, mels, frames] each
         posterior = network.posterior_of_mels(mels)
@@ -112,9 +120,11 @@ class MelCodecTask:
         total = mel + w.power * power + w.kl * kl + w.codebook * codebook + w.commitment * commitment
         figures = {"mel": mel, "power": power, "kl": kl, "codebook": codebook}
         if w.adversarial > 0:
-            game = self.opponent.round(*(normalise_mels(x.clamp_min(LOG_FLOOR)) for x in (made, mels)))
-            total = total + w.adversarial * game["adversarial"] + w.feature * game["feature"]
-            figures |= game
+            adversarial = self.adversary.step(
+                normalise_mels(made.clamp_min(LOG_FLOOR)), normalise_mels(mels.clamp_min(LOG_FLOOR))
+            )
+            total = total + w.adversarial * adversarial["adversarial"] + w.feature * adversarial["feature"]
+            figures |= adversarial
         return total, figures
 
     @torch.no_grad()
@@ -122,21 +132,21 @@ class MelCodecTask:
         """Distances of the round trip on held-out takes, through latents and through codes, log10."""
         rng = np.random.default_rng(1)
         crops = [self.log_mels(random_crop(self.held_out, self.n_samples, rng)) for _ in range(VALIDATION_CROPS)]
-        real, rms = torch.stack(crops).to(average.latent_mean.device).unbind(dim=1)
+        real, rms = torch.stack(crops).to(device_of(average)).unbind(dim=1)
         mean = average.posterior_of_mels(real).mean
-        figures = {}
+        figures: dict[str, float] = {}
         for name, raw in {"latents": mean, "codes": average.quantizer(mean)[0]}.items():
             made = average.decode_mels(raw)
             figures |= {f"mel_{name}": F.l1_loss(made, real).item(), f"power_{name}": power_loss(made, rms).item()}
         return figures
 
-    def state(self) -> dict:
-        return self.opponent.state()
+    def state(self) -> dict[str, Any]:
+        return self.adversary.state()
 
-    def load_state(self, state: dict) -> None:
-        self.opponent.load_state(state)
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.adversary.load_state(state)
 
-    def export(self, average: MelVae, folder: Path, history: dict) -> None:
+    def export(self, average: MelVae, folder: Path, history: dict[str, Any]) -> None:
         if not self.weights.frozen_encoder:
             rng = np.random.default_rng(0)
             crops = [torch.from_numpy(random_crop(self.sounds, self.n_samples, rng)) for _ in range(128)]
@@ -153,8 +163,9 @@ def measure_gain(codec: MelVae, sounds: list[Sound], n: int = 200) -> None:
     codec.output_gain.fill_(1.0)
     changes_db = []
     for sound in sounds[:: max(1, len(sounds) // n)]:
-        samples = torch.from_numpy(sound.as_float()[: LONGEST_S * codec.rate_hz])[None].to(codec.latent_mean.device)
-        made = codec.synthesise(codec.posterior(samples).mean)  # not `encode`, which makes up for what is wrong here
+        samples = torch.from_numpy(sound.as_float()[: GAIN_S * codec.rate_hz])[None].to(device_of(codec))
+        # Not `encode`, which corrects the level that is measured here.
+        made = codec.synthesise(codec.posterior(samples).mean)
         powers = [x.square().mean().item() for x in (samples, made)]
         if min(powers) > QUIET_POWER:
             changes_db.append(10 * np.log10(powers[1] / powers[0]))
@@ -168,5 +179,5 @@ def power_loss(made: Tensor, rms: Tensor) -> Tensor:
     distances = []
     for patch in PATCHES:
         levels = [F.avg_pool2d(power, patch).clamp_min(FLOOR**2).log10() / 2 for power in powers]
-        distances.append(F.l1_loss(*levels))
+        distances.append(F.l1_loss(levels[0], levels[1]))
     return torch.stack(distances).mean()

@@ -15,17 +15,17 @@ class Pool(Generic[T]):
 
     def __init__(self, items: Iterator[T], size: int) -> None:
         self._items, self._size, self._next = items, size, 0
-        self._kept: list[T] = []
+        self._latest: list[T] = []
 
     def take(self, n_fresh: int) -> None:
         """Let `n_fresh` new items push out the oldest."""
         for _ in range(n_fresh):
             item = next(self._items)
-            if len(self._kept) < self._size:
-                self._kept.append(item)
+            if len(self._latest) < self._size:
+                self._latest.append(item)
             else:
-                self._kept[self._next % self._size] = item
+                self._latest[self._next % self._size] = item
             self._next += 1
 
     def draw(self, n: int, rng: np.random.Generator) -> list[T]:
-        return [self._kept[k] for k in rng.integers(len(self._kept), size=n)]
+        return [self._latest[k] for k in rng.integers(len(self._latest), size=n)]

@@ -48,12 +48,12 @@ class Recipe:
     def __post_init__(self) -> None:
         for key in ("steps", "batch_size", "lr", "log_every", "validate_every", "save_every"):
             if not getattr(self, key) > 0:
-                raise FoleyError(f"recipe: {key} is {getattr(self, key)}", "it must be above 0")
+                raise FoleyError(f"recipe: {key} is {getattr(self, key)}", "It must be above 0")
         for key in ("seed", "workers", "threads", "warmup_steps"):
             if getattr(self, key) < 0:
-                raise FoleyError(f"recipe: {key} is {getattr(self, key)}", "it must be 0 or more")
+                raise FoleyError(f"recipe: {key} is {getattr(self, key)}", "It must be 0 or more")
         if self.minutes is not None and not self.minutes > 0:
-            raise FoleyError(f"recipe: minutes is {self.minutes}", "leave it out, or give a number above 0")
+            raise FoleyError(f"recipe: minutes is {self.minutes}", "Leave it out, or give a number above 0")
 
 
 def read_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:

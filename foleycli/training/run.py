@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -12,8 +14,9 @@ import torch.distributed as dist
 from foleycli.device import choose_device
 from foleycli.errors import FoleyError
 from foleycli.records import Report, silent
-from foleycli.training.loop import CHECKPOINT_NAME, Trainer
-from foleycli.training.recipe import read_recipe
+from foleycli.settings.checking import did_you_mean, short_repr
+from foleycli.training.loop import CHECKPOINT_NAME, Task, Trainer
+from foleycli.training.recipe import Recipe, read_recipe
 
 TASKS = {  # what can be trained -> "module:what makes its task of a recipe", imported late
     "codec": "foleycli.training.codec:CodecTask",
@@ -22,7 +25,7 @@ TASKS = {  # what can be trained -> "module:what makes its task of a recipe", im
     "maskvat": "foleycli.training.maskvat:MaskVatTask",
     "salsa-v": "foleycli.training.salsav:SalsaVTask",
     "vaura": "foleycli.training.vaura:VAuraTask",
-    "foley-flow": "foleycli.training.foleyflow:task_of",
+    "foley-flow": "foleycli.training.foleyflow:make_task",
 }
 
 
@@ -34,45 +37,62 @@ def train(
     resume: bool = False,
     device: str = "auto",
     report: Report = silent,
+    note: Callable[[str], None] | None = None,
 ) -> Path:
     """Train to the end of the recipe and return the model folder `out/model`.
 
+    kind       what is trained: a key of `TASKS`
+    config     the recipe, YAML
+    out        folder of the training: checkpoint, log, and the model in the end
+    overrides  "key=value" lines that change the recipe
+    resume     go on from the checkpoint in `out`
+    note       is given what a user should read when the training is stopped
+
     Under `torchrun` every process runs this; only the first one writes.
-    Errors: FoleyError for an unknown kind, a bad recipe, or an output folder that holds a training.
+    Errors: FoleyError for an unknown kind, a bad recipe, an output folder that holds a training (or, to resume, none
+    that is whole and of this recipe), and whatever the data cannot give.
     """
     if kind not in TASKS:
-        raise FoleyError(f"{kind!r} cannot be trained", f"One of: {', '.join(TASKS)}")
+        known = f"{did_you_mean(kind, TASKS)}One of: {', '.join(TASKS)}"
+        raise FoleyError(f"{short_repr(kind)} cannot be trained", known)
     recipe = read_recipe(config, overrides)
     if not resume and (out / CHECKPOINT_NAME).exists():
         raise FoleyError(f"{out} already holds a training", "Go on with it: --resume; or give another --out")
-    out.mkdir(parents=True, exist_ok=True)
+    if resume and not (out / CHECKPOINT_NAME).is_file():
+        raise FoleyError(f"nothing to resume: {out / CHECKPOINT_NAME} does not exist", "Start without --resume")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FoleyError(f"{out} cannot be made: {error.strerror}", "Give another folder with --out") from error
     chosen = _join_processes(choose_device(device))
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     torch.manual_seed(recipe.seed)
-    task = _task_class(kind)(recipe)
-    trainer = Trainer(task, recipe, out, chosen)
+    trainer = Trainer(_make_task(kind, recipe), recipe, out, chosen)
     if resume:
         trainer.resume()
-    trainer.run(report)
+    trainer.run(report, note)
     if dist.is_initialized():
         dist.destroy_process_group()
     return out / "model"
 
 
-def _task_class(kind: str) -> type:
+def _make_task(kind: str, recipe: Recipe) -> Task[Any, Any]:
+    """The task of a kind; errors: FoleyError where what its data is made with is not installed."""
     module, _, name = TASKS[kind].partition(":")
     try:
-        return getattr(importlib.import_module(module), name)
+        make: Callable[[Recipe], Task[Any, Any]] = getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
         if error.name not in ("cv2", "scipy"):
             raise
-        told = f"training needs {error.name}, which is not installed"
-        raise FoleyError(told, "pip install 'foleycli[train]'") from error
+        raise FoleyError(
+            f"training needs {error.name}, which is not installed", "Install it: pip install 'foleycli[train]'"
+        ) from error
+    return make(recipe)
 
 
 def _join_processes(device: torch.device) -> torch.device:
-    """Under torchrun: meet the other processes, and take the GPU with our own number."""
+    """Under torchrun: join the other processes, and take the GPU with our own number."""
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         return device
     if device.type == "cuda":

@@ -15,19 +15,19 @@ from foleycli.training.clips import (
     ClipData,
     TrainingClip,
     bank_of,
+    cached_clips,
     filmed_clips,
     from_world,
-    kept_clips,
     world_clips,
     world_config,
 )
 from foleycli.training.recipe import Recipe
-from foleycli.training.workers import items_of
+from foleycli.training.workers import iterate_in_workers
 
 HELD_OUT_SEED = 1_000_000_007
 
 
-class _Clips(IterableDataset):
+class _ClipStream(IterableDataset):
     """One endless stream per worker; worker w of W makes every W-th clip."""
 
     def __init__(self, data: ClipData, first: int, stride: int) -> None:
@@ -44,13 +44,13 @@ class _Clips(IterableDataset):
 def _stream(data: ClipData, first: int, stride: int) -> Iterator[TrainingClip]:
     if data.videos:
         return filmed_clips(data, seed=first)
-    return (kept_clips if data.kept else world_clips)(data, first, stride)
+    return (cached_clips if data.cache else world_clips)(data, first, stride)
 
 
 def clip_stream(data: ClipData, recipe: Recipe, first_clip: int, rank: int, world_size: int) -> Iterator[TrainingClip]:
     """Clips from `first_clip` on, made by `recipe.workers` processes (0: in this one), in a fixed order."""
     first = recipe.seed * 10_000_000 + first_clip * world_size + rank
-    return items_of(_Clips(data, first, world_size), recipe.workers, prefetch=8)
+    return iterate_in_workers(_ClipStream(data, first, world_size), recipe.workers, prefetch=8)
 
 
 def held_out_clips(data: ClipData, n: int) -> list[TrainingClip]:
@@ -66,10 +66,10 @@ def check_sounds(data: ClipData) -> None:
         bank_of(data)
 
 
-def world_seeds(
+def world_clips_with_tracks(
     data: ClipData, first: int, stride: int, split: Split
 ) -> Iterator[tuple[TrainingClip, Track, SoundBank]]:
-    """Synthetic clips with the track from which more sounds for the same picture can be drawn."""
+    """Endless synthetic clips, each with the track and the bank from which more sounds for it can be drawn."""
     bank = bank_of(data)
     config = world_config(data, split)
     for seed in itertools.count(first, stride):

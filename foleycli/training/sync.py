@@ -1,26 +1,28 @@
 """Trains the synchronisation encoder on clips whose picture and sound belong together.
 
-The loss is SALSA-V's (papers.md 1.2): a sigmoid loss over all pairs of a batch's video and audio
-snippets, of which only same clip and same time are positive.  Where event times are known, the two
-heads are trained as well, and weigh more: they are what carries the first hours of training.
+The loss is that of SALSA-V's contrastive audio-visual encoder (arXiv 2510.02916): a sigmoid loss over all pairs of a
+batch's video and audio snippets, of which only same clip and same time are positive.  Where event times are known, the
+two heads are trained as well, and weigh more: they carry the first hours of training.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from foleycli.dsp.onsets import agreement
 from foleycli.dsp.peaks import pick_peaks
 from foleycli.features.sync import LOUDNESS_RANGE_DB, SNIPPET_FRAMES, SyncConfig, SyncEncoder, to_grey
 from foleycli.hub.resolve import resolve
 from foleycli.training.clips import FPS, ClipData, TrainingClip
+from foleycli.training.loop import device_of
 from foleycli.training.pool import Pool
 from foleycli.training.recipe import Recipe, from_dict
 from foleycli.training.sources import check_sounds, clip_stream, held_out_clips
@@ -31,6 +33,8 @@ EVENT_SD_S = 0.03  # width of an event in the target: sharper than a picture las
 
 @dataclass(frozen=True)
 class SyncObjective:
+    """Weights of the losses."""
+
     contrast: float = 0.3
     event: float = 4.0
     loudness: float = 1.0
@@ -39,7 +43,7 @@ class SyncObjective:
 
 
 class SyncTask:
-    """What the training loop needs to know about the synchronisation encoder."""
+    """Meets `training.loop.Task` for the synchronisation encoder."""
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
@@ -66,8 +70,8 @@ class SyncTask:
             step += 1
 
     def loss(
-        self, network: SyncEncoder, average: nn.Module, batch: dict[str, Tensor], step: int
-    ) -> tuple[Tensor, dict]:
+        self, network: SyncEncoder, average: SyncEncoder, batch: dict[str, Tensor], step: int
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         w = self.weights
         vectors, event, loudness = network(batch["grey"].float() / 255)
         starts = snippet_starts(vectors.shape[1], step)
@@ -75,33 +79,35 @@ class SyncTask:
             network.video_snippets(vectors, starts), network.audio_snippets(batch["samples"], starts),
             network.log_scale, network.bias,
         )  # fmt: skip
-        hit = _event_loss(event, batch, w.event_weight)
-        loud = F.l1_loss(loudness, 1 + batch["loudness_db"] / LOUDNESS_RANGE_DB)
-        total = w.contrast * contrast + w.event * hit + w.loudness * loud
-        return total, {"contrast": contrast, "event": hit, "loudness": loud}
+        event_loss = _event_loss(event, batch, w.event_weight)
+        loudness_loss = F.l1_loss(loudness, 1 + batch["loudness_db"] / LOUDNESS_RANGE_DB)
+        total = w.contrast * contrast + w.event * event_loss + w.loudness * loudness_loss
+        return total, {"contrast": contrast, "event": event_loss, "loudness": loudness_loss}
 
     @torch.no_grad()
     def validate(self, average: SyncEncoder) -> dict[str, float]:
         """Onset F1 of the event head on held-out clips, and how often a snippet finds its own sound."""
         self._held_out = self._held_out or held_out_clips(self.data, self.weights.validation_clips)
-        found, right = [], []
+        curves, accuracies = [], []
         for clip in self._held_out:
-            grey = prepare_grey(clip.grey, average.config.size_px).to(average.bias.device)
+            grey = prepare_grey(clip.grey, average.config.size_px).to(device_of(average))
             vectors, event, _ = average(grey)
-            found.append(event.sigmoid()[0].cpu().numpy())
+            curves.append(event.sigmoid()[0].cpu().numpy())
             starts = snippet_starts(vectors.shape[1], 0)
             samples = torch.from_numpy(clip.samples)[None].to(grey.device)
-            likeness = average.video_snippets(vectors, starts) @ average.audio_snippets(samples, starts).transpose(1, 2)
-            right.append((likeness[0].argmax(1).cpu() == torch.arange(len(starts))).float().mean().item())
-        return {**best_f1(found, self._held_out, self.data.duration_s), "own_snippet": float(np.mean(right))}
+            audio = average.audio_snippets(samples, starts)
+            similarity = average.video_snippets(vectors, starts) @ audio.transpose(1, 2)
+            accuracies.append((similarity[0].argmax(1).cpu() == torch.arange(len(starts))).float().mean().item())
+        figures = best_f1(curves, self._held_out, self.data.duration_s)
+        return {**figures, "own_snippet": float(np.mean(accuracies))}
 
-    def state(self) -> dict:
+    def state(self) -> dict[str, Any]:
         return {}
 
-    def load_state(self, state: dict) -> None:
+    def load_state(self, state: dict[str, Any]) -> None:
         """All of its state is in the networks."""
 
-    def export(self, average: SyncEncoder, folder: Path, history: dict) -> None:
+    def export(self, average: SyncEncoder, folder: Path, history: dict[str, Any]) -> None:
         figures = self.validate(average)
         threshold = figures.get("threshold", 0.4)
         config = {"name": self.recipe.name, "kind": "sync", "version": 1, "event_threshold": threshold}
@@ -140,7 +146,7 @@ def augment(clip: TrainingClip, size_px: int, rng: np.random.Generator) -> Train
     table = np.clip(255 * (np.arange(256) / 255) ** rng.uniform(0.7, 1.4) * rng.uniform(0.7, 1.2), 0, 255)
     table = 255 - table if rng.random() < 0.1 else table
     grey = table.astype(np.uint8)[grey]
-    return TrainingClip(grey, clip.samples, clip.events_s, clip.loudness_db, clip.words)
+    return replace(clip, grey=grey)
 
 
 def prepare_grey(grey: np.ndarray, size_px: int) -> Tensor:

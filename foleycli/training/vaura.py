@@ -1,8 +1,9 @@
-"""Trains V-AURA; what it learns from and how it is laid out is `training.family`'s."""
+"""Trains V-AURA; its data and windows are those of `training.family`."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -11,44 +12,46 @@ from foleycli.families.vaura.config import SIZES, VAuraConfig
 from foleycli.families.vaura.family import NAME, VAuraFamily
 from foleycli.families.vaura.network import VAura
 from foleycli.families.vaura.objective import Batch, ObjectiveConfig, training_loss
-from foleycli.training.family import FamilyTask, Rows, codebooks_for, sized_config
+from foleycli.training.family import FamilyTask, TrainingBatch, codec_codebooks, config_of_size
 from foleycli.training.recipe import Recipe, from_dict
 
 
-class VAuraTask(FamilyTask):
-    """What the training loop needs to know about V-AURA."""
+class VAuraTask(FamilyTask[VAura]):
+    """Meets `training.loop.Task` for V-AURA."""
 
     name = NAME
-    default_settings = {
-        **FamilyTask.default_settings,
-        "guidance": 6.0,
-    }  # the paper's, which its table finds best (papers.md 3.2)
+    # The guidance of the paper's best row (arXiv 2409.13689, ablation of the guidance scale).
+    default_settings: ClassVar[dict[str, Any]] = {**FamilyTask.default_settings, "guidance": 6.0}
 
     def build(self, recipe: Recipe) -> VAura:
         self.objective = from_dict(ObjectiveConfig, recipe.objective, "recipe, objective")
-        network = VAura(sized_config(VAuraConfig, SIZES, recipe.network))
-        network.adopt_codebooks(codebooks_for(network.config, self.data.codec))
+        config = config_of_size(SIZES, recipe.network)
+        network = VAura(config)
+        network.adopt_codebooks(
+            codec_codebooks(self.data.codec, config.n_codebooks, config.codebook_size, config.codebook_dim)
+        )
         return network
 
     def family(self, network: VAura) -> VAuraFamily:
         return VAuraFamily(network)
 
-    def loss(self, network: VAura, average: VAura, batch: Rows, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        return training_loss(network, batch_of(batch, network.config), self.generator(), self.objective)
+    def loss(self, network: VAura, average: VAura, batch: TrainingBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        return training_loss(network, objective_batch(batch, network.config), self.generator(), self.objective)
 
-    def figures(self, average: VAura, rows: Rows) -> dict[str, float]:
-        """Cross entropy with the picture, and without it: what lies between is what the picture tells."""
-        batch, told = batch_of(rows, average.config), {}
+    def figures(self, average: VAura, batch: TrainingBatch) -> dict[str, float]:
+        """Cross entropy with the picture and without it: the difference is what the picture tells."""
+        windows = objective_batch(batch, average.config)
+        nats: dict[str, float] = {}
         for name, p_drop in (("seen", 0.0), ("unseen", 1.0)):
-            loss, figures = training_loss(average, batch, torch.Generator(), ObjectiveConfig(p_drop_visual=p_drop))
-            told |= {f"{name}_nats": loss.item(), f"{name}_coarsest_nats": figures["coarsest"].item()}
-        return told
+            loss, parts = training_loss(average, windows, torch.Generator(), ObjectiveConfig(p_drop_visual=p_drop))
+            nats |= {f"{name}_nats": loss.item(), f"{name}_coarsest_nats": parts["coarsest"].item()}
+        return nats
 
-    def objective_dict(self) -> dict:
+    def objective_dict(self) -> dict[str, Any]:
         return asdict(self.objective)
 
 
-def batch_of(rows: Rows, config: VAuraConfig) -> Batch:
-    """The rows as V-AURA's objective reads them: pictures to a window's number, as sampling does."""
-    index = torch.arange(config.n_visual, device=rows.sync.device).clamp(max=rows.sync.shape[1] - 1)
-    return Batch(rows.codes, rows.sync[:, index], rows.n_reference)
+def objective_batch(batch: TrainingBatch, config: VAuraConfig) -> Batch:
+    """The windows as V-AURA's objective reads them: as many pictures as a window has in sampling."""
+    index = torch.arange(config.n_visual, device=batch.sync.device).clamp(max=batch.sync.shape[1] - 1)
+    return Batch(batch.codes, batch.sync[:, index], batch.n_reference)

@@ -1,4 +1,4 @@
-"""Worker processes that make what is trained on."""
+"""Worker processes that make training data."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch.utils.data import DataLoader, IterableDataset
 from foleycli.errors import FoleyError
 
 
-class _Told(IterableDataset):
-    """What a stream gives and, where a FoleyError ends it, that error as its last item.
+class _ErrorAsItem(IterableDataset):
+    """The items of a stream and, where a FoleyError ends it, that error as its last item.
 
     Raised in a worker, an error comes back as the text of its traceback; handed over as an item, it stays what it is.
     """
@@ -26,15 +26,15 @@ class _Told(IterableDataset):
             yield error
 
 
-def items_of(stream: IterableDataset, n_workers: int, prefetch: int = 2) -> Iterator[Any]:
-    """What the stream gives, made by worker processes (0: in this one), `prefetch` items ahead each.
+def iterate_in_workers(stream: IterableDataset, n_workers: int, prefetch: int = 2) -> Iterator[Any]:
+    """The items of the stream, made by worker processes (0: in this one), `prefetch` items ahead each.
 
     Errors: the FoleyError that ended the stream, wherever it was raised.
     """
     if n_workers == 0:
         yield from stream
         return
-    for item in DataLoader(_Told(stream), batch_size=None, num_workers=n_workers, prefetch_factor=prefetch):
+    for item in DataLoader(_ErrorAsItem(stream), batch_size=None, num_workers=n_workers, prefetch_factor=prefetch):
         if isinstance(item, FoleyError):
             raise item
         yield item

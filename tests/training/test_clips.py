@@ -11,7 +11,7 @@ import pytest
 from clips import FLASH_FRAME
 
 from foleycli.media.probe import probe
-from foleycli.training.clips import ClipData, TrainingClip, _cut, filmed_clips, kept_clips, world_clips
+from foleycli.training.clips import ClipData, TrainingClip, _cut, cached_clips, filmed_clips, world_clips
 from foleycli.training.pool import Pool
 
 
@@ -40,17 +40,17 @@ def test_films_that_are_held_out_are_never_trained_on(clips, tmp_path):
 
 
 def test_clips_are_kept_for_the_next_training(tmp_path):
-    data = ClipData(duration_s=1.0, size_px=16, kept=str(tmp_path))
+    data = ClipData(duration_s=1.0, size_px=16, cache=str(tmp_path))
     made = next(world_clips(data, 5))
-    first = list(islice(kept_clips(data, 5), 2))
+    first = list(islice(cached_clips(data, 5), 2))
     files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npz")}
-    second = list(islice(kept_clips(replace(data, pool=7), 5), 2))  # how clips are used does not change them
+    second = list(islice(cached_clips(replace(data, pool=7), 5), 2))  # how clips are used does not change them
     assert len(files) == 2 and files == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npz")}
     for clip in (first[0], second[0]):
         assert clip.words == made.words
         for name in ("grey", "samples", "events_s", "loudness_db"):
             assert np.array_equal(getattr(clip, name), getattr(made, name)), name
-    next(kept_clips(replace(data, size_px=24), 5))
+    next(cached_clips(replace(data, size_px=24), 5))
     assert len({path.parent for path in tmp_path.rglob("*.npz")}) == 2
 
 

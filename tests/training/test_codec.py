@@ -42,6 +42,6 @@ def test_frozen_encoder_keeps_latents_and_codes_to_the_bit(trained, tmp_path):
 
 
 def test_discriminator_has_the_windows_and_width_of_the_recipe(trained):
-    _, task = trained("judged", adversarial=1.0, judges=[256], judge_width=4)
-    (judge,) = task.opponent.judges
-    assert (judge.n_fft, judge.layers[0].out_channels) == (256, 4)
+    _, task = trained("adversarial", adversarial=1.0, discriminator_windows=[256], discriminator_width=4)
+    (discriminator,) = task.adversary.discriminators
+    assert (discriminator.n_fft, discriminator.layers[0].out_channels) == (256, 4)

@@ -1,4 +1,4 @@
-"""Examples: made ahead only where they are kept, read as they were written, laid out behind a reel or a reference."""
+"""Examples: made ahead only where they are kept, read as they were written, and arranged behind a reference."""
 
 from __future__ import annotations
 
@@ -15,40 +15,52 @@ import yaml
 from foleycli.soundset.library_sound import N_SAMPLES
 from foleycli.synthetic.clips import WEIGHTS
 from foleycli.training.clips import ClipData
-from foleycli.training.examples import Example, ExampleMaker, FamilyData, Sounds, main, read_example, write_example
-from foleycli.training.family import Lead, lay_out
+from foleycli.training.examples import (
+    EncodedSounds,
+    Example,
+    ExampleMaker,
+    FamilyData,
+    main,
+    read_example,
+    write_example,
+)
+from foleycli.training.family import ReferencePrefix, make_window
 
 
 def test_a_recipe_that_keeps_none_is_refused(tmp_path):
     recipe = tmp_path / "recipe.yaml"
     data = {"codec": "mel-mini", "sync": "sync-mini", "clips": {"duration_s": 2.0}}
     recipe.write_text(yaml.safe_dump({"name": "none", "steps": 1, "batch_size": 1, "lr": 1e-3, "data": data}))
-    with pytest.raises(typer.BadParameter, match=r"data\.kept"):
+    with pytest.raises(typer.BadParameter, match=r"data\.cache"):
         main(recipe, count=1)
 
 
-def example(n_frames: int = 50, n_steps: int = 80, n_reel: int = 12) -> Example:
+def example(n_frames: int = 50, n_steps: int = 80, n_library_sound: int = 12) -> Example:
     """Two sounds; every number of one tells which sound, and where in it."""
 
-    def sounds(n: int, first: int) -> Sounds:
+    def sounds(n: int, first: int) -> EncodedSounds:
         steps = first + torch.arange(2)[:, None] * 1000 + torch.arange(n)
         heard = first + torch.arange(2)[:, None] * 1000 + torch.arange(n // 4)
-        return Sounds(steps[..., None].float(), steps[..., None].to(torch.int16), heard[..., None].float())
+        return EncodedSounds(steps[..., None].float(), steps[..., None].to(torch.int16), heard[..., None].float())
 
     frames = torch.arange(n_frames)[:, None].float()
-    return Example(frames, sounds(n_steps, 0), sounds(n_reel, 500), torch.tensor([True, False]), (("a",), ("b",)), None)
+    return Example(
+        frames, sounds(n_steps, 0), sounds(n_library_sound, 500), torch.tensor([True, False]), (("a",), ("b",)), None
+    )
 
 
-def test_a_reel_stands_before_the_beginning_of_its_sound():
-    latents, codes, heard, frames = lay_out(example(), 1, n_steps=40, lead=Lead(8, is_reel=True))
+def test_a_library_sound_stands_before_the_beginning_of_its_sound():
+    latents, codes, heard, frames = make_window(
+        example(), 1, n_steps=40, prefix=ReferencePrefix(8, is_library_sound=True)
+    )
     assert latents[:, 0].tolist() == [*range(1500, 1508), *range(1000, 1032)]
     assert torch.equal(codes.float(), latents)
-    assert heard[:, 0].tolist() == [1500, 1501, 1502, 1502, *range(1000, 1016)]  # the reel's own end is held
+    assert heard[:, 0].tolist() == [1500, 1501, 1502, 1502, *range(1000, 1016)]  # the library sound's own end is held
     assert frames[:, 0].tolist() == [0] * 10 + list(range(40))  # a fifth of the window, the first picture
 
 
 def test_a_reference_of_the_same_sound_is_its_end():
-    latents, _, _, _ = lay_out(example(), 0, n_steps=40, lead=Lead(8))
+    latents, _, _, _ = make_window(example(), 0, n_steps=40, prefix=ReferencePrefix(8))
     assert latents[:, 0].tolist() == [*range(32, 40), *range(32)]
 
 
@@ -57,17 +69,17 @@ def test_an_example_is_read_as_it_was_written(tmp_path):
     write_example(written, tmp_path / "0.npz")
     found = read_example(tmp_path / "0.npz")
     assert torch.equal(found.sync, written.sync) and found.words == written.words
-    assert found.has_reel.tolist() == [True, False] and found.events_s.tolist() == [0.5, 1.25]
-    for kind in ("sounds", "reels"):
-        for name in ("latents", "codes", "heard"):
+    assert found.has_library_sound.tolist() == [True, False] and found.events_s.tolist() == [0.5, 1.25]
+    for kind in ("sounds", "library_sounds"):
+        for name in ("latents", "codes", "audio_features"):
             assert torch.equal(getattr(getattr(found, kind), name), getattr(getattr(written, kind), name))
 
 
-def test_what_sounds_in_an_example_has_a_reel_and_silence_has_none():
+def test_what_sounds_in_an_example_has_a_library_sound_and_silence_has_none():
     clips = ClipData(duration_s=2.0, scene_weights={name: 0 for name in WEIGHTS} | {"waving": 1, "strike": 1})
     data = FamilyData(codec="mel-mini", sync="sync-mini", clips={}, sounds_per_clip=3)
     made = list(islice(ExampleMaker(data, clips, "train").stream(0, 1), 6))
-    assert {bool(has) for one in made for has in one.has_reel} == {True, False}
+    assert {bool(has) for one in made for has in one.has_library_sound} == {True, False}
     for one in made:
-        assert one.reels.latents.shape == (3, math.ceil(N_SAMPLES / 1024), 64)
-        assert [words[0] == "silence" for words in one.words] == [not has for has in one.has_reel]
+        assert one.library_sounds.latents.shape == (3, math.ceil(N_SAMPLES / 1024), 64)
+        assert [words[0] == "silence" for words in one.words] == [not has for has in one.has_library_sound]

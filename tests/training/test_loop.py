@@ -1,8 +1,11 @@
-"""The training loop on a network of one layer: resume, average, log, schedule."""
+"""The training loop on a network of one layer: stop and resume, damaged checkpoints, average, log, schedule."""
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Container, Iterator
@@ -16,6 +19,7 @@ from torch import Tensor, nn
 from foleycli.errors import FoleyError
 from foleycli.training.loop import MOST_SKIPPED, Trainer, learning_rate, precision, to_device
 from foleycli.training.recipe import Recipe
+from foleycli.training.signals import signals_held
 
 RECIPE = Recipe("line", 12, 4, 0.05, warmup_steps=2, precision="float32", log_every=2, validate_every=5, save_every=4)
 CPU = torch.device("cpu")
@@ -35,6 +39,10 @@ class Line(nn.Module):
         return self.layer(nn.functional.dropout(x, 0.3, self.training))
 
 
+class KilledError(Exception):
+    """As SIGKILL, this leaves no time to save."""
+
+
 class LineTask:
     """Learns the sum of its inputs; stops as if killed before step `killed_at`; loses its loss at `spoiled_at`."""
 
@@ -45,7 +53,7 @@ class LineTask:
     def batches(self, first_step: int, rank: int, world_size: int) -> Iterator[Tensor]:
         for step in range(first_step, 1000):
             if step == self.killed_at:
-                raise KeyboardInterrupt
+                raise KilledError
             yield torch.randn(4, 3, generator=torch.Generator().manual_seed(step))
 
     def loss(self, network: Line, average: nn.Module, batch: Tensor, step: int) -> tuple[Tensor, dict[str, Tensor]]:
@@ -78,7 +86,7 @@ def trained(out: Path, task: LineTask, recipe: Recipe = RECIPE, resume: bool = F
 
 def test_killed_and_resumed_is_the_same_as_never_stopped(tmp_path):
     whole = trained(tmp_path / "whole", LineTask())
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KilledError):
         trained(tmp_path / "parts", LineTask(killed_at=7))
     assert not (tmp_path / "parts" / "model").exists()
     parts = trained(tmp_path / "parts", LineTask(), resume=True)
@@ -145,6 +153,139 @@ def test_a_training_goes_on_after_steps_that_overflow_and_logs_them_as_null(tmp_
     lines = [json.loads(line, parse_constant=refuse) for line in text]
     losses = {line["step"]: line["loss"] for line in lines if "loss" in line}
     assert losses[10] is None and losses[2] > 0 and losses[120] > 0
+
+
+class StoppedTask(LineTask):
+    """Gets a signal in the middle of step `stopped_at`, after the loss and before the weights change."""
+
+    def __init__(self, stopped_at: int, number: signal.Signals = signal.SIGINT) -> None:
+        super().__init__()
+        self.stopped_at, self.number = stopped_at, number
+
+    def loss(self, network: Line, average: nn.Module, batch: Tensor, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        result = super().loss(network, average, batch, step)
+        if step == self.stopped_at:
+            signal.raise_signal(self.number)
+        return result
+
+
+def test_a_stop_between_two_saves_ends_the_step_and_saves(tmp_path):
+    whole = trained(tmp_path / "whole", LineTask())
+    notes: list[str] = []
+    (tmp_path / "parts").mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(StoppedTask(5), RECIPE, tmp_path / "parts", CPU).run(note=notes.append)
+    assert torch.load(tmp_path / "parts" / "last.pt")["step"] == 6  # saved at 4 as the recipe says, and here
+    assert len(notes) == 1 and "after step 6" in notes[0] and "--resume" in notes[0]
+    parts = trained(tmp_path / "parts", LineTask(), resume=True)
+    assert torch.equal(parts.average.layer.weight, whole.average.layer.weight)
+
+
+def test_signals_are_held_until_the_block_ends_and_a_second_one_acts_at_once():
+    reached = []
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), signals_held():
+        signal.raise_signal(signal.SIGINT)
+        reached.append("end")
+    assert reached == ["end"]
+    with pytest.raises(KeyboardInterrupt), signals_held():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        reached.append("never")
+    assert reached == ["end"]
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def spoil_empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def spoil_half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def spoil_text(path: Path) -> None:
+    path.write_text("not a checkpoint")
+
+
+def spoil_flipped_bytes(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[:200] = b"\xff" * 200
+    path.write_bytes(bytes(content))
+
+
+def spoil_list(path: Path) -> None:
+    torch.save([1, 2], path)
+
+
+def spoil_keys(path: Path) -> None:
+    state = torch.load(path)
+    del state["optimizer"]
+    torch.save(state, path)
+
+
+def spoil_types(path: Path) -> None:
+    torch.save({**torch.load(path), "network": 3}, path)
+
+
+def spoil_network(path: Path) -> None:
+    state = torch.load(path)
+    torch.save({**state, "network": Line(7).state_dict()}, path)
+
+
+SPOILERS = [
+    spoil_empty,
+    spoil_half,
+    spoil_text,
+    spoil_flipped_bytes,
+    spoil_list,
+    spoil_keys,
+    spoil_types,
+    spoil_network,
+]
+
+
+@pytest.mark.parametrize("spoil", SPOILERS, ids=lambda spoil: spoil.__name__)
+def test_a_damaged_checkpoint_is_one_clear_error(tmp_path, spoil):
+    trained(tmp_path, LineTask())
+    spoil(tmp_path / "last.pt")
+    with pytest.raises(FoleyError, match=r"last\.pt") as caught:
+        Trainer(LineTask(), RECIPE, tmp_path, CPU).resume()
+    assert "--out" in caught.value.hint and "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize("change", [{"name": "other"}, {"network": {"width": 4}}])
+def test_a_checkpoint_of_another_recipe_is_refused(tmp_path, change):
+    trained(tmp_path, LineTask())
+    with pytest.raises(FoleyError, match=next(iter(change))) as caught:
+        Trainer(LineTask(), replace(RECIPE, **change), tmp_path, CPU).resume()
+    assert "recipe" in caught.value.hint
+    Trainer(LineTask(), replace(RECIPE, steps=20, lr=0.01), tmp_path, CPU).resume()  # these may change
+
+
+def test_a_log_that_ends_in_half_a_line_is_mended_and_steps_are_not_told_twice(tmp_path):
+    with pytest.raises(KilledError):
+        trained(tmp_path, LineTask(killed_at=7))  # the log is at step 6, the checkpoint at step 4
+    log = tmp_path / "log.jsonl"
+    log.write_text(log.read_text() + '{"step": 7, "min')
+    trained(tmp_path, LineTask(), resume=True)
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [line["step"] for line in lines if "loss" in line] == [2, 4, 6, 8, 10, 12]
+
+
+def test_a_checkpoint_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
+    trainer = trained(tmp_path, LineTask())
+    before = (tmp_path / "last.pt").read_bytes()
+
+    def save_half(state: dict, path: Path) -> None:
+        path.write_bytes(before[:100])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(torch, "save", save_half)
+    with pytest.raises(FoleyError, match="(space|full)"):
+        trainer.save()
+    assert (tmp_path / "last.pt").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["last.pt", "log.jsonl", "model"]
 
 
 def test_nothing_to_resume_is_told(tmp_path):

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from foleycli.codecs.melvae import MelVae, MelVaeConfig
 from foleycli.soundset.sounds import read_sounds
 from foleycli.training import run
-from foleycli.training.discriminator import MelJudge, Opponent
+from foleycli.training.discriminator import AdversarialTrainer, MelDiscriminator
 from foleycli.training.mel_codec import measure_gain
 from foleycli.weights.folder import read_config
 
@@ -107,26 +107,30 @@ def test_mel_codec_from_a_folder_of_sounds(train, runs, sounds):
 def test_mel_codec_against_a_discriminator(train, tmp_path, sounds):
     data = {"sounds": str(sounds), "crop_steps": 8, "first": 3, "pool": 6, "fresh_per_step": 1}
     out = tmp_path / "run"
-    objective = {"adversarial": 0.1, "judge_width": 4}
+    objective = {"adversarial": 0.1, "discriminator_width": 4}
     assert train("mel-codec", out, "mel-gan", network=MEL, data=data, objective=objective).code == 0
     assert all(line["discriminator"] > 0 for line in log_of(out) if "loss" in line)
-    judges = torch.load(out / "last.pt", weights_only=True)["task"]["network"]
-    assert judges["0.verdict.bias"].abs().sum() > 0 and len(judges) == 15  # kept, to go on
+    weights = torch.load(out / "last.pt", weights_only=True)["task"]["network"]
+    assert weights["0.score.bias"].abs().sum() > 0 and len(weights) == 15  # kept, to go on
 
 
-def test_a_round_teaches_the_judges_and_the_one_who_is_judged():
+def test_a_step_trains_the_discriminator_and_gives_the_codec_a_gradient():
     torch.manual_seed(0)
-    judge, made, real = MelJudge(4), torch.zeros(2, 40, 40, requires_grad=True), torch.randn(2, 40, 40)
-    before = {name: value.clone() for name, value in judge.state_dict().items()}
-    opponent = Opponent([judge], lr=1e-3)
-    losses = [opponent.round(made, real)["discriminator"].item() for _ in range(30)]
+    discriminator, decoded, real = (
+        MelDiscriminator(4),
+        torch.zeros(2, 40, 40, requires_grad=True),
+        torch.randn(2, 40, 40),
+    )
+    before = {name: value.clone() for name, value in discriminator.state_dict().items()}
+    trainer = AdversarialTrainer([discriminator], lr=1e-3)
+    losses = [trainer.step(decoded, real)["discriminator"].item() for _ in range(30)]
     assert losses[-1] < 0.8 * losses[0]
-    assert not any(torch.equal(before[name], value) for name, value in judge.state_dict().items())
-    (gradient,) = torch.autograd.grad(opponent.round(made, real)["adversarial"], made)
+    assert not any(torch.equal(before[name], value) for name, value in discriminator.state_dict().items())
+    (gradient,) = torch.autograd.grad(trainer.step(decoded, real)["adversarial"], decoded)
     assert gradient.abs().max() > 0
-    resumed = Opponent([MelJudge(4)], lr=1e-3)
-    resumed.load_state(deepcopy(opponent.state()))
-    assert resumed.round(made, real)["adversarial"] == opponent.round(made, real)["adversarial"]
+    resumed = AdversarialTrainer([MelDiscriminator(4)], lr=1e-3)
+    resumed.load_state(deepcopy(trainer.state()))
+    assert resumed.step(decoded, real)["adversarial"] == trainer.step(decoded, real)["adversarial"]
 
 
 def test_the_mel_codecs_gain_evens_out_levels(sounds):
@@ -160,12 +164,15 @@ def test_killed_codec_training_goes_on_as_if_it_had_not_been(tmp_path, sounds):
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump(recipe))
 
+    class KilledError(Exception):
+        """As SIGKILL, this leaves no time to save."""
+
     def kill(stage: str, done: float, total: float) -> None:
         if done == total:
-            raise KeyboardInterrupt
+            raise KilledError
 
     run.train("codec", path, tmp_path / "whole", device="cpu")
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KilledError):
         run.train("codec", path, tmp_path / "parts", device="cpu", report=kill)
     assert not (tmp_path / "parts" / "model").exists()
     run.train("codec", path, tmp_path / "parts", resume=True, device="cpu")
@@ -229,7 +236,13 @@ def test_what_was_trained_renders(foley, runs, clips, tmp_path):
 
 def test_vaura_on_the_trained_parts_renders(foley, train, runs, clips, tmp_path):
     data = {"codec": str(runs / "codec" / "model"), "sync": str(runs / "sync" / "model"), "clips": CLIPS}
-    data |= {"fresh_per_step": 1, "validation_clips": 2, "sounds_per_clip": 2, "p_reference": 0.3, "p_reel": 0.5}
+    data |= {
+        "fresh_per_step": 1,
+        "validation_clips": 2,
+        "sounds_per_clip": 2,
+        "p_reference": 0.3,
+        "p_library_sound": 0.5,
+    }
     told = train("vaura", tmp_path / "run", "vaura-test", network=VAURA, data=data)
     assert told.code == 0, told.err
     config = read_config(tmp_path / "run" / "model")
@@ -244,7 +257,13 @@ def test_vaura_on_the_trained_parts_renders(foley, train, runs, clips, tmp_path)
 
 def test_maskvat_on_the_trained_parts_renders(foley, train, runs, clips, tmp_path):
     data = {"codec": str(runs / "codec" / "model"), "sync": str(runs / "sync" / "model"), "clips": CLIPS}
-    data |= {"fresh_per_step": 1, "validation_clips": 2, "sounds_per_clip": 2, "p_reference": 0.3, "p_reel": 0.5}
+    data |= {
+        "fresh_per_step": 1,
+        "validation_clips": 2,
+        "sounds_per_clip": 2,
+        "p_reference": 0.3,
+        "p_library_sound": 0.5,
+    }
     told = train("maskvat", tmp_path / "run", "maskvat-test", network=MASKVAT, data=data)
     assert told.code == 0, told.err
     config = read_config(tmp_path / "run" / "model")
@@ -263,7 +282,7 @@ def test_foley_flow_stage_by_stage_renders(foley, train, runs, clips, tmp_path):
     """Each stage reads the folders of those before; the last one sounds, in the steps that it brings with it."""
     data = {"codec": str(runs / "codec" / "model"), "sync": str(runs / "sync" / "model"), "clips": CLIPS}
     data |= {"fresh_per_step": 0, "first": 3, "validation_clips": 2, "sounds_per_clip": 1}
-    data["kept"] = str(tmp_path / "kept")
+    data["cache"] = str(tmp_path / "cache")
     earlier = {"align": {"video": "video", "audio": "audio"}, "flow": {"aligned": "align"}}
     for stage in ("video", "audio", "align", "flow"):
         reads = {key: str(tmp_path / name / "model") for key, name in earlier.get(stage, {}).items()}
