@@ -2,11 +2,11 @@
 
     python -m foleycli.lab families --clips 24 --sounds SOUNDS --takes 4
 
-Each model runs with the settings that it brings, each clip with its label as the prompt (families without words
-go by the picture alone).  The distances are those of long-term spectra to the clip's own sound: without a
-reference, and with 2 s of another sound of the same kind.  How far that reference is itself from the clip's sound
-is the control.  Evaluations count calls of the network for one full window; guidance runs its passes as one batch, in
-one call.  Seconds are of sampler and codec: watching is the same for all.
+Each model runs with its own default settings, each clip with its label as the prompt (families without text go by the
+picture alone).  Distances are those of long-term spectra to the clip's own sound: without a reference, and with 2 s of
+another sound of the same kind; the distance of that reference itself is the control.  Evaluations count calls of the
+network for one full window; guidance runs its passes as one batch, in one call.  Seconds are of sampler and codec:
+watching the video is the same for all.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from foleycli.features.extract import extract_features
 from foleycli.features.sync_score import sync_score
 from foleycli.hub.catalog import entries
 from foleycli.hub.resolve import default_settings, resolve
-from foleycli.lab.held_out import Shown, make, make_takes, score_sound, shown_clips
+from foleycli.lab.held_out import LOUD, HeldOutClip, draw_clips, generate_sound, generate_sounds, mean, score_sound
+from foleycli.lab.tables import Column, markdown, without_nan
 from foleycli.models.model import Model, load_model
 from foleycli.rendering.cost import TAKES_AT_ONCE
 from foleycli.rendering.takes import load_scorer
@@ -38,17 +39,30 @@ from foleycli.settings.settings import Settings
 from foleycli.synthetic.config import RATE_HZ
 from foleycli.weights.folder import read_config
 
-LOUD = 0.02  # peak of a sound that has a timbre to measure
-WATCHING = ("sync", "semantic", "text")  # parts that decide what is seen of a clip
+ENCODERS = ("sync", "semantic", "text")  # parts of a model's configuration that decide what is extracted from a clip
+COLUMNS = (
+    Column("model", "model"),
+    Column("parameters_m", "parameters, M", 1),
+    Column("steps", "steps"),
+    Column("evaluations", "network evaluations"),
+    Column("s_per_10s", "s per 10 s of sound", 2),
+    Column("f1_60ms", "onset F1 ±60 ms", 2),
+    Column("f1_60ms_shifted", "shifted", 2),
+    Column("envelope_correlation", "loudness correlation", 2),
+    Column("distance_db", "distance to the real sound, dB", 1),
+    Column("distance_with_reference_db", "with a reference, dB", 1),
+    Column("distance_of_reference_db", "the reference itself, dB", 1),
+    Column("f1_60ms_best_take", "F1 of the best take", 2),
+)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One model's figures, means over the clips; nan where no clip says anything."""
+    """One model's figures, means over the clips; nan where no clip gives a figure."""
 
     model: str
     family: str
-    parameters: int  # of the family's network
+    parameters_m: float  # millions of the family's network
     steps: int
     guidance: float
     evaluations: int
@@ -63,126 +77,115 @@ class Row:
     f1_60ms_best_take: float | None = None  # of so many takes the one that `foley render --takes` ranks first
 
 
-def compare(names: Sequence[str], settings_of: dict[str, Settings], n: int, sounds: Path | None, takes: int,
-            device: str) -> list[Row]:  # fmt: skip
-    """A row for each model; clips are drawn and watched once for all models that watch alike."""
-    shown: dict[tuple[Any, ...], list[Shown]] = {}
+def measure(
+    settings_of: dict[str, Settings], n_clips: int, sounds: Path | None, n_takes: int, device: str
+) -> list[Row]:
+    """A row for each model by name; clips are drawn and watched once for all models with the same encoders."""
+    drawn: dict[tuple[Any, ...], list[HeldOutClip]] = {}
     rows = []
-    for name in names:
+    for name, settings in settings_of.items():
         folder = resolve(name)
         model = load_model(folder, device)
         check_comparable(model)
-        watching = tuple(read_config(folder).get(part) for part in WATCHING)
-        if watching not in shown:
-            shown[watching] = shown_clips(model, n, sounds)
-        rows.append(row_of(model, shown[watching], settings_of[name], takes))
+        encoders = tuple(read_config(folder).get(part) for part in ENCODERS)
+        if encoders not in drawn:
+            drawn[encoders] = draw_clips(model, n_clips, sounds)
+        rows.append(measure_model(model, drawn[encoders], settings, n_takes))
     return rows
 
 
 def check_comparable(model: Model) -> None:
-    """Errors: FoleyError for a model that cannot watch the drawn clips, or has another rate than their sounds."""
-    kinds = {extractor.frame_format for extractor in (model.sync, model.semantic)}
-    if kinds != {FrameFormat()} or model.codec.rate_hz != RATE_HZ:
+    """Errors: FoleyError for a model that wants other pictures than the drawn clips', or has another sample rate."""
+    formats = {extractor.frame_format for extractor in (model.sync, model.semantic)}
+    if formats != {FrameFormat()} or model.codec.rate_hz != RATE_HZ:
+        side_px = FrameFormat().side_px
         raise FoleyError(
-            f"{model.name} does not watch pictures of {FrameFormat().side_px} px, or its sound is not of {RATE_HZ} Hz",
-            "compare models that do: the shipped ones",
+            f"{model.name} does not watch pictures of {side_px} px, or its sound does not have {RATE_HZ} Hz",
+            "Compare models that do: the shipped ones",
         )
 
 
-def row_of(model: Model, shown: Sequence[Shown], settings: Settings, takes: int = 1) -> Row:
+def measure_model(model: Model, drawn: Sequence[HeldOutClip], settings: Settings, n_takes: int = 1) -> Row:
     """All figures of one model."""
-    evaluations = evaluations_of_a_window(model, shown[0], settings)  # and what is first is not timed
-    hears_words = model.family.spec.text_dim > 0
-    prompts = [one.clip.label if hears_words else "" for one in shown]
-    own = [replace(settings, prompt=prompt, seed=takes * k) for k, prompt in enumerate(prompts)]
-    begun_s = time.perf_counter()
-    made = [make(model, one, its) for one, its in zip(shown, own, strict=True)]
-    spent_s = time.perf_counter() - begun_s
-    scored = [score_sound(sound, model, one) for sound, one in zip(made, shown, strict=True)]
-    distances = [distances_of(model, *given) for given in zip(made, shown, own, strict=True)]
-    best = [best_take_f1(model, one, its, takes) for one, its in zip(shown, own, strict=True)] if takes > 1 else []
-    f1, shifted, envelope = (mean([getattr(one, name) for one in scored]) for name in ("f1", "shifted_f1", "envelope"))
+    evaluations = count_evaluations(model, drawn[0], settings)  # also warms up: the first call is not timed
+    reads_text = model.family.spec.text_dim > 0
+    own = [
+        replace(settings, prompt=one.clip.label if reads_text else "", seed=n_takes * k) for k, one in enumerate(drawn)
+    ]
+    started_s = time.perf_counter()
+    made = [generate_sound(model, one, its) for one, its in zip(drawn, own, strict=True)]
+    spent_s = time.perf_counter() - started_s
+    scores = [score_sound(sound, model, one) for sound, one in zip(made, drawn, strict=True)]
+    distances = [distances_db(model, sound, one, its) for sound, one, its in zip(made, drawn, own, strict=True)]
+    best = None
+    if n_takes > 1:
+        best = mean([best_take_f1(model, one, its, n_takes) for one, its in zip(drawn, own, strict=True)])
     return Row(
-        model.name, model.family.spec.name, sum(weight.numel() for weight in model.family.network.parameters()),
-        settings.steps, settings.guidance, evaluations, 10 * spent_s / (sum(map(len, made)) / model.codec.rate_hz),
-        f1, shifted, envelope, *(mean(column) for column in zip(*distances, strict=True)),
-        takes, mean(best) if best else None,
-    )  # fmt: skip
+        model=model.name,
+        family=model.family.spec.name,
+        parameters_m=round(sum(weight.numel() for weight in model.family.network.parameters()) / 1e6, 1),
+        steps=settings.steps,
+        guidance=settings.guidance,
+        evaluations=evaluations,
+        s_per_10s=10 * spent_s / (sum(map(len, made)) / model.codec.rate_hz),
+        f1_60ms=mean([score.f1 for score in scores]),
+        f1_60ms_shifted=mean([score.shifted_f1 for score in scores]),
+        envelope_correlation=mean([score.envelope for score in scores]),
+        distance_db=mean([without for without, _, _ in distances]),
+        distance_with_reference_db=mean([with_it for _, with_it, _ in distances]),
+        distance_of_reference_db=mean([of_it for _, _, of_it in distances]),
+        takes=n_takes,
+        f1_60ms_best_take=best,
+    )
 
 
-def evaluations_of_a_window(model: Model, shown: Shown, settings: Settings) -> int:
-    """How often the network is called for as much of a clip as goes into one window."""
+def count_evaluations(model: Model, held_out: HeldOutClip, settings: Settings) -> int:
+    """How often the network is called for as much of a clip as fits into one window."""
     n_samples = model.family.spec.window_steps * model.codec.hop
-    shown = replace(shown, clip=replace(shown.clip, samples=shown.clip.samples[:n_samples]))
-    calls = []
+    cut = replace(held_out, clip=replace(held_out.clip, samples=held_out.clip.samples[:n_samples]))
+    calls: list[int] = []
     hook = model.family.network.register_forward_pre_hook(lambda *_: calls.append(1))
     try:
-        make(model, shown, settings)
+        generate_sound(model, cut, settings)
     finally:
         hook.remove()
     return len(calls)
 
 
-def distances_of(model: Model, made: np.ndarray, shown: Shown, settings: Settings) -> tuple[float, float, float]:
+def distances_db(
+    model: Model, made: np.ndarray, held_out: HeldOutClip, settings: Settings
+) -> tuple[float, float, float]:
     """Distances to the clip's own sound: of what was made, of what is made with a reference, of the reference."""
-    true, rate_hz = shown.clip.samples, model.codec.rate_hz
-    first = round(characteristic_start_s(shown.alike, rate_hz, settings.ref_s) * rate_hz)
-    reference = shown.alike[first : first + round(settings.ref_s * rate_hz)]
-    if min(np.abs(true).max(), np.abs(reference).max()) < LOUD:
+    own, similar, rate_hz = held_out.clip.samples, held_out.similar_sound, model.codec.rate_hz
+    first = round(characteristic_start_s(similar, rate_hz, settings.ref_s) * rate_hz)
+    reference = similar[first : first + round(settings.ref_s * rate_hz)]
+    if min(np.abs(own).max(), np.abs(reference).max()) < LOUD:
         return np.nan, np.nan, np.nan
-    with_it = make(model, shown, settings, reference)
-    return tuple(spectral_distance_db(sound, true, rate_hz) for sound in (made, with_it, reference))
+    with_it = generate_sound(model, held_out, settings, reference)
+    return (
+        spectral_distance_db(made, own, rate_hz),
+        spectral_distance_db(with_it, own, rate_hz),
+        spectral_distance_db(reference, own, rate_hz),
+    )
 
 
-def best_take_f1(model: Model, shown: Shown, settings: Settings, takes: int) -> float:
-    """Onset F1 of the take, of so many from the settings' seed on, that fits the picture best; nan without events."""
-    if not shown.clip.events:
+def best_take_f1(model: Model, held_out: HeldOutClip, settings: Settings, n_takes: int) -> float:
+    """Onset F1 of the take, of so many from the settings' seed on, that is ranked first; nan without events."""
+    if not held_out.clip.events:
         return np.nan
-    judge, seeds = load_scorer(model), [settings.seed + k for k in range(takes)]
-    streams = shown.streams if judge is model.sync else extract_features([shown.clip.frames], [judge])
-    batches = [seeds[first : first + TAKES_AT_ONCE] for first in range(0, takes, TAKES_AT_ONCE)]
-    sounds = [sound for batch in batches for sound in make_takes(model, shown, settings, batch)]
-    best = max(sounds, key=lambda sound: sync_score(judge, streams[judge.name], sound, model.codec.rate_hz))
-    return score_sound(best, model, shown).f1
-
-
-def mean(values: Sequence[float]) -> float:
-    """Of the values that are numbers; nan without any."""
-    there = [value for value in values if not np.isnan(value)]
-    return float(np.mean(there)) if there else np.nan
-
-
-def markdown(rows: Sequence[Row]) -> str:
-    """The rows as a table."""
-    columns = {
-        "model": lambda row: f"`{row.model}`",
-        "parameters": lambda row: f"{row.parameters / 1e6:.1f} M",
-        "steps": lambda row: str(row.steps),
-        "network evaluations": lambda row: str(row.evaluations),
-        "s per 10 s of sound": lambda row: f"{row.s_per_10s:.2f}",
-        "onset F1 ±60 ms": lambda row: f"{row.f1_60ms:.2f}",
-        "shifted": lambda row: f"{row.f1_60ms_shifted:.2f}",
-        "loudness correlation": lambda row: f"{row.envelope_correlation:.2f}",
-        "distance to the real sound, dB": lambda row: f"{row.distance_db:.1f}",
-        "with a reference, dB": lambda row: f"{row.distance_with_reference_db:.1f}",
-        "the reference itself, dB": lambda row: f"{row.distance_of_reference_db:.1f}",
-    }
-    if any(row.f1_60ms_best_take is not None for row in rows):
-        columns[f"F1, best of {rows[0].takes} takes"] = lambda row: f"{row.f1_60ms_best_take:.2f}"
-    lines = [columns, ["---"] * len(columns), *([cell(row) for cell in columns.values()] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def json_line(row: Row) -> str:
-    """A row as JSON, which knows no nan: null is what no clip says anything of."""
-    return json.dumps({key: None if value != value else value for key, value in asdict(row).items()})
+    scorer, seeds = load_scorer(model), [settings.seed + k for k in range(n_takes)]
+    streams = held_out.streams if scorer is model.sync else extract_features([held_out.clip.frames], [scorer])
+    batches = [seeds[first : first + TAKES_AT_ONCE] for first in range(0, n_takes, TAKES_AT_ONCE)]
+    sounds = [sound for batch in batches for sound in generate_sounds(model, held_out, settings, batch)]
+    best = max(sounds, key=lambda sound: sync_score(scorer, streams[scorer.name], sound, model.codec.rate_hz))
+    return score_sound(best, model, held_out).f1
 
 
 def main(
     model: Annotated[list[str] | None, typer.Option(help="Name or folder; several; without: all that ship.")] = None,
     clips: Annotated[int, typer.Option(help="How many held-out clips.", min=1)] = 24,
     sounds: Annotated[Path | None, typer.Option(help="A folder of labelled sounds; without: synthesised.")] = None,
-    takes: Annotated[int, typer.Option(help="Also judge so many takes of each clip.", min=1)] = 1,
+    takes: Annotated[int, typer.Option(help="Also rank so many takes of each clip.", min=1)] = 1,
     steps: Annotated[int | None, typer.Option(help="For all models, instead of each one's own.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object a row.")] = False,
     device: str = "auto",
@@ -191,5 +194,5 @@ def main(
     names = model or [entry.name for entry in entries("family") if entry.is_shipped]
     given = {} if steps is None else {"steps": steps}
     settings_of = {name: resolve_settings(overrides=given, model_defaults=default_settings(name)) for name in names}
-    rows = compare(names, settings_of, clips, sounds, takes, device)
-    typer.echo("\n".join(map(json_line, rows)) if as_json else markdown(rows))
+    rows = [without_nan(asdict(row)) for row in measure(settings_of, clips, sounds, takes, device)]
+    typer.echo("\n".join(map(json.dumps, rows)) if as_json else markdown(COLUMNS, rows))

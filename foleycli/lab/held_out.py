@@ -1,17 +1,17 @@
-"""Scores a model on held-out synthetic clips, through the same stages as a render: the model card's figures.
+"""One model on held-out synthetic clips, through the same stages as a render: the figures of its card.
 
     python -m foleycli.lab held_out --model salsav-mini --clips 60 --sounds SOUNDS
 
-Takes, textures and two kinds of scenes are held out from training.  Every figure has its control in the
-same run: onsets against the same onsets shifted, prompts against two seeds of one prompt, a reference
-against none.
+Takes, textures and three kinds of scenes are held out from training.  Every figure has its control from the same run:
+onsets against the same onsets shifted, two prompts against two seeds of one prompt, a reference against none.
 """
 
 from __future__ import annotations
 
 import json
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +24,7 @@ from foleycli.dsp.onsets import agreement, detect_onsets, envelope_correlation
 from foleycli.dsp.spectrum import spectral_distance_db
 from foleycli.features.extract import extract_features
 from foleycli.hub.resolve import default_settings, resolve
+from foleycli.lab.tables import Column, markdown, without_nan
 from foleycli.models.model import Model, load_model
 from foleycli.records import Stream
 from foleycli.rendering.analyze import analysis_of_streams
@@ -35,26 +36,39 @@ from foleycli.synthetic import Clip, SoundBank, WorldConfig
 from foleycli.synthetic.sound import sound_of
 from foleycli.synthetic.variants import make_clip_and_track, sounds_for
 
-FIRST_SEED = 2_000_000_011  # held-out clips that no training has watched
+FIRST_SEED = 2_000_000_011  # of clips that no training has drawn
 TOLERANCE_S = 0.06
+LOUD = 0.02  # peak of a sound that has a timbre to measure
+MIN_EVENTS = 2  # of clips on which prompts and references are compared
 PROMPTS = ("hammer on anvil", "footsteps on gravel", "dog bark", "glass breaking", "drum hit", "water splash")
+COLUMNS = (Column("figure", "figure"), Column("value", "value"), Column("control", "control in the same run"))
 
 
 @dataclass(frozen=True)
-class Scored:
+class HeldOutClip:
+    """A held-out clip with its picture features and other sounds for the same picture."""
+
+    clip: Clip
+    streams: dict[str, Stream]
+    other_sound: np.ndarray  # of any kind, with the same motion: a reference that nothing else names
+    similar_sound: np.ndarray  # of the same kind
+
+
+@dataclass(frozen=True)
+class ClipScores:
     """One clip's figures."""
 
     scene: str
-    f1: float  # of the finished sound's onsets, ±60 ms; nan without events
-    shifted_f1: float
-    sync_f1: float  # of the moments that the encoder saw
-    extra_onsets_hz: float  # onsets per second in clips where nothing strikes; nan with events
-    envelope: float  # correlation with the clip's own sound
+    f1: float  # of the made sound's onsets, ±60 ms; nan without events
+    shifted_f1: float  # mean over circular shifts: chance
+    encoder_f1: float  # of the moments that the encoder predicts
+    false_onsets_hz: float  # onsets per second in clips without events; nan with events
+    envelope: float  # correlation of the loudness envelope with the clip's own
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Means over the clips; what the model card says."""
+    """Means over the clips; nan where no clip gives a figure."""
 
     model: str
     clips: int
@@ -69,135 +83,159 @@ class Summary:
     seed_distance_db: float  # between two seeds, same clip, same prompt
     distance_to_reference_db: float
     distance_without_reference_db: float
+    f1_by_scene: dict[str, float]
 
 
-@dataclass(frozen=True)
-class Shown:
-    """A held-out clip with its picture features."""
-
-    clip: Clip
-    streams: dict[str, Stream]
-    other: np.ndarray  # another sound of the same motion: a reference that nothing else says
-    alike: np.ndarray  # another sound of the same kind for the same picture
-
-
-def shown_clips(model: Model, n: int, sounds: Path | None) -> list[Shown]:
-    """Held-out clips, drawn at 224 px and watched as a video is."""
+def draw_clips(model: Model, n: int, sounds: Path | None) -> list[HeldOutClip]:
+    """Held-out clips, drawn at 224 px and watched as a video is; `sounds` is a folder, None: synthesised sounds."""
     bank = SoundBank(*[sounds] if sounds else [])
     config = WorldConfig(size_px=224, split="test")
-    shown = []
+    drawn = []
     for seed in range(FIRST_SEED, FIRST_SEED + n):
         clip, track = make_clip_and_track(seed, config, bank)
         streams = extract_features([clip.frames], [model.sync, model.semantic.for_aspect(1.0)])
         [other] = sounds_for(track, bank, np.random.default_rng(seed), 1)
-        alike = sound_of(track, bank, np.random.default_rng((seed, 1)))
-        shown.append(Shown(clip, streams, other.samples, alike))
-    return shown
+        similar = sound_of(track, bank, np.random.default_rng((seed, 1)))
+        drawn.append(HeldOutClip(clip, streams, other.samples, similar))
+    return drawn
 
 
-def make(model: Model, shown: Shown, settings: Settings, reference: np.ndarray | None = None) -> np.ndarray:
+def generate_sound(
+    model: Model, held_out: HeldOutClip, settings: Settings, reference: np.ndarray | None = None
+) -> np.ndarray:
     """The sound of a clip, mono [N] at the codec's rate."""
-    return make_takes(model, shown, settings, [settings.seed], reference)[0]
+    return generate_sounds(model, held_out, settings, [settings.seed], reference)[0]
 
 
 @torch.inference_mode()
-def make_takes(
-    model: Model, shown: Shown, settings: Settings, seeds: list[int], reference: np.ndarray | None = None
+def generate_sounds(
+    model: Model, held_out: HeldOutClip, settings: Settings, seeds: list[int], reference: np.ndarray | None = None
 ) -> list[np.ndarray]:
-    """Several sounds of a clip, one for each seed, as a render makes them."""
-    duration_s = len(shown.clip.samples) / model.codec.rate_hz
-    analysis = analysis_of_streams(shown.streams, model, duration_s=duration_s)
+    """Several sounds of a clip, one for each seed, as a render makes them; `reference` is mono at the codec's rate."""
+    duration_s = len(held_out.clip.samples) / model.codec.rate_hz
+    analysis = analysis_of_streams(held_out.streams, model, duration_s=duration_s)
     if reference is not None:
         latents: Tensor | None = encode_audio(reference, model)
     else:
         latents = encode_reference(find_reference(settings, analysis.labels), None, model, settings)
-    made = generate_takes(model, analysis, settings, seeds, reference=latents)
-    return [sound.samples[0] for sound in made]
+    return [sound.samples[0] for sound in generate_takes(model, analysis, settings, seeds, reference=latents)]
 
 
-def score(model: Model, shown: Shown, settings: Settings) -> Scored:
-    """A clip made as the settings say, against its events."""
-    return score_sound(make(model, shown, settings), model, shown)
+def score_clip(model: Model, held_out: HeldOutClip, settings: Settings) -> ClipScores:
+    """The figures of what the settings make of a clip."""
+    return score_sound(generate_sound(model, held_out, settings), model, held_out)
 
 
-def score_sound(made: np.ndarray, model: Model, shown: Shown) -> Scored:
-    """A sound mono [N] that was made for a clip, against the clip's events and its own sound."""
-    clip, rate_hz = shown.clip, model.codec.rate_hz
+def score_sound(samples: np.ndarray, model: Model, held_out: HeldOutClip) -> ClipScores:
+    """A sound mono [N] that was made for a clip, compared with the clip's events and its own sound."""
+    clip, rate_hz = held_out.clip, model.codec.rate_hz
     duration_s = len(clip.samples) / rate_hz
-    found = detect_onsets(made, rate_hz)
-    true = np.array(sorted(event.time_s for event in clip.events))
-    envelope = envelope_correlation(made, clip.samples, rate_hz)
-    if not len(true):
-        return Scored(clip.scene, np.nan, np.nan, np.nan, len(found) / duration_s, envelope)
-    seen = np.array(model.sync.events_s(shown.streams["sync"]))
-    agreed = agreement(found, true, TOLERANCE_S, duration_s)
-    sync_f1 = agreement(seen, true, TOLERANCE_S, duration_s).f1
-    return Scored(clip.scene, agreed.f1, agreed.shifted_f1, sync_f1, np.nan, envelope)
+    onsets_s = detect_onsets(samples, rate_hz)
+    events_s = np.array(sorted(event.time_s for event in clip.events))
+    envelope = envelope_correlation(samples, clip.samples, rate_hz)
+    if not len(events_s):
+        return ClipScores(clip.scene, np.nan, np.nan, np.nan, len(onsets_s) / duration_s, envelope)
+    made = agreement(onsets_s, events_s, TOLERANCE_S, duration_s)
+    predicted_s = np.array(model.sync.events_s(held_out.streams[model.sync.name]))
+    return ClipScores(
+        scene=clip.scene,
+        f1=made.f1,
+        shifted_f1=made.shifted_f1,
+        encoder_f1=agreement(predicted_s, events_s, TOLERANCE_S, duration_s).f1,
+        false_onsets_hz=np.nan,
+        envelope=envelope,
+    )
 
 
-def prompt_distances(model: Model, shown: Shown, settings: Settings) -> tuple[float, float]:
-    """How far two prompts are apart, and two seeds of one prompt."""
-    n_events = len(shown.clip.events)
-    first, second = PROMPTS[n_events % 2], PROMPTS[2 + n_events % 4]
-    one = make(model, shown, Settings(**{**asdict(settings), "prompt": first}))
-    two = make(model, shown, Settings(**{**asdict(settings), "prompt": second}))
-    again = make(model, shown, Settings(**{**asdict(settings), "prompt": first, "seed": settings.seed + 1}))
+def prompt_distances_db(model: Model, held_out: HeldOutClip, settings: Settings) -> tuple[float, float]:
+    """Spectral distance between two prompts, and between two seeds of one prompt."""
+    n_events = len(held_out.clip.events)
+    first = replace(settings, prompt=PROMPTS[n_events % 2])
+    second = replace(settings, prompt=PROMPTS[2 + n_events % 4])
+    by_first, by_second, by_seed = (
+        generate_sound(model, held_out, one) for one in (first, second, replace(first, seed=settings.seed + 1))
+    )
     rate_hz = model.codec.rate_hz
-    return spectral_distance_db(one, two, rate_hz), spectral_distance_db(one, again, rate_hz)
+    return spectral_distance_db(by_first, by_second, rate_hz), spectral_distance_db(by_first, by_seed, rate_hz)
 
 
-def reference_distances(model: Model, shown: Shown, settings: Settings) -> tuple[float, float]:
-    """Distance to a held-out take of what is made after it, and of what is made without it."""
+def reference_distances_db(model: Model, held_out: HeldOutClip, settings: Settings) -> tuple[float, float]:
+    """Spectral distance to a held-out sound of what is made with it as reference, and of what is made without."""
     rate_hz = model.codec.rate_hz
-    take = shown.other[: round(settings.ref_s * rate_hz)]
-    with_it, without = make(model, shown, settings, take), make(model, shown, replace(settings, library=False))
-    return spectral_distance_db(with_it, take, rate_hz), spectral_distance_db(without, take, rate_hz)
+    reference = held_out.other_sound[: round(settings.ref_s * rate_hz)]
+    with_it = generate_sound(model, held_out, settings, reference)
+    without = generate_sound(model, held_out, replace(settings, library=False))
+    return spectral_distance_db(with_it, reference, rate_hz), spectral_distance_db(without, reference, rate_hz)
 
 
-def evaluate(model: Model, n: int, settings: Settings, sounds: Path | None) -> tuple[Summary, list[Scored]]:
-    """All figures over `n` clips."""
-    shown = shown_clips(model, n, sounds)
-    scored = [
-        score(model, one, Settings(**{**asdict(settings), "prompt": one.clip.label, "seed": k}))
-        for k, one in enumerate(shown)
+def mean(values: Sequence[float]) -> float:
+    """Of the values that are numbers; nan without any."""
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def measure(model: Model, n: int, settings: Settings, sounds: Path | None) -> Summary:
+    """All figures over `n` clips; prompts and references are compared on a quarter of them, four at least."""
+    drawn = draw_clips(model, n, sounds)
+    scores = [
+        score_clip(model, one, replace(settings, prompt=one.clip.label, seed=seed)) for seed, one in enumerate(drawn)
     ]
-    struck = [one for one in shown if len(one.clip.events) >= 2]
-    prompts = [prompt_distances(model, one, settings) for one in islice(struck, max(4, n // 4))]
-    loud = [one for one in struck if np.abs(one.other[:44100]).max() > 0.02]
-    references = [reference_distances(model, one, settings) for one in islice(loud, max(4, n // 4))]
-    mean = {name: float(np.nanmean([getattr(one, name) for one in scored])) for name in
-            ("f1", "shifted_f1", "sync_f1", "extra_onsets_hz", "envelope")}  # fmt: skip
-    (between, within), (to_reference, without) = _mean_pair(prompts), _mean_pair(references)
-    summary = Summary(
-        model.name, n, settings.steps, settings.guidance, mean["f1"], mean["shifted_f1"], mean["sync_f1"],
-        mean["extra_onsets_hz"], mean["envelope"], float(between), float(within), float(to_reference), float(without),
+    f1_by_scene = defaultdict(list)
+    for score in scores:
+        if not np.isnan(score.f1):
+            f1_by_scene[score.scene].append(score.f1)
+    with_events = [one for one in drawn if len(one.clip.events) >= MIN_EVENTS]
+    with_reference = [one for one in with_events if np.abs(one.other_sound[: model.codec.rate_hz]).max() > LOUD]
+    n_compared = max(4, n // 4)
+    by_prompt = [prompt_distances_db(model, one, settings) for one in with_events[:n_compared]]
+    by_reference = [reference_distances_db(model, one, settings) for one in with_reference[:n_compared]]
+    return Summary(
+        model=model.name,
+        clips=n,
+        steps=settings.steps,
+        guidance=settings.guidance,
+        f1_60ms=mean([score.f1 for score in scores]),
+        f1_60ms_shifted=mean([score.shifted_f1 for score in scores]),
+        f1_60ms_encoder=mean([score.encoder_f1 for score in scores]),
+        onsets_per_s_without_events=mean([score.false_onsets_hz for score in scores]),
+        envelope_correlation=mean([score.envelope for score in scores]),
+        prompt_distance_db=mean([between for between, _ in by_prompt]),
+        seed_distance_db=mean([seeds for _, seeds in by_prompt]),
+        distance_to_reference_db=mean([with_it for with_it, _ in by_reference]),
+        distance_without_reference_db=mean([without for _, without in by_reference]),
+        f1_by_scene={scene: round(mean(f1), 3) for scene, f1 in sorted(f1_by_scene.items())},
+    )
+
+
+def rows_of(summary: Summary) -> list[dict[str, str]]:
+    """The summary as rows under COLUMNS."""
+    s = summary
+    figures = (
+        ("onset F1 at ±60 ms", f"{s.f1_60ms:.2f}", f"{s.f1_60ms_shifted:.2f} (the same onsets shifted)"),
+        ("onset F1 of the encoder alone", f"{s.f1_60ms_encoder:.2f}", ""),
+        ("correlation of the loudness envelope", f"{s.envelope_correlation:.2f}", ""),
+        ("onsets per second in clips without events", f"{s.onsets_per_s_without_events:.2f}", ""),
+        ("spectral distance of two prompts, dB", f"{s.prompt_distance_db:.1f}",
+         f"{s.seed_distance_db:.1f} (two seeds of one prompt)"),
+        ("spectral distance to a 2 s reference, dB", f"{s.distance_to_reference_db:.1f}",
+         f"{s.distance_without_reference_db:.1f} (without the reference)"),
     )  # fmt: skip
-    return summary, scored
-
-
-def _mean_pair(pairs: list[tuple[float, float]]) -> np.ndarray:
-    """The means [2]; nan where too few clips had anything to measure."""
-    return np.mean(pairs, axis=0) if pairs else np.full(2, np.nan)
+    return [dict(zip(("figure", "value", "control"), figure, strict=True)) for figure in figures]
 
 
 def main(
     model: Annotated[str, typer.Option(help="Name or folder.")] = "salsav-mini",
-    clips: Annotated[int, typer.Option(help="How many held-out clips.")] = 60,
+    clips: Annotated[int, typer.Option(help="How many held-out clips.", min=1)] = 60,
     sounds: Annotated[Path | None, typer.Option(help="A folder of labelled sounds; without: synthesised.")] = None,
     steps: Annotated[int | None, typer.Option(help="Sampler steps.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Guidance.")] = None,
-    library: Annotated[bool | None, typer.Option(help="Whether a recording may lend its timbre.")] = None,
+    library: Annotated[bool | None, typer.Option(help="Whether the library gives a reference for the prompt.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, with F1 by kind of scene.")] = False,
     device: str = "auto",
 ) -> None:
-    """Print the figures as JSON."""
-    loaded = load_model(resolve(model), device)
+    """Print the figures as a Markdown table, or as JSON."""
     options = {"steps": steps, "guidance": guidance, "library": library}
     given = {name: value for name, value in options.items() if value is not None}
-    summary, scored = evaluate(
-        loaded, clips, resolve_settings(overrides=given, model_defaults=default_settings(model)), sounds
-    )
-    by_scene: dict[str, list[float]] = {}
-    for one in scored:
-        by_scene.setdefault(one.scene, []).append(one.f1)
-    scenes = {name: round(float(np.nanmean(f1)), 3) for name, f1 in sorted(by_scene.items()) if not np.isnan(f1).all()}
-    typer.echo(json.dumps({**asdict(summary), "f1_by_scene": scenes}, indent=2))
+    settings = resolve_settings(overrides=given, model_defaults=default_settings(model))
+    summary = measure(load_model(resolve(model), device), clips, settings, sounds)
+    typer.echo(json.dumps(without_nan(asdict(summary)), indent=2) if as_json else markdown(COLUMNS, rows_of(summary)))

@@ -28,9 +28,9 @@ class Column:
         return f"{value:{'+' if self.signed else ''}.{self.digits}f}"
 
 
-def markdown(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows as a Markdown table; columns that no row has a value for are left out."""
-    shown = [column for column in columns if any(row.get(column.key) is not None for row in rows)]
+def markdown(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]], keep_empty: bool = False) -> str:
+    """The rows as a Markdown table; columns that no row has a value for are left out, unless kept."""
+    shown = [column for column in columns if keep_empty or any(row.get(column.key) is not None for row in rows)]
     lines = [[column.title for column in shown], ["---"] * len(shown)]
     lines += [[column.cell(row.get(column.key)) for column in shown] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

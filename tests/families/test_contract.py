@@ -38,7 +38,7 @@ from foleycli.families.vaura.family import VAuraFamily
 from foleycli.families.vaura.network import VAura
 from foleycli.hub.catalog import DEFAULT_MODEL, entries
 from foleycli.hub.resolve import default_settings, resolve
-from foleycli.lab import held_out as synthetic
+from foleycli.lab import held_out
 from foleycli.models.model import load_model
 from foleycli.records import Features, Stream
 from foleycli.settings.preset import resolve_settings
@@ -286,15 +286,15 @@ def test_a_reference_changes_what_is_made(subject):
 
 
 @pytest.fixture(scope="module")
-def shown() -> list[synthetic.Shown]:
+def drawn() -> list[held_out.HeldOutClip]:
     """Held-out clips in which something strikes, with a loud sound to take after; all shipped models watch alike."""
-    clips = synthetic.shown_clips(load_model(resolve(DEFAULT_MODEL), "cpu"), 16, sounds=None)
-    return [one for one in clips if len(one.clip.events) >= 2 and np.abs(one.other[:44100]).max() > 0.02]
+    clips = held_out.draw_clips(load_model(resolve(DEFAULT_MODEL), "cpu"), 16, sounds=None)
+    return [one for one in clips if len(one.clip.events) >= 2 and np.abs(one.other_sound[:44100]).max() > 0.02]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [entry.name for entry in entries("family") if entry.is_shipped])
-def test_a_reference_pulls_the_timbre_of_shipped_weights_towards_itself(name, shown):
+def test_a_reference_pulls_the_timbre_of_shipped_weights_towards_itself(name, drawn):
     model, settings = load_model(resolve(name), "cpu"), resolve_settings(model_defaults=default_settings(name))
-    with_it, without = np.mean([synthetic.reference_distances(model, one, settings) for one in shown], axis=0)
+    with_it, without = np.mean([held_out.reference_distances_db(model, one, settings) for one in drawn], axis=0)
     assert with_it < without

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -12,8 +11,8 @@ from mmaudio_parts import write_miniature
 from foleycli.errors import FoleyError
 from foleycli.features.sync_score import sync_score
 from foleycli.hub.resolve import resolve
-from foleycli.lab import families
-from foleycli.lab import held_out as synthetic
+from foleycli.lab import families, held_out
+from foleycli.lab.tables import markdown
 from foleycli.models.model import Model, load_model
 from foleycli.settings.settings import Settings
 
@@ -27,10 +26,10 @@ def model() -> Model:
 
 
 @pytest.fixture(scope="module")
-def shown(model) -> list[synthetic.Shown]:
+def drawn(model) -> list[held_out.HeldOutClip]:
     """The first clip without an event in its beginning, and the first with one."""
     cut = []
-    for one in synthetic.shown_clips(model, 6, sounds=None):
+    for one in held_out.draw_clips(model, 6, sounds=None):
         events = [event for event in one.clip.events if event.time_s < LONG_S]
         cut.append(
             replace(one, clip=replace(one.clip, samples=one.clip.samples[: round(LONG_S * 44100)], events=events))
@@ -39,48 +38,43 @@ def shown(model) -> list[synthetic.Shown]:
 
 
 @pytest.fixture(scope="module")
-def row(model, shown) -> families.Row:
-    return families.row_of(model, shown, SETTINGS, takes=2)
+def row(model, drawn) -> families.Row:
+    return families.measure_model(model, drawn, SETTINGS, n_takes=2)
 
 
-def test_a_row_says_what_was_made(model, shown, row):
+def test_a_row_says_what_was_made(model, drawn, row):
     assert (row.model, row.family, row.steps, row.evaluations) == ("salsav-mini", "salsa-v", 1, 1)
-    assert row.parameters / 1e6 == pytest.approx(6.4, abs=0.05)  # the card's figure
+    assert row.parameters_m == 6.4  # the card's figure
     assert row.s_per_10s > 0
-    struck = shown[1]
-    sounds = synthetic.make_takes(model, struck, replace(SETTINGS, prompt=struck.clip.label), [2, 3])
-    scored = [synthetic.score_sound(sound, model, struck) for sound in sounds]
+    struck = drawn[1]
+    sounds = held_out.generate_sounds(model, struck, replace(SETTINGS, prompt=struck.clip.label), [2, 3])
+    scored = [held_out.score_sound(sound, model, struck) for sound in sounds]
     assert (row.f1_60ms, row.f1_60ms_shifted) == (scored[0].f1, scored[0].shifted_f1)  # the other has no events
     fits = [sync_score(model.sync, struck.streams["sync"], sound, 44100) for sound in sounds]
     assert (row.takes, row.f1_60ms_best_take) == (2, scored[int(np.argmax(fits))].f1)
 
 
-def test_distances_are_to_the_clips_own_sound(model, shown, row):
-    one = shown[1]
+def test_distances_are_to_the_clips_own_sound(model, drawn, row):
+    one = drawn[1]
     settings = replace(SETTINGS, prompt=one.clip.label)
-    exact, with_it, of_it = families.distances_of(model, one.clip.samples, one, settings)
+    exact, with_it, of_it = families.distances_db(model, one.clip.samples, one, settings)
     assert exact == 0 and with_it > 0 and of_it > 0
-    itself = replace(one, alike=one.clip.samples)
-    assert families.distances_of(model, one.clip.samples, itself, settings)[2] < of_it
-    silent = replace(one, alike=np.zeros_like(one.alike))
-    assert np.isnan(families.distances_of(model, one.clip.samples, silent, settings)).all()
+    itself = replace(one, similar_sound=one.clip.samples)
+    assert families.distances_db(model, one.clip.samples, itself, settings)[2] < of_it
+    silent = replace(one, similar_sound=np.zeros_like(one.similar_sound))
+    assert np.isnan(families.distances_db(model, one.clip.samples, silent, settings)).all()
     assert row.distance_of_reference_db > 0
 
 
 def test_table_has_a_line_for_each_model(row):
     other = replace(row, model="other", f1_60ms=0.25)
-    head, rule, *lines = families.markdown([row, other]).splitlines()
-    assert [line.split(" | ")[0] for line in lines] == ["| `salsav-mini`", "| `other`"]
+    head, rule, *lines = markdown(families.COLUMNS, [asdict(row), asdict(other)]).splitlines()
+    assert [line.split(" | ")[0] for line in lines] == ["| salsav-mini", "| other"]
     assert {line.count("|") for line in (head, rule, *lines)} == {13}
-    assert head.endswith("F1, best of 2 takes |") and " 0.25 " in lines[1]
-    assert "takes" not in families.markdown([replace(row, takes=1, f1_60ms_best_take=None)])
+    assert head.endswith("F1 of the best take |") and " 0.25 " in lines[1]
+    assert "take" not in markdown(families.COLUMNS, [asdict(replace(row, takes=1, f1_60ms_best_take=None))])
 
 
 def test_models_that_watch_other_pictures_are_refused(tmp_path):
     with pytest.raises(FoleyError, match="mmaudio-miniature"):
         families.check_comparable(load_model(write_miniature(tmp_path), "cpu"))
-
-
-def test_what_no_clip_says_anything_of_is_null(row):
-    told = json.loads(families.json_line(replace(row, distance_db=float("nan"))), parse_constant=pytest.fail)
-    assert told["distance_db"] is None and told["steps"] == 1
