@@ -32,9 +32,8 @@ def drawn(model):
 
 
 def test_sound_strikes_when_the_picture_strikes(model, drawn):
-    scores = [
-        held_out.score_clip(model, one, Settings(prompt=one.clip.label, seed=seed)) for seed, one in enumerate(drawn)
-    ]
+    settings = [Settings(prompt=one.clip.label, seed=seed) for seed, one in enumerate(drawn)]
+    scores = [held_out.score_clip(model, one, its) for one, its in zip(drawn, settings, strict=True)]
     f1, shifted = np.mean([s.f1 for s in scores]), np.mean([s.shifted_f1 for s in scores])
     assert f1 >= 0.55
     assert f1 - shifted >= 0.35

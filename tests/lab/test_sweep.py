@@ -50,10 +50,8 @@ def test_each_row_changes_one_thing(model, drawn, monkeypatch):
 def test_a_row_is_the_sounds_that_its_settings_make(model, drawn):
     own = Settings(steps=1)
     row = sweep.measure_change(model, drawn, changed="nothing", settings=own, given=sweep.label_alone)
-    made = [
-        held_out.generate_sound(model, one, replace(own, prompt=one.clip.label, seed=seed))
-        for seed, one in enumerate(drawn)
-    ]
+    settings = [replace(own, prompt=one.clip.label, seed=seed) for seed, one in enumerate(drawn)]
+    made = [held_out.generate_sound(model, one, its) for one, its in zip(drawn, settings, strict=True)]
     scored = [held_out.score_sound(sound, model, one) for sound, one in zip(made, drawn, strict=True)]
     assert row.f1_60ms == pytest.approx(sum(one.f1 for one in scored) / 2)
     assert row.envelope_correlation == pytest.approx(sum(one.envelope for one in scored) / 2)
