@@ -36,7 +36,6 @@ class Video:
     start_s: float  # time stamp of the first picture; 0 in most files
     fps: Fraction  # average over the file when the rate varies
     n_frames: int  # exact when the container says so, else duration x fps
-    is_variable_rate: bool
     width_px: int  # as shown, after rotation
     height_px: int
     rotation_deg: int  # 0, 90, 180 or 270, clockwise, that a player applies
@@ -45,6 +44,8 @@ class Video:
     has_audio: bool
     audio_rate_hz: int  # 0 without sound
     audio_channels: int  # 0 without sound
+    is_mirrored: bool = False  # left and right are swapped by a player, after the rotation
+    notes: tuple[str, ...] = ()  # what is odd about the file, for the user
 
 
 @dataclass(frozen=True)

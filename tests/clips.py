@@ -20,16 +20,20 @@ X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 REORDERED = ("-c:v", "libx264", "-preset", "fast", "-bf", "3", "-g", "12", "-pix_fmt", "yuv420p")
 
 
-def run_ffmpeg(*args: object, binary: str = "") -> None:
-    """Run ffmpeg (imageio-ffmpeg's, or `binary`); a failure shows what it said, and none runs without end."""
+def run_ffmpeg(*args: object, stdout: Path | None = None) -> None:
+    """Run imageio-ffmpeg's ffmpeg; a failure shows what it said, and none runs without end.
+
+    stdout   a file that takes what goes to pipe:1, which cannot be sought in
+    """
     done = subprocess.run(
-        [binary or imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostdin", "-loglevel", "error", "-y"]
+        [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostdin", "-loglevel", "error", "-y"]
         + [str(arg) for arg in args],
         capture_output=True,
-        text=True,
         timeout=300,
     )
-    assert done.returncode == 0, done.stderr
+    if stdout is not None:
+        stdout.write_bytes(done.stdout)
+    assert done.returncode == 0, done.stderr.decode()
 
 
 def flash_clip(

@@ -12,11 +12,12 @@ import soxr
 
 from foleycli.errors import FoleyError
 from foleycli.media import ffmpeg
-from foleycli.media.probe import picture_start_s, probe_audio
+from foleycli.media.probe import MOST_SAMPLES, opens_with_soundfile, picture_start_s, probe_audio
+from foleycli.media.source import open_input, readable
 from foleycli.records import Audio
 from foleycli.timebase import seconds_to_samples
 
-SOUNDFILE_ENDINGS = (".wav", ".flac", ".ogg", ".aif", ".aiff", ".w64")
+LOUDEST = 1000.0  # times full scale: 60 dB above it are no sound but broken numbers
 
 
 def read_audio(
@@ -30,11 +31,18 @@ def read_audio(
 
     Time 0 is a sound file's first sample, and a video's first picture: sound that starts later is
     preceded by silence, sound from before is dropped.  None: the file's own rate or channels.  Down to
-    one channel is the mean; one to two is the same in both.  A part past the end is a FoleyError.
+    one channel is the mean; one to two is the same in both.
+
+    Errors: FoleyError for a part past the end, and for values that are not finite or far above full scale.
     """
     samples, own_rate_hz = _read_own(path, start_s, duration_s)  # [C, N]
     if samples.shape[1] == 0:
-        raise FoleyError(f"{path} has no sound at {start_s:.2f} s", "Choose an earlier start.")
+        raise FoleyError(f"{path} has no sound at {start_s:.2f} s", "Choose an earlier start")
+    if not np.abs(samples).max() <= LOUDEST:  # also where a value is not a number
+        raise FoleyError(
+            f"the sound of {path} has values that are not finite, or over {LOUDEST:g} times full scale",
+            "Convert it to 16 or 24 bit",
+        )
     if channels is not None:
         samples = to_channels(samples, channels)
     if rate_hz is not None:
@@ -44,34 +52,35 @@ def read_audio(
 
 def _read_own(path: Path, start_s: float, duration_s: float | None) -> tuple[np.ndarray, int]:
     """Sound [C, N] at its own rate and channels: by libsndfile where it can, else by ffmpeg."""
-    _, rate_hz, channels = probe_audio(path)  # says what is wrong with a file that is none
-    if path.suffix.lower() in SOUNDFILE_ENDINGS:
+    whole_s, rate_hz, channels = probe_audio(path)  # says what is wrong with a file that is none
+    if opens_with_soundfile(path):
         try:
             return _read_by_soundfile(path, start_s, duration_s)
-        except soundfile.LibsndfileError:
-            pass  # a kind of WAV or Ogg that libsndfile does not know (ADPCM, Speex): ffmpeg may
-    return _read_by_ffmpeg(path, rate_hz, channels, start_s, duration_s), rate_hz
+        except soundfile.SoundFileError:
+            pass  # broken midway: ffmpeg may read more of it
+    first = seconds_to_samples(start_s, rate_hz)
+    end = None if duration_s is None else first + seconds_to_samples(duration_s, rate_hz)
+    if path.suffix.lower() == ".caf":  # ffmpeg 8 and 9 cut the end of ALAC twice: take all, and the stated length of it
+        end = min(end or MOST_SAMPLES, seconds_to_samples(whole_s, rate_hz))
+    return _read_by_ffmpeg(path, channels, rate_hz=rate_hz, first=first, end=end), rate_hz
 
 
 def _read_by_soundfile(path: Path, start_s: float, duration_s: float | None) -> tuple[np.ndarray, int]:
-    with soundfile.SoundFile(path) as file:
+    with soundfile.SoundFile(readable(path)) as file:
         first = min(seconds_to_samples(start_s, file.samplerate), file.frames)
         file.seek(first)
         count = -1 if duration_s is None else seconds_to_samples(duration_s, file.samplerate)
         return file.read(count, dtype="float32", always_2d=True).T, file.samplerate  # [C, N]
 
 
-def _read_by_ffmpeg(path: Path, rate_hz: int, channels: int, start_s: float, duration_s: float | None) -> np.ndarray:
-    source = ffmpeg.open_input(path)
-    sound = on_picture_clock(source.audio, path)
-    first = seconds_to_samples(start_s, rate_hz)
-    if duration_s is None:
-        sound = sound.filter("atrim", start_sample=first)
-    else:
-        sound = sound.filter("atrim", start_sample=first, end_sample=first + seconds_to_samples(duration_s, rate_hz))
+def _read_by_ffmpeg(path: Path, channels: int, *, rate_hz: int, first: int, end: int | None) -> np.ndarray:
+    """Samples [C, N] from `first` to `end` (None: the last), counted on the picture's clock."""
+    whole = {"flags2": "+skip_manual"} if path.suffix.lower() == ".caf" else {}
+    sound = on_picture_clock(open_input(path, **whole).audio, path)
+    sound = sound.filter("atrim", start_sample=first, **({} if end is None else {"end_sample": end}))
     output = sound.output("pipe:1", format="f32le", ar=rate_hz, ac=channels)
     pieces = ffmpeg.read_stdout(ffmpeg.command(output, "-copyts"), 1 << 20, f"reading the sound of {path}")
-    flat = np.frombuffer(b"".join(pieces), np.float32)
+    flat = np.frombuffer(bytearray(b"").join(pieces), np.float32)  # a bytearray: torch wants to be able to write
     return flat.reshape(-1, channels).T  # [C, N]
 
 
@@ -123,13 +132,16 @@ class SoundWriter:
         return self
 
     def write(self, samples: np.ndarray) -> None:
-        """Append samples [N]; a ValueError where they are not one-dimensional or not finite."""
+        """Append samples [N]; errors: FoleyError where they are not all finite."""
         if self._file is None:
             raise ValueError("SoundWriter is written to outside its with block")
         if samples.ndim != 1:
             raise ValueError(f"samples have shape {samples.shape}, the writer takes (N,)")
         if not np.isfinite(samples).all():
-            raise ValueError("samples are not all finite")
+            raise FoleyError(
+                "the sound that was made has values that are not finite",
+                "Check the model's files (foley models verify), or try --dtype float32",
+            )
         self._file.write(samples.astype(np.float32, copy=False))
         self.n_samples += samples.shape[0]
 

@@ -8,6 +8,7 @@ plain gain, because a limiter would pump under every hit.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from foleycli.errors import FoleyError
 from foleycli.media import ffmpeg
 from foleycli.media.audio import on_picture_clock
 from foleycli.media.loudness import CEILING_DBTP, PRINTED_DB, Loudness, measure, measure_file
-from foleycli.media.probe import probe_audio
+from foleycli.media.probe import SoundTrack, probe_audio, sound_tracks
+from foleycli.media.source import open_input
 from foleycli.records import Report, silent
 
 LOSSY_KBPS = {1: 160, 2: 256}
@@ -35,6 +37,7 @@ class FinishedSound:
     lufs: float | None  # None: silence
     gain_db: float  # what the made sound was multiplied with, all reasons together
     lowered_db: float  # the part of it that keeps the peak under -1 dBTP; 0 or negative
+    notes: tuple[str, ...] = ()  # what the user should know: tracks that were mixed, streams that were left out
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,9 @@ class _Mix:
     made_channels: int
     gain_db: float
     original: Path | None
+    original_tracks: tuple[SoundTrack, ...]
     original_gain_db: float
     original_start_s: float
-    original_channels: int
     rate_hz: int
     channels: int
     n_samples: int
@@ -67,6 +70,7 @@ def finish_sound(
     gain_db: float = 0.0,
     loudness_lufs: float | None = None,
     original: Path | None = None,
+    original_tracks: Sequence[int] | None = None,
     original_gain_db: float = 0.0,
     original_start_s: float = 0.0,
     report: Report = silent,
@@ -74,16 +78,26 @@ def finish_sound(
     """Write `made_wav` to `out` at `rate_hz`, with 1 or 2 channels, each of exactly `n_samples`.
 
     Of mono sound two channels carry the same, each at unity gain.  `original` is a video (or sound) whose
-    own sound, from its first picture + original_start_s, is mixed under.  `loudness_lufs` sets the
-    integrated loudness of the whole; it raises by 24 dB at most, and the -1 dBTP ceiling wins over it.  WAV and FLAC
-    have 24 bit and the exact length; the others have their encoder's frame grid, trimmed by players.
+    own sound, from its first picture + original_start_s, is mixed under: the sum of `original_tracks` (counted from
+    0; None: all).  `loudness_lufs` sets the integrated loudness of the whole; it raises by 24 dB at most, and the
+    -1 dBTP ceiling wins over it.  WAV and FLAC have 24 bit and the exact length; the others have their encoder's
+    frame grid, trimmed by players.
+
+    Errors: FoleyError for a track that is not there, and for sound with values that are not finite.
     """
-    made_channels = probe_audio(made_wav)[2]
-    original_channels = probe_audio(original)[2] if original is not None else 0
+    tracks, notes = _choose_tracks(original, original_tracks) if original is not None else ((), ())
     mix = _Mix(
-        made_wav, made_channels, gain_db, original, original_gain_db, original_start_s, original_channels,
-        rate_hz, channels, n_samples,
-    )  # fmt: skip
+        made=made_wav,
+        made_channels=probe_audio(made_wav)[2],
+        gain_db=gain_db,
+        original=original,
+        original_tracks=tracks,
+        original_gain_db=original_gain_db,
+        original_start_s=original_start_s,
+        rate_hz=rate_hz,
+        channels=channels,
+        n_samples=n_samples,
+    )
     before = _measured(mix, report)
     wanted_db = 0.0
     if loudness_lufs is not None and not before.is_silent:
@@ -99,7 +113,27 @@ def finish_sound(
         lufs=None if before.is_silent else round(after.lufs, 2),
         gain_db=round(gain_db + whole_db, 2),
         lowered_db=round(min(0.0, whole_db - wanted_db), 2),
+        notes=notes,
     )
+
+
+def _choose_tracks(original: Path, wanted: Sequence[int] | None) -> tuple[tuple[SoundTrack, ...], tuple[str, ...]]:
+    """The tracks to mix and what to tell of them: cameras keep one microphone a track."""
+    there = sound_tracks(original)
+    if wanted is not None and (missing := [k for k in wanted if not 0 <= k < len(there)]):
+        raise FoleyError(
+            f"{original} has no sound track {missing[0] + 1}, only {len(there)}", "Choose others with --tracks"
+        )
+    asked = [there[k] for k in dict.fromkeys(wanted)] if wanted is not None else there
+    tracks = tuple(track for track in asked if track.is_readable)
+    if not tracks:
+        raise FoleyError(f"no sound track of {original} can be decoded", "Leave out --mix")
+    notes = [
+        f"sound track {track.index + 1} cannot be decoded: it is not mixed" for track in asked if track not in tracks
+    ]
+    if len(tracks) > 1:
+        notes.append(f"the video's own {len(tracks)} sound tracks are mixed (--tracks chooses among them)")
+    return tracks, tuple(notes)
 
 
 def _write_until_below(mix: _Mix, whole_db: float, out: Path) -> tuple[float, Loudness]:
@@ -135,10 +169,14 @@ def _mixed(mix: _Mix) -> Any:
     made = made.filter("apad").filter("atrim", end_sample=mix.n_samples)
     if mix.original is None:
         return made
-    own = on_picture_clock(ffmpeg.open_input(mix.original).audio, mix.original, mix.original_start_s)
-    own = own.filter("aresample", mix.rate_hz, **_resampler()).filter("aformat", sample_fmts="fltp")
-    own = _to_channels(own, mix.original_channels, mix.channels).filter("volume", f"{mix.original_gain_db}dB")
-    return ffmpeg.join([made, own], "amix", inputs=2, duration="first", normalize=0)
+    source = open_input(mix.original)
+    own = []
+    for track in mix.original_tracks:
+        sound = on_picture_clock(source[f"a:{track.index}"], mix.original, mix.original_start_s)
+        sound = sound.filter("aresample", mix.rate_hz, **_resampler()).filter("aformat", sample_fmts="fltp")
+        sound = _to_channels(sound, track.channels, mix.channels)
+        own.append(sound.filter("volume", f"{mix.original_gain_db}dB"))
+    return ffmpeg.join([made, *own], "amix", inputs=1 + len(own), duration="first", normalize=0)
 
 
 def _to_channels(sound: Any, own: int, channels: int) -> Any:
@@ -152,7 +190,8 @@ def _to_channels(sound: Any, own: int, channels: int) -> Any:
 
 def _measured(mix: _Mix, report: Report) -> Loudness:
     """Loudness and peak of the mix; where the meter's scale may end, it is measured turned down."""
-    found = measure(_for_meter(mix), "-copyts", report=report, total_s=mix.duration_s)
+    what = f"the sound of {mix.original} with the made sound" if mix.original else "the made sound"
+    found = measure(_for_meter(mix), "-copyts", what=what, report=report, total_s=mix.duration_s)
     if not found.peak_dbtp > METER_TOP_DBTP:
         return found
     over_db = found.peak_dbtp
@@ -195,4 +234,4 @@ def _ogg_encoder(kbps: str) -> dict[str, Any]:
         return {"format": "ogg", "c:a": "libvorbis", "q:a": 7, **EXACT}
     if ffmpeg.has_library("libopus"):
         return {"format": "ogg", "c:a": "libopus", "b:a": kbps, "ar": 48000, **EXACT}
-    raise FoleyError("this ffmpeg can write neither Vorbis nor Opus", "Write .flac or .wav.")
+    raise FoleyError("this ffmpeg can write neither Vorbis nor Opus", "Write .flac or .wav")

@@ -11,6 +11,7 @@ import numpy as np
 
 from foleycli.errors import FoleyError
 from foleycli.media import ffmpeg
+from foleycli.media.source import open_input
 from foleycli.records import Video
 
 # Containers round time stamps to a millisecond at worst: a picture that comes so little late is on time.
@@ -68,7 +69,7 @@ def read_frames(
         if last is None:
             raise
     if last is None:
-        raise FoleyError(f"{video.path} gives no picture at {start_s:.2f} s", "Play it: it may be broken.")
+        raise FoleyError(f"{video.path} gives no picture at {start_s:.2f} s", "Play it: it may be broken")
     missing_s = float((wanted - n_made) / fps)
     if missing_s >= 0.5:
         warn(f"{video.path.name}: the last {missing_s:.1f} s cannot be read, the last frame stands")
@@ -98,24 +99,11 @@ def _command(video: Video, fps: Fraction, start_s: float, n: int, sizing: tuple[
         f"fps=fps={fps}:start_time=0:round=up",  # up: a picture is not shown before its time
         *sizing,
         *TURNS[video.rotation_deg],
+        *(("hflip",) if video.is_mirrored else ()),
         "format=rgb24",
     )
     seek = {"ss": f"{start_s - 1:.3f}"} if start_s > 2 else {}  # a second early: seeks are by decoding time
-    source = ffmpeg.open_input(video.path, noautorotate=None, noaccurate_seek=None, **seek)
+    source = open_input(video.path, noautorotate=None, noaccurate_seek=None, **seek)
     picture = source["V:0"]  # V: without cover art, so the stream that the probe chose
     output = picture.output("pipe:1", vf=",".join(chain), format="rawvideo", pix_fmt="rgb24", **{"frames:v": n})
     return ffmpeg.command(output, "-copyts")
-
-
-def read_filmstrip(video: Video, n: int, height_px: int) -> np.ndarray:
-    """uint8 [n, H, W, 3]: pictures from the middles of n equal parts, in the video's own proportions."""
-    width_px = max(1, round(height_px * video.width_px / video.height_px))
-    part_s = video.duration_s / n
-    pictures = [_picture_at(video, (k + 0.5) * part_s, width_px, height_px) for k in range(n)]
-    return np.concatenate(pictures)  # [n, H, W, 3]
-
-
-def _picture_at(video: Video, time_s: float, width_px: int, height_px: int) -> np.ndarray:
-    fps = Fraction(25)
-    (picture,) = read_frames(video, fps, width_px, height_px, time_s, duration_s=float(1 / fps))
-    return picture  # [1, H, W, 3]

@@ -5,24 +5,30 @@ Only packets are read, and one picture is decoded for its rotation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+import soundfile
 from av.container import InputContainer
-from av.stream import Disposition
+from av.sidedata.sidedata import Type as SideDataType
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from foleycli.errors import FoleyError
+from foleycli.media.source import check_file, open_container, picture_stream, readable
 from foleycli.records import Video
 
 SCAN_PACKETS = 20_000  # read at most so many (11 minutes at 30 fps) before trusting the file's header
 TAIL_S = 20.0  # of a longer file, this much of the end is read for the last picture's time
 VARIABLE_MS = 4.0  # frame durations that differ by more than a container's rounding (1 ms) can explain
+LONG_GAP_S, SENSELESS_GAP_S = 60.0, 3600.0  # without a new picture: told to the user, and refused
+LEAST_BITS_PER_S = 2000  # a file with fewer is read whole: its header may lie about the length
+SOUNDFILE_ENDINGS = (".wav", ".flac", ".ogg", ".aif", ".aiff", ".w64", ".rf64", ".caf", ".au")
+MOST_SAMPLES = 1 << 40
+LEAST_RATE_HZ, MOST_RATE_HZ = 1000, 1_536_000  # outside, a header is wrong or the file holds no sound
 
 
 @dataclass(frozen=True)
@@ -39,89 +45,104 @@ def probe(path: Path) -> Video:
 
     Times and duration are those of the picture, whatever the sound's length.
     """
-    with _opened(path) as container:
+    with open_container(path) as container:
         stream = picture_stream(container)
         if stream is None:
-            raise FoleyError(f"{path} has no video stream", "Give a file with a moving picture.")
+            raise FoleyError(f"{path} has no video stream", "Give a file with a moving picture")
         timing = _scan(container, stream)
         if timing.times_s.size == 0:
-            raise FoleyError(f"{path} has a video stream without a single frame", "Export the video again.")
+            raise FoleyError(f"{path} has a video stream without a single frame", "Export the video again")
         end_s = _end_s(container, stream, timing)
-    rotation_deg, width_px, height_px, pixel_format = _first_picture(path)
-    with _opened(path) as container:
+    notes = _long_gaps(path, timing.times_s, end_s)
+    first = _first_picture(path)
+    with open_container(path) as container:
         stream = picture_stream(container)
         assert stream is not None
-        return _video(path, container, stream, timing, end_s, rotation_deg, (width_px, height_px), pixel_format)
+        return _video(path, container, stream, timing=timing, end_s=end_s, first=first, notes=notes)
 
 
 def probe_audio(path: Path) -> tuple[float, int, int]:
     """Duration in seconds, rate in Hz and channels of the first sound in a file, which may be a video."""
-    with _opened(path) as container:
+    known = _soundfile_facts(path)
+    duration_s, rate_hz, channels = known if known else _stream_facts(path)
+    if not rate_hz or not channels:
+        raise FoleyError(f"the sound of {path} cannot be read", "Convert it to WAV and try again")
+    if not LEAST_RATE_HZ <= rate_hz <= MOST_RATE_HZ:
+        raise FoleyError(f"the sound of {path} has {rate_hz} samples a second", "Give a sound of 1 to 1536 kHz")
+    if duration_s <= 0:
+        raise FoleyError(f"the sound of {path} is empty", "Give a file with some sound in it")
+    return duration_s, rate_hz, channels
+
+
+def opens_with_soundfile(path: Path) -> bool:
+    """Whether libsndfile reads the file: it is asked first, for its lengths are exact."""
+    return _soundfile_facts(path) is not None
+
+
+def _soundfile_facts(path: Path) -> tuple[float, int, int] | None:
+    """What libsndfile tells; None for files that are not for it, or whose writer could not state a length."""
+    check_file(path)
+    if path.suffix.lower() not in SOUNDFILE_ENDINGS:
+        return None
+    try:
+        info = soundfile.info(readable(path))
+    except (soundfile.SoundFileError, FoleyError):
+        return None  # a kind that libsndfile does not know (ADPCM, Speex): PyAV may
+    if not 0 < info.frames < MOST_SAMPLES:  # a FLAC from a pipe
+        return None
+    return info.frames / info.samplerate, info.samplerate, info.channels
+
+
+def _stream_facts(path: Path) -> tuple[float, int, int]:
+    with open_container(path) as container:
         if not container.streams.audio:
-            raise FoleyError(f"{path} has no sound in it", "Give a sound file, or a video with sound.")
+            raise FoleyError(f"{path} has no sound in it", "Give a sound file, or a video with sound")
         stream = container.streams.audio[0]
-        rate_hz, channels = stream.codec_context.sample_rate, stream.codec_context.channels
-        if not rate_hz or not channels:
-            raise FoleyError(f"the sound of {path} cannot be read", "Convert it to WAV and try again.")
+        context = stream.codec_context
+        if context is None or not context.sample_rate:
+            raise FoleyError(f"the sound of {path} cannot be read", "Convert it to WAV and try again")
         if stream.duration is not None and stream.time_base is not None:
             duration_s = float(stream.duration * stream.time_base)
         else:
             duration_s = _scanned_duration_s(container)
-    if duration_s <= 0:
-        raise FoleyError(f"the sound of {path} is empty", "Give a file with some sound in it.")
-    return duration_s, rate_hz, channels
+        return duration_s, context.sample_rate, context.channels
 
 
-def picture_stream(container: InputContainer) -> VideoStream | None:
-    """The first video stream that moves: cover art in sound files is no video."""
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
-            return stream
-    return None
+@dataclass(frozen=True)
+class SoundTrack:
+    """One sound stream of a file; `index` counts the sound streams only, from 0."""
+
+    index: int
+    channels: int
+    is_readable: bool
+
+
+def sound_tracks(path: Path) -> list[SoundTrack]:
+    """All sound streams of a file."""
+    with open_container(path) as container:
+        contexts = [stream.codec_context for stream in container.streams.audio]
+        return [
+            SoundTrack(k, context.channels if context else 0, bool(context and context.sample_rate))
+            for k, context in enumerate(contexts)
+        ]
 
 
 def picture_start_s(path: Path) -> float | None:
     """The time stamp of the first picture; None for a file of sound alone."""
-    with _opened(path) as container:
+    if opens_with_soundfile(path):
+        return None
+    with open_container(path) as container:
         stream = picture_stream(container)
         if stream is None:
             return None
         return min(_packet_times(container, stream, 32)[0], default=0.0)
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[InputContainer]:
-    if not path.exists():
-        raise FoleyError(f"{path} does not exist", "Check the name and the folder.")
-    if path.is_dir():
-        raise FoleyError(f"{path} is a folder", "Give a file.")
-    try:
-        with path.open("rb") as file:
-            is_empty = not file.read(1)
-    except OSError as error:
-        raise FoleyError(f"{path} cannot be read ({error.strerror})", "Check its permissions.") from error
-    if is_empty:
-        raise FoleyError(f"{path} is empty", "Export or copy it again.")
-    try:
-        # "file:" keeps a name with a colon from being taken for a protocol.
-        with av.open(f"file:{path}", metadata_errors="replace") as container:
-            yield container
-    except av.error.FFmpegError as error:
-        reason = error.strerror or str(error)
-        raise FoleyError(
-            f"{path} is not a media file, or a broken one ({reason})", "Check whether it plays elsewhere."
-        ) from error
-
-
 def _scan(container: InputContainer, stream: VideoStream) -> _Timing:
-    """Read picture packets; the whole file when it is short or says no duration."""
-    limit = SCAN_PACKETS if container.duration else None
-    times_s, last_s, is_whole = _packet_times(container, stream, limit)
-    if not times_s and stream.average_rate:
-        # A raw stream carries no time stamps; its pictures follow one another at the nominal rate.
-        count = stream.frames or 0
-        times_s = [float(k / stream.average_rate) for k in range(count)]
-        last_s = float(1 / stream.average_rate)
+    """Read picture packets; the whole file when it is short, states no duration or an unlikely one."""
+    duration_s = (container.duration or 0) / 1e6
+    is_likely = duration_s > 0 and container.size * 8 / duration_s >= LEAST_BITS_PER_S
+    times_s, last_s, is_whole = _packet_times(container, stream, SCAN_PACKETS if is_likely else None)
     return _Timing(np.sort(np.array(times_s, dtype=np.float64)), last_s, is_whole)
 
 
@@ -162,72 +183,115 @@ def _usual_gap_s(times_s: np.ndarray, stream: VideoStream) -> float:
     return float(1 / rate) if rate else 0.04
 
 
-def _first_picture(path: Path) -> tuple[int, int, int, str]:
-    """Clockwise rotation, shown width and height, pixel format: of the first picture that decodes."""
-    with _opened(path) as container:
+def _long_gaps(path: Path, times_s: np.ndarray, end_s: float) -> tuple[str, ...]:
+    """What to tell of a time without a new picture; errors: FoleyError where it is senselessly long."""
+    gaps_s = np.diff(np.append(times_s, end_s))
+    longest = int(np.argmax(gaps_s))
+    gap_s, at_s = float(gaps_s[longest]), float(times_s[longest] - times_s[0])
+    if gap_s > SENSELESS_GAP_S:
+        raise FoleyError(
+            f"{path} has no picture for {gap_s / 3600:,.1f} hours after {at_s:.2f} s: its time stamps are broken",
+            "Export it again, or copy it with new time stamps",
+        )
+    return (f"no new picture comes for {gap_s:.0f} s after {at_s:.2f} s",) if gap_s > LONG_GAP_S else ()
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """The first picture that decodes, as a player shows it."""
+
+    rotation_deg: int
+    is_mirrored: bool
+    width_px: int
+    height_px: int
+    pixel_format: str
+
+
+def _first_picture(path: Path) -> _Picture:
+    with open_container(path) as container:
         stream = picture_stream(container)
         assert stream is not None
-        for packet in container.demux(stream):
-            try:
-                frames = packet.decode()
-            except av.error.FFmpegError:
-                continue  # a broken start: a later picture will tell as well
-            for frame in frames:
-                rotation_deg = round(-frame.rotation / 90) * 90 % 360  # PyAV counts counterclockwise
-                is_turned = rotation_deg in (90, 270)
-                width_px, height_px = (frame.height, frame.width) if is_turned else (frame.width, frame.height)
-                return rotation_deg, width_px, height_px, frame.format.name
-    raise FoleyError(f"not one picture of {path} can be decoded", "Export it again, as H.264 for example.")
+        if stream.codec_context is not None:
+            for packet in container.demux(stream):
+                try:
+                    frames = packet.decode()
+                except av.error.FFmpegError:
+                    continue  # a broken start: a later picture will tell as well
+                for frame in frames:
+                    rotation_deg, is_mirrored = _orientation(frame)
+                    size = (frame.width, frame.height)
+                    width_px, height_px = size[::-1] if rotation_deg in (90, 270) else size
+                    return _Picture(rotation_deg, is_mirrored, width_px, height_px, frame.format.name)
+    raise FoleyError(f"not one picture of {path} can be decoded", "Export it again, as H.264 for example")
+
+
+def _orientation(frame: VideoFrame) -> tuple[int, bool]:
+    """How a player turns a picture: degrees clockwise, then whether left and right are swapped.
+
+    The display matrix (ISO 14496-12, 6.2.2) takes a point (x, y) of the picture to (a x + c y, b x + d y).  One that
+    shows nothing (all zero, as some browsers write) turns nothing.
+    """
+    matrix = frame.side_data.get(SideDataType.DISPLAYMATRIX)
+    if matrix is None:
+        return 0, False
+    a, b, _, c, d = (int(value) for value in np.frombuffer(bytes(matrix), np.int32)[:5])
+    if a * d - b * c == 0:
+        return 0, False
+    is_mirrored = a * d - b * c < 0
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        return (0 if d > 0 else 180), is_mirrored
+    return (90 if b > 0 else 270), is_mirrored
 
 
 def _video(
     path: Path,
     container: InputContainer,
     stream: VideoStream,
+    *,
     timing: _Timing,
     end_s: float,
-    rotation_deg: int,
-    size_px: tuple[int, int],
-    pixel_format: str,
+    first: _Picture,
+    notes: tuple[str, ...],
 ) -> Video:
     start_s = float(timing.times_s[0])
     duration_s = end_s - start_s
-    fps, is_variable = _rate(stream, timing.times_s, duration_s if timing.is_whole else None)
-    sound = container.streams.audio[0].codec_context if container.streams.audio else None
+    fps = _rate(stream, timing.times_s, duration_s if timing.is_whole else None)
+    contexts = [track.codec_context for track in container.streams.audio]
+    sound = next((context for context in contexts if context is not None and context.sample_rate), None)
     return Video(
         path=path,
         duration_s=duration_s,
         start_s=start_s,
         fps=fps,
         n_frames=int(timing.times_s.size) if timing.is_whole else max(1, round(duration_s * fps)),
-        is_variable_rate=is_variable,
-        width_px=size_px[0],
-        height_px=size_px[1],
-        rotation_deg=rotation_deg,
+        width_px=first.width_px,
+        height_px=first.height_px,
+        rotation_deg=first.rotation_deg,
         video_codec=stream.codec_context.codec.canonical_name,  # "av1", not the decoder's "libdav1d"
-        pixel_format=pixel_format,
+        pixel_format=first.pixel_format,
         has_audio=sound is not None,
         audio_rate_hz=sound.sample_rate if sound else 0,
         audio_channels=sound.channels if sound else 0,
+        is_mirrored=first.is_mirrored,
+        notes=notes,
     )
 
 
-def _rate(stream: VideoStream, times_s: np.ndarray, duration_s: float | None) -> tuple[Fraction, bool]:
-    """The average rate, and whether pictures come unevenly.
+def _rate(stream: VideoStream, times_s: np.ndarray, duration_s: float | None) -> Fraction:
+    """The average rate.
 
-    A constant rate is given as the container's exact fraction (24000/1001), not as a quotient of
-    rounded time stamps.
+    A constant one is given as the container's exact fraction (24000/1001), not as a quotient of rounded time stamps.
     """
     gaps_s = np.diff(times_s)
     is_variable = bool(gaps_s.size and np.ptp(gaps_s) * 1000 > VARIABLE_MS)
     nominal = stream.average_rate or stream.guessed_rate
     if duration_s is not None and is_variable:
-        return Fraction(times_s.size / duration_s).limit_denominator(10_000), True
+        return Fraction(times_s.size / duration_s).limit_denominator(10_000)
     if nominal is not None and (not gaps_s.size or abs(float(nominal) * float(gaps_s.mean()) - 1) < 0.02):
-        return Fraction(nominal), is_variable
+        return Fraction(nominal)
     if gaps_s.size and gaps_s.mean() > 0:
-        return Fraction(1 / float(gaps_s.mean())).limit_denominator(1001), is_variable
-    return Fraction(25), is_variable
+        return Fraction(1 / float(gaps_s.mean())).limit_denominator(1001)
+    return Fraction(25)
 
 
 def _scanned_duration_s(container: InputContainer) -> float:

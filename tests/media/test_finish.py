@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from clips import FLASH_FRAME, Clips
+import soxr
+from clips import FLASH_FRAME, Clips, run_ffmpeg
 
+from foleycli.errors import FoleyError
 from foleycli.media.audio import SoundWriter, read_audio
 from foleycli.media.finish import finish_sound
 from foleycli.media.loudness import measure_file
@@ -122,3 +124,62 @@ def test_same_input_same_bytes(tmp_path: Path) -> None:
         for out in outs:
             finish_sound(made, out, rate_hz=48000, channels=2, n_samples=48000)
         assert outs[0].read_bytes() == outs[1].read_bytes()
+
+
+def _film_with_tracks(out: Path, *sounds: str) -> Path:
+    """A film of 1 s with one sound track for each expression."""
+    args: list[object] = ["-f", "lavfi", "-i", "testsrc2=s=64x36:r=25:d=1"]
+    for sound in sounds:
+        args += ["-f", "lavfi", "-i", f"aevalsrc='{sound}':s=48000:d=1"]
+    maps = [word for k in range(len(sounds) + 1) for word in ("-map", k)]
+    run_ffmpeg(*args, *maps, "-c:v", "mpeg4", "-c:a", "pcm_f32le", out)
+    return out
+
+
+TONES = [f"0.1*sin(2*PI*{hz}*t)" for hz in (500, 1500, 2500)]
+
+
+def _level(samples: np.ndarray, hz: int) -> float:
+    """Amplitude of a tone in samples [N] at 48 kHz."""
+    turn = np.exp(-2j * np.pi * hz * np.arange(len(samples)) / 48000)
+    return float(2 * np.abs((samples * turn).mean()))
+
+
+@pytest.mark.parametrize(("tracks", "heard"), [(None, (0.1, 0.1, 0.1)), ([1], (0, 0.1, 0)), ([2, 0, 2], (0.1, 0, 0.1))])
+@pytest.mark.parametrize("ending", [".mov", ".mkv"])
+def test_every_sound_track_is_mixed_or_the_chosen_ones(
+    tmp_path: Path, tracks: list[int] | None, heard: tuple[float, ...], ending: str
+) -> None:
+    film, out = _film_with_tracks(tmp_path / f"film{ending}", *TONES), tmp_path / "out.wav"
+    made = _made(tmp_path, np.zeros(MADE_HZ, np.float32))
+    done = finish_sound(made, out, rate_hz=48000, channels=2, n_samples=48000, original=film, original_tracks=tracks)
+    samples = read_audio(out).samples[0]
+    assert [_level(samples, hz) for hz in (500, 1500, 2500)] == pytest.approx(heard, abs=0.002)
+    assert len(done.notes) == (len({*(tracks or (0, 1, 2))}) > 1)
+
+
+def test_a_track_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    film, made = _film_with_tracks(tmp_path / "film.mov", TONES[0]), _made(tmp_path, np.zeros(MADE_HZ, np.float32))
+    with pytest.raises(FoleyError, match="has no sound track 3, only 1"):
+        finish_sound(
+            made, tmp_path / "o.wav", rate_hz=48000, channels=2, n_samples=48000, original=film, original_tracks=[2]
+        )
+
+
+@pytest.mark.parametrize("broken", ["1/0", "0/0", "if(eq(n,5),1e38,0.1)"])
+def test_original_sound_that_is_no_number_is_refused(tmp_path: Path, broken: str) -> None:
+    film, made = _film_with_tracks(tmp_path / "film.mkv", broken), _made(tmp_path, np.full(MADE_HZ, 0.1, np.float32))
+    with pytest.raises(FoleyError, match=r"film\.mkv with the made sound has (values|a peak)"):
+        finish_sound(made, tmp_path / "out.wav", rate_hz=48000, channels=2, n_samples=48000, original=film)
+
+
+@pytest.mark.parametrize("place", [-1, -8, -16, 0])
+def test_a_hit_at_the_very_end_or_beginning_stays_below_the_ceiling(tmp_path: Path, place: int) -> None:
+    samples = 0.01 * np.random.default_rng(5).standard_normal(MADE_HZ).astype(np.float32)
+    samples[place] = 1.0
+    out = tmp_path / "out.wav"
+    done = finish_sound(_made(tmp_path, samples), out, rate_hz=MADE_HZ, channels=1, n_samples=MADE_HZ)
+    assert done.peak_dbtp == pytest.approx(-1.05, abs=0.06) and done.lowered_db < -0.9
+    padded = np.pad(read_audio(out).samples[0], 4096)
+    oversampled = soxr.resample(padded, MADE_HZ, 8 * MADE_HZ)  # a true peak meter of its own
+    assert 20 * np.log10(np.abs(oversampled).max()) < -0.9

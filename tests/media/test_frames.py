@@ -10,7 +10,7 @@ import pytest
 from clips import FLASH_FRAME, Clips
 
 from foleycli.errors import FoleyError
-from foleycli.media.frames import read_filmstrip, read_frames
+from foleycli.media.frames import read_frames
 from foleycli.media.probe import probe
 
 FPS = Fraction(25)
@@ -101,9 +101,6 @@ def _children() -> list[str]:
     return listing.read_text().split()
 
 
-def test_chunks_and_filmstrip(clips: Clips) -> None:
+def test_chunks(clips: Clips) -> None:
     video = probe(clips("plain.mp4"))
     assert [len(chunk) for chunk in read_frames(video, FPS, 32, 16, chunk_frames=15)] == [15, 15, 10]
-    strip = read_filmstrip(video, 4, 45)
-    assert strip.shape == (4, 45, 80, 3) and strip.dtype == np.uint8
-    assert not np.array_equal(strip[0], strip[3])
