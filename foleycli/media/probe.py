@@ -231,7 +231,8 @@ def _orientation(frame: VideoFrame) -> tuple[int, bool]:
     The display matrix (ISO 14496-12, 6.2.2) takes a point (x, y) of the picture to (a x + c y, b x + d y).  One that
     shows nothing (all zero, as some browsers write) turns nothing.
     """
-    matrix = frame.side_data.get(SideDataType.DISPLAYMATRIX)
+    # PyAV's stub leaves out that its keys may be types.
+    matrix = frame.side_data.get(SideDataType.DISPLAYMATRIX)  # type: ignore[call-overload]
     if matrix is None:
         return 0, False
     a, b, _, c, d = (int(value) for value in np.frombuffer(bytes(matrix), np.int32)[:5])
