@@ -43,7 +43,9 @@ def griffin_lim(magnitudes: Tensor, n_fft: int, hop: int, start_sample: int, n_i
     def to_samples(spectra: Tensor) -> Tensor:
         return torch.istft(spectra, n_fft, hop, window=window, length=n_samples)
 
-    phases = _noise_phases(magnitudes.shape[2], n_fft, hop, start_sample, magnitudes.device)
+    phases = _noise_phases(
+        n_frames=magnitudes.shape[2], n_fft=n_fft, hop=hop, start_sample=start_sample, device=magnitudes.device
+    )
     previous = torch.zeros_like(phases)
     for _ in range(n_iterations):
         samples = to_samples(magnitudes * phases)

@@ -4,31 +4,32 @@ from __future__ import annotations
 
 import numpy as np
 
-FADE_S = 0.02  # over which the difference between take and decoded take dies out
+FADE_S = 0.02  # over which the difference between take and decoded take is faded out
 
 
-def joined_after(made: np.ndarray, rest: np.ndarray, rate_hz: int) -> np.ndarray:
-    """What follows a take, [C, N], so that it meets the take without a click.
+def joined_after(generated: np.ndarray, residual: np.ndarray, rate_hz: int) -> np.ndarray:
+    """Generated sound [C, N] that follows a take, changed so that it meets the take without a click.
 
-    `rest` is the take minus what the codec made of it, [C, M], up to the seam.  It is carried on past the
-    seam as in a mirror and faded out: the step from the take's last sample to the next one is the step that
-    the made sound itself has there, and the take is not touched.
+    residual  the take minus the sound that was decoded in its place, [C, M], up to the seam
+
+    The residual is mirrored at the seam, faded out and added: the step from the take's last sample to the next one
+    becomes the step that the decoded sound has there, and the take stays as it is.
     """
-    n = min(round(FADE_S * rate_hz), made.shape[1], rest.shape[1])
+    n = min(round(FADE_S * rate_hz), generated.shape[1], residual.shape[1])
     if n == 0:
-        return made
+        return generated
     fade = 0.5 * (1 + np.cos(np.pi * np.arange(1, n + 1) / (n + 1)))
-    joined = made.copy()
-    joined[:, :n] += (fade * rest[:, ::-1][:, :n]).astype(np.float32)
+    joined = generated.copy()
+    joined[:, :n] += (fade * residual[:, ::-1][:, :n]).astype(np.float32)
     return joined
 
 
-def joined_before(made: np.ndarray, rest: np.ndarray, rate_hz: int) -> np.ndarray:
-    """What leads up to a take, [C, N]: `joined_after`, mirrored in time."""
-    return joined_after(made[:, ::-1], rest[:, ::-1], rate_hz)[:, ::-1]
+def joined_before(generated: np.ndarray, residual: np.ndarray, rate_hz: int) -> np.ndarray:
+    """Generated sound [C, N] that leads up to a take: `joined_after`, mirrored in time."""
+    return joined_after(generated[:, ::-1], residual[:, ::-1], rate_hz)[:, ::-1]
 
 
 def matching_gain(take: np.ndarray, decoded: np.ndarray) -> float:
-    """What the made sound is multiplied with to be as loud as the take, from the part that both have."""
+    """The gain, 0.5 to 2, that brings sound decoded in a take's place to the take's RMS level."""
     ratio = (np.sqrt(np.mean(np.square(take))) + 1e-6) / (np.sqrt(np.mean(np.square(decoded))) + 1e-6)
     return float(np.clip(ratio, 0.5, 2.0))

@@ -119,7 +119,7 @@ def mel_spectrogram(samples: Tensor, rate_hz: int, n_fft: int, hop: int, n_mels:
 
 def log_mel(samples: Tensor, rate_hz: int, n_fft: int, hop: int, n_mels: int, floor: float = 1e-5) -> Tensor:
     """log10 of the mel spectrogram, never below `floor`."""
-    return mel_spectrogram(samples, rate_hz, n_fft, hop, n_mels).clamp_min(floor).log10()
+    return mel_spectrogram(samples, rate_hz, n_fft=n_fft, hop=hop, n_mels=n_mels).clamp_min(floor).log10()
 
 
 def display_filters(rate_hz: int, n_mels: int) -> np.ndarray:

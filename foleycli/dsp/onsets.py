@@ -1,8 +1,8 @@
-"""When does a sound strike?  Onset detection, and how well two lists of onsets agree.
+"""Onset detection, and how well two lists of onsets agree.
 
-Numpy only; times in seconds.  F1 counts a found onset as right when a true one, not taken yet, lies
-within the tolerance.  Because many onsets hit by luck, every F1 comes with the same lists compared
-after circular shifts: what chance alone would give.
+Numpy only; times in seconds.  F1 counts a found onset as right when a true one, not matched yet, lies within the
+tolerance.  Because many onsets match by luck, every F1 comes with that of the same lists after circular shifts, which
+is what chance alone would give.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ BLOCK_FRAMES = 4096  # 20 s
 def detect_onsets(samples: np.ndarray, rate_hz: int, sensitivity: float = 1.0) -> np.ndarray:
     """Onset times of mono float32 [N], by rising log energy in eight bands (spectral flux).
 
-    A frame is an onset when its flux is a local maximum and stands out from the last and next
-    0.4 s; higher `sensitivity` finds more.  Sound under -60 dB of the clip's peak never counts.
+    A frame is an onset when its flux is a local maximum and exceeds the mean of the last and next 0.4 s by a margin;
+    higher `sensitivity` finds more.  Sound more than 60 dB below the clip's peak never counts.
     """
     flux = _flux(samples, rate_hz)
     if flux.max(initial=0) <= 0:
@@ -36,10 +36,10 @@ def detect_onsets(samples: np.ndarray, rate_hz: int, sensitivity: float = 1.0) -
 
 @dataclass(frozen=True)
 class Agreement:
-    """F1 of found onsets, the F1 that chance gives, and the counts."""
+    """F1 of found onsets against true ones, the F1 that chance gives, and the counts."""
 
     f1: float
-    shifted_f1: float
+    shifted_f1: float  # mean over circular shifts: what chance gives
     n_found: int
     n_true: int
 
@@ -61,7 +61,7 @@ def _f1(found: np.ndarray, true: np.ndarray, tolerance_s: float) -> float:
 
 
 def n_matches(found: np.ndarray, true: np.ndarray, tolerance_s: float) -> int:
-    """Pairs within the tolerance, each onset used once; both lists rise, so taking the first fit is best."""
+    """Pairs within the tolerance, each onset used once.  Both lists ascend, so that the first match is the best."""
     i = j = n = 0
     while i < len(found) and j < len(true):
         if abs(found[i] - true[j]) <= tolerance_s + 1e-9:
@@ -74,14 +74,14 @@ def n_matches(found: np.ndarray, true: np.ndarray, tolerance_s: float) -> int:
 
 
 def cut_at_onsets(samples: np.ndarray, rate_hz: int, lead_s: float, longest_s: float) -> list[np.ndarray]:
-    """The hits of mono [N]: from `lead_s` before each onset to `lead_s` before the next; none where nothing sets in."""
+    """Mono [N] cut at its onsets: from `lead_s` before each to `lead_s` before the next; empty without onsets."""
     starts = [max(0, round((time_s - lead_s) * rate_hz)) for time_s in detect_onsets(samples, rate_hz)]
     longest = round(longest_s * rate_hz)
     return [samples[start : min(end, start + longest)] for start, end in pairwise([*starts, len(samples)])]
 
 
 def loudness_envelope(samples: np.ndarray, rate_hz: int, hop_s: float = 0.02, floor_db: float = -60.0) -> np.ndarray:
-    """RMS level in dB of mono [N] every `hop_s`, never below `floor_db` under the clip's loudest moment."""
+    """RMS level in dB of mono [N] every `hop_s`, never below the loudest moment's plus `floor_db`."""
     hop = round(hop_s * rate_hz)
     n = len(samples) // hop
     power = (samples[: n * hop].reshape(n, hop).astype(np.float64) ** 2).mean(axis=1)
@@ -89,9 +89,9 @@ def loudness_envelope(samples: np.ndarray, rate_hz: int, hop_s: float = 0.02, fl
     return np.maximum(level_db, level_db.max(initial=-120.0) + floor_db)
 
 
-def envelope_correlation(made: np.ndarray, true: np.ndarray, rate_hz: int) -> float:
+def envelope_correlation(one: np.ndarray, other: np.ndarray, rate_hz: int) -> float:
     """Pearson correlation of two loudness envelopes; 0 when one of them is flat."""
-    a, b = loudness_envelope(made, rate_hz), loudness_envelope(true, rate_hz)
+    a, b = loudness_envelope(one, rate_hz), loudness_envelope(other, rate_hz)
     n = min(len(a), len(b))
     a, b = a[:n] - a[:n].mean(), b[:n] - b[:n].mean()
     norm = np.linalg.norm(a) * np.linalg.norm(b)
@@ -111,7 +111,9 @@ def _flux(samples: np.ndarray, rate_hz: int) -> np.ndarray:
         pairs = zip(edges, edges[1:], strict=False)
         blocks.append(np.stack([spectrum[:, a : max(a + 1, b)].sum(axis=1) for a, b in pairs], axis=1))
     bands = np.concatenate(blocks)  # [F, 8]
-    level = np.log10(np.maximum(bands, bands.max(initial=1e-12) * 1e-6))  # nothing under -60 dB counts
+    level = np.log10(
+        np.maximum(bands, bands.max(initial=1e-12) * 1e-6)
+    )  # nothing more than 60 dB below the peak counts
     rise = np.zeros(len(level))
     rise[2:] = np.maximum(0, level[2:] - level[:-2]).mean(axis=1)  # over 10 ms: half the window's blur
     rise[: size // 2 // hop] = 0  # before the first whole window: a clip's beginning is not an onset
@@ -124,7 +126,7 @@ def _moving_mean(values: np.ndarray, width: int) -> np.ndarray:
 
 
 def _thin_out(peaks: list[int], strength: np.ndarray) -> list[int]:
-    """Of peaks closer than MIN_GAP_S the stronger one stays."""
+    """Of peaks closer together than MIN_GAP_S the stronger ones."""
     kept: list[int] = []
     for k in sorted(peaks, key=lambda k: -strength[k]):
         if all(abs(k - other) * HOP_S >= MIN_GAP_S for other in kept):

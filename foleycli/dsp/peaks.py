@@ -1,4 +1,4 @@
-"""Peaks of a curve over time: the moments that an event curve or a spectral flux points at."""
+"""Peaks of a curve over time, such as event probabilities or spectral flux."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def local_maxima(values: np.ndarray, reach: int) -> list[int]:
-    """Indices that no neighbour within `reach` exceeds; of equal neighbours the first."""
+    """Indices of positive values that no neighbour within `reach` exceeds; of equal neighbours the first."""
 
     def is_peak(k: int) -> bool:
         is_highest = values[k] >= values[max(0, k - reach) : k + reach + 1].max()
@@ -16,7 +16,7 @@ def local_maxima(values: np.ndarray, reach: int) -> list[int]:
 
 
 def pick_peaks(curve: np.ndarray, rate_hz: float, threshold: float, min_gap_s: float = 0.12) -> np.ndarray:
-    """Peak times of an event curve [T] above `threshold`, between frames by a parabola."""
+    """Times in s of the peaks of a curve [T] above `threshold`, refined between steps by a parabola."""
     times: list[float] = []
     for k in local_maxima(curve, 1):
         if curve[k] < threshold:

@@ -1,8 +1,8 @@
 """Hard scene cuts: frames in, a stream out that is 1 at the first frame of each new shot.
 
-A cut changes both the colours and the layout of the picture, at once and for good.  A shake keeps the
-colours, a lamp keeps the layout, a whip pan changes both but over several frames, a flash changes both
-but goes back.  The decision on a frame falls half a second later, on small signatures; memory stays flat.
+A cut changes both the colours and the layout of the picture, at once and for good.  A shaking camera keeps the colours,
+a lamp that is switched keeps the layout, a whip pan changes both but over several frames, a flash changes both but
+goes back.  A frame is decided on half a second later, from small signatures; memory does not grow.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from foleycli.timebase import FEATURE_FPS
 
 SPAN = 12  # frames before and after a cut that must differ: longer than a flash
 NEAR = 5  # frames on either side whose own changes count as motion
-CALM_RATIO = 2.5  # a cut is so much more than the motion around it
-MIN_SHOT = 3  # frames that a shot lasts at least; nobody hears a shorter one
+CUT_TO_MOTION = 2.5  # a cut changes so many times as much as the motion around it
+MIN_SHOT = 3  # frames that a shot lasts at least; a shorter one makes no difference to the sound
 HISTOGRAM_CHANGE = 0.16  # 0 the same colours, 1 none in common
 LAYOUT_CHANGE = 0.35  # 0 the same picture but for brightness and contrast, 1 nothing in common
 BINS = 16
@@ -32,9 +32,9 @@ FLAT = 2.0  # standard deviation in grey levels below which a picture has no lay
 
 @dataclass(frozen=True)
 class Signature:
-    """What is kept of a frame."""
+    """The colours and the layout of a frame."""
 
-    histogram: np.ndarray  # float32 [4 * 3 * BINS], summing to 1: quarters, colours
+    histogram: np.ndarray  # float32 [4 * 3 * BINS] that sums to 1: of each quarter and colour channel
     grey: np.ndarray  # float32 [LAYOUT_PX, LAYOUT_PX]
 
 
@@ -75,14 +75,14 @@ class CutSession:
         return Stream(values, CutDetector.rate_hz)
 
     def _decide(self, frame: int) -> None:
-        """Note a cut if `frame` begins a new shot, seen from up to SPAN frames on either side."""
-        place = frame - (self.n_frames - len(self.recent))  # in the deques
-        if frame < MIN_SHOT or self.n_frames - frame < MIN_SHOT or place < 1:
+        """Note a cut if `frame` begins a new shot, compared with up to SPAN frames to either side."""
+        index = frame - (self.n_frames - len(self.recent))  # in the deques
+        if frame < MIN_SHOT or self.n_frames - frame < MIN_SHOT or index < 1:
             return
-        if self.changes[place] < HISTOGRAM_CHANGE or not self._stands_out(place):
+        if self.changes[index] < HISTOGRAM_CHANGE or not self._exceeds_motion(index):
             return
-        known = list(self.recent)
-        before, after = known[max(0, place - SPAN) : place], known[place : place + SPAN]
+        recent = list(self.recent)
+        before, after = recent[max(0, index - SPAN) : index], recent[index : index + SPAN]
         if not all(_differ(before[-1], later) for later in after):
             return  # the picture comes back: a flash began
         if not all(_differ(earlier, after[0]) for earlier in before):
@@ -92,12 +92,12 @@ class CutSession:
         else:
             self.cuts.append(frame)
 
-    def _stands_out(self, place: int) -> bool:
-        """The second largest change nearby is much smaller: one more cut may be near, motion may not."""
+    def _exceeds_motion(self, index: int) -> bool:
+        """Whether the second largest change nearby is much smaller; the largest may be another cut."""
         changes = list(self.changes)
-        near = changes[max(0, place - NEAR) : place] + changes[place + 1 : place + 1 + NEAR]
+        near = changes[max(0, index - NEAR) : index] + changes[index + 1 : index + 1 + NEAR]
         motion = sorted(near)[-2] if len(near) > 1 else 0.0
-        return changes[place] > CALM_RATIO * motion
+        return changes[index] > CUT_TO_MOTION * motion
 
 
 def cut_times(stream: Stream) -> list[float]:
@@ -110,23 +110,23 @@ def _signatures(frames: np.ndarray) -> list[Signature]:
     """Small pictures of frames uint8 [n, H, W, 3]; H and W are multiples of LAYOUT_PX or are cut to one."""
     n, height, width, _ = frames.shape
     rows, columns = height // LAYOUT_PX, width // LAYOUT_PX
-    whole = frames[:, : rows * LAYOUT_PX, : columns * LAYOUT_PX]
-    blocks = whole.reshape(n, LAYOUT_PX, rows, LAYOUT_PX, columns, 3)
+    cropped = frames[:, : rows * LAYOUT_PX, : columns * LAYOUT_PX]
+    blocks = cropped.reshape(n, LAYOUT_PX, rows, LAYOUT_PX, columns, 3)
     # Every other pixel of a block is enough for its mean.
     small = blocks[:, :, ::2, :, ::2].mean(axis=(2, 4), dtype=np.float32)  # [n, 28, 28, 3]
     return [Signature(_histogram(picture), picture.mean(axis=-1)) for picture in small]
 
 
 def _histogram(picture: np.ndarray) -> np.ndarray:
-    """Colours of the four quarters of [28, 28, 3]; each value is shared between its two nearest bins."""
+    """Colours of the four quarters of [28, 28, 3]; each value counts in its two nearest bins, by distance."""
     half = LAYOUT_PX // 2
     quarters = picture.reshape(2, half, 2, half, 3).transpose(0, 2, 4, 1, 3).reshape(12, -1)  # [12, 196]
-    place = quarters * ((BINS - 1) / 255.0)
-    low = np.minimum(place.astype(np.int64), BINS - 2)
-    high_share = place - low
+    position = quarters * ((BINS - 1) / 255.0)
+    low = np.minimum(position.astype(np.int64), BINS - 2)
+    high_weight = position - low
     first = low + BINS * np.arange(12)[:, None]
-    counts = np.bincount(first.ravel(), (1 - high_share).ravel(), 12 * BINS)
-    counts += np.bincount(first.ravel() + 1, high_share.ravel(), 12 * BINS)
+    counts = np.bincount(first.ravel(), (1 - high_weight).ravel(), 12 * BINS)
+    counts += np.bincount(first.ravel() + 1, high_weight.ravel(), 12 * BINS)
     return (counts / quarters.size).astype(np.float32)
 
 
@@ -148,7 +148,7 @@ def _layout_change(one: Signature, other: Signature) -> float:
 
 
 def _normalised(pictures: np.ndarray) -> np.ndarray:
-    """[n, h, w] without mean and scale, so that the sum of a product is a correlation; flat ones are zero."""
+    """[n, h, w] at mean 0 and length 1, so that the sum of a product is a correlation; flat ones are zero."""
     centred = pictures - pictures.mean(axis=(1, 2), keepdims=True)
     length = np.sqrt((centred**2).sum(axis=(1, 2), keepdims=True))
     flat = FLAT * np.sqrt(pictures[0].size)

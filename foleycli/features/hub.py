@@ -43,14 +43,21 @@ class Kind:
 HALF = (0.5, 0.5, 0.5)
 KINDS = {
     # SigLIP 2 of fixed resolution calls itself "siglip" too (Tschannen et al. 2025); "siglip2" is NaFlex.
-    "siglip": Kind("SiglipVisionModel", "SiglipTextModel", "pooler_output", HALF, HALF, True),
+    "siglip": Kind(
+        vision_class="SiglipVisionModel",
+        text_class="SiglipTextModel",
+        output="pooler_output",
+        pixel_mean=HALF,
+        pixel_std=HALF,
+        is_padded=True,
+    ),
     "clip": Kind(
-        "CLIPVisionModelWithProjection",
-        "CLIPTextModelWithProjection",
-        "embeds",
-        CLIP_MEAN,
-        CLIP_STD,
-        False,
+        vision_class="CLIPVisionModelWithProjection",
+        text_class="CLIPTextModelWithProjection",
+        output="embeds",
+        pixel_mean=CLIP_MEAN,
+        pixel_std=CLIP_STD,
+        is_padded=False,
     ),
 }
 
@@ -126,12 +133,12 @@ class HubText:
     @torch.inference_mode()
     def encode(self, words: Sequence[str]) -> np.ndarray:
         texts = [" ".join(text.lower().split()) for text in words]
-        said = [index for index, text in enumerate(texts) if text]
+        given = [index for index, text in enumerate(texts) if text]
         vectors = torch.zeros(len(texts), self.dim)  # [n, D]
-        if said:
+        if given:
             padding = "max_length" if self.kind.is_padded else True
             tokens = self.tokenizer(
-                [texts[index] for index in said],
+                [texts[index] for index in given],
                 padding=padding,
                 truncation=True,
                 max_length=self.n_tokens,
@@ -139,8 +146,8 @@ class HubText:
             )
             # SigLIP was trained without a mask: it attends to its padding.
             names = ("input_ids",) if self.kind.is_padded else ("input_ids", "attention_mask")
-            answer = self.network(**{name: tokens[name].to(self.device) for name in names})
-            vectors[said] = _vectors(answer, self.kind)
+            output = self.network(**{name: tokens[name].to(self.device) for name in names})
+            vectors[given] = _vectors(output, self.kind)
         return vectors.numpy()
 
 
@@ -157,11 +164,11 @@ def normalise_pictures(
     return (sized / 255 - mean_t) / std_t
 
 
-def _vectors(answer: Any, kind: Kind) -> Tensor:
+def _vectors(output: Any, kind: Kind) -> Tensor:
     if kind.output == "pooler_output":
-        vectors = answer.pooler_output
+        vectors = output.pooler_output
     else:
-        vectors = answer.image_embeds if "image_embeds" in answer else answer.text_embeds
+        vectors = output.image_embeds if "image_embeds" in output else output.text_embeds
     return F.normalize(vectors.float(), dim=-1).cpu()  # [n, D]
 
 
