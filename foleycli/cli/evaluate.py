@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from foleycli.cli import console, fetched, jobs, options
+from foleycli.cli import console, fetched, jobs, naming, options
 from foleycli.errors import EXIT_FAILED, FoleyError, UsageError
 from foleycli.hub.resolve import default_settings
 from foleycli.records import Video
@@ -178,18 +178,13 @@ def _checked_pair(pair: Pair) -> Pair:
 
 def _clip_tasks(clips: Sequence[Path], settings: Settings, prompts: Path | None, out_dir: Path | None) -> list[Task]:
     """Clips to render; a file of prompts has one for some of them."""
-    words = _read_prompts(prompts) if prompts else {}
+    words = naming.read_prompts(prompts, clips) if prompts else {}
     twice = [stem for stem, n in Counter(clip.stem for clip in clips).items() if n > 1]
     if twice:
-        raise UsageError(f"two clips are called {twice[0]}", "Give them different names, or make two calls")
-    known = {name for clip in clips for name in (clip.stem, clip.name)}
-    if unknown := sorted(words.keys() - known):
-        raise UsageError(
-            f"{prompts} has a prompt for {unknown[0]}, which is none of the clips", "Name clips as their files are"
-        )
+        raise UsageError(f"two clips are called {twice[0]}", "Give them different names, or two calls")
 
     def task(clip: Path) -> Task:
-        own = words.get(clip.name, words.get(clip.stem, settings.prompt))
+        own = words.get(clip, settings.prompt)
         return Task(clip, replace(settings, prompt=own), partial(_checked_clip, clip, out_dir))
 
     return [task(clip) for clip in clips]
@@ -204,20 +199,6 @@ def _checked_clip(clip: Path, out_dir: Path | None) -> Video:
     if out_dir is not None and (kept := rendered_path(clip, out_dir)).exists():
         raise FoleyError(f"{kept} already exists", "Give another --out-dir")
     return video
-
-
-def _read_prompts(path: Path) -> dict[str, str]:
-    """Prompts by clip; errors: FoleyError for a file that is something else."""
-    import yaml
-
-    hint = "Each line is `clip: prompt`"
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise FoleyError(f"the prompts {path} cannot be read: {error}", hint) from error
-    if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
-        raise FoleyError(f"{path} holds no prompts by clip", hint)
-    return {str(name): text for name, text in found.items()}
 
 
 def _run(

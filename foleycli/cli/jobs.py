@@ -39,6 +39,7 @@ class RunOptions:
     report: bool
     accept_license: bool = False
     compiled: bool = False
+    resume: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,9 +77,13 @@ def run_jobs(requests: Sequence[Request], run: RunOptions) -> None:
     tally, ready = Tally(len(requests)), []
     for request in requests:
         with isolated(request.source, tally, run):
-            ready.append((request.source, request.prepare()))
+            job = request.prepare()
+            if run.resume and job.is_done():
+                show_skipped(request.source, job, run)
+            else:
+                ready.append((request.source, job))
     if not ready:
-        raise typer.Exit(EXIT_FAILED)
+        raise typer.Exit(tally.exit_code)
     # Only now: gigabytes are not fetched for an input that will be refused.
     folder = fetched.model_folder(run.model, run.accept_license, run.quiet, may_fetch=not run.dry_run)
     if run.dry_run:
@@ -153,6 +158,16 @@ def show_results(source: Path, job: Job, results: Sequence[RenderResult], run: R
         console.note(f"{job.out.name}: {note}", run.quiet)
 
 
+def show_skipped(source: Path, job: Job, run: RunOptions) -> None:
+    """The results that an earlier call has written."""
+    for out in job.outputs():
+        if run.json:
+            console.result_json({"input": str(source), "output": str(out), "skipped": True})
+        else:
+            console.result(str(out))
+    console.note(f"{source}: done already", run.quiet)
+
+
 def loudness_note(result: RenderResult) -> str:
     """Why a result has another loudness than was asked for; "" where it has that, or none was asked for."""
     from foleycli.media.finish import MOST_RAISED_DB
@@ -187,6 +202,8 @@ def check_outputs(job: Job, inputs: Sequence[Path], run: RunOptions) -> None:
     from foleycli.media import output
 
     outs = job.outputs()
+    if run.resume and job.is_done():
+        return
     files = [*outs, *(file for out in outs for file in report_files(out))] if run.report else outs
     if run.dry_run:  # which does not make the folder of --out-dir
         files = [file for file in files if file.parent.exists()]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from foleycli.cli import jobs, options
+from foleycli.cli import jobs, naming, options
 from foleycli.errors import UsageError
 from foleycli.hub.catalog import DEFAULT_MODEL
 from foleycli.hub.resolve import default_settings
@@ -22,10 +22,37 @@ if TYPE_CHECKING:
 
 MOST_TAKES = 32
 
-Videos = Annotated[list[Path], typer.Argument(metavar="VIDEO", help="One video, or several.")]
+Videos = Annotated[list[Path], typer.Argument(metavar="VIDEO", help="One video, or several; a folder is all in it.")]
 OutDir = Annotated[
     Path | None,
-    typer.Option("--out-dir", metavar="DIR", help="Where results go.", rich_help_panel=options.OUTPUT),
+    typer.Option(
+        "--out-dir",
+        metavar="DIR",
+        help="Where results go; sub-folders of the inputs are kept.",
+        rich_help_panel=options.OUTPUT,
+    ),
+]
+Name = Annotated[
+    str | None,
+    typer.Option(
+        "--name",
+        metavar="PATTERN",
+        help="What results are called, such as {stem}_{take:02}.wav; the ending chooses the format.",
+        rich_help_panel=options.OUTPUT,
+    ),
+]
+Resume = Annotated[
+    bool,
+    typer.Option("--resume", help="Skip inputs whose results are there and whole.", rich_help_panel=options.OUTPUT),
+]
+Prompts = Annotated[
+    Path | None,
+    typer.Option(
+        "--prompts",
+        metavar="FILE",
+        help="A prompt for each input: CSV (file,prompt), JSON or YAML; --prompt is for those that it lacks.",
+        rich_help_panel=options.SOUND,
+    ),
 ]
 Reference = Annotated[
     Path | None,
@@ -77,7 +104,9 @@ def render(
     videos: Videos,
     out: options.Out = None,
     out_dir: OutDir = None,
+    name: Name = None,
     prompt: options.Prompt = None,
+    prompts: Prompts = None,
     negative_prompt: options.NegativePrompt = None,
     preset: options.Preset = "default",
     model: options.Model = DEFAULT_MODEL,
@@ -102,6 +131,7 @@ def render(
     rate_hz: options.Rate = None,
     channels: options.Channels = None,
     force: options.Force = False,
+    resume: Resume = False,
     report: options.WithReport = False,
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
@@ -152,9 +182,13 @@ def render(
         report=report,
         accept_license=accept_license,
         compiled=compiled,
+        resume=resume,
     )
+    sources = naming.expand(videos)
+    paths = [source.path for source in sources]
     asked = RenderRequest(
         settings=settings,
+        prompts=naming.read_prompts(prompts, paths) if prompts else {},
         start_s=start,
         duration_s=duration,
         reference=ref,
@@ -162,11 +196,12 @@ def render(
         sounds=sounds,
         takes=takes or 1,
         pick_best=pick is not None,
-        inputs=_inputs(videos, ref, _own_recording(settings.prompt, sounds)),
+        name=name,
+        inputs=[*paths, *(path for path in (ref, sounds, prompts, _file(preset), _file(model)) if path)],
         run=run,
     )
-    outs = _outputs(videos, out, out_dir, run)
-    pairs = zip(videos, outs, strict=True)
+    outs = _outputs(sources, out, out_dir, asked)
+    pairs = zip(paths, outs, strict=True)
     jobs.run_jobs([jobs.Request(video, partial(asked.job, video, to)) for video, to in pairs], run)
 
 
@@ -175,6 +210,7 @@ class RenderRequest:
     """What one call asks for every video."""
 
     settings: Settings
+    prompts: dict[Path, str]  # of single inputs, in place of the settings' own
     start_s: float
     duration_s: float | None
     reference: Path | None
@@ -182,6 +218,7 @@ class RenderRequest:
     sounds: Path | None
     takes: int
     pick_best: bool
+    name: str | None  # a pattern
     inputs: list[Path]  # none of them may be written over, whatever the order
     run: jobs.RunOptions
 
@@ -193,7 +230,7 @@ class RenderRequest:
         job = RenderJob(
             video=probe(video_path),
             out=out,
-            settings=self.settings,
+            settings=replace(self.settings, prompt=self.prompts.get(video_path, self.settings.prompt)),
             start_s=self.start_s,
             duration_s=self.duration_s,
             reference=self.reference,
@@ -201,15 +238,17 @@ class RenderRequest:
             sounds=self.sounds,
             takes=self.takes,
             pick_best=self.pick_best,
+            name_pattern=self.name,
         )
         job.check()
         jobs.check_outputs(job, self.inputs, self.run)
         return job
 
 
-def _inputs(*files: list[Path] | Path | None) -> list[Path]:
-    """All files that are read."""
-    return [path for one in files if one for path in (one if isinstance(one, list) else [one])]
+def _file(name: str) -> Path | None:
+    """A preset or model that is given as a file or folder."""
+    path = Path(name)
+    return path if path.exists() else None
 
 
 def _check_together(
@@ -217,22 +256,9 @@ def _check_together(
 ) -> None:
     """Refuse options that say nothing without another one."""
     if original_gain_db is not None and not settings.mix:
-        raise UsageError("--original-gain-db is given, but the video's own sound is not kept", "add --mix")
+        raise UsageError("--original-gain-db is given, but the video's own sound is not kept", "Add --mix")
     if ref_start_s is not None and ref is None:
-        raise UsageError("--ref-start is given without --ref", "add --ref AUDIO")
-
-
-def _own_recording(prompt: str, sounds: Path | None) -> Path | None:
-    """What a prompt means in a folder of the user's; errors: FoleyError where that cannot be read."""
-    if sounds is None or not prompt:
-        return None
-    from foleycli.library.library import open_library
-    from foleycli.media.probe import probe_audio
-
-    found = open_library(sounds).nearest(prompt)
-    if found is not None:
-        probe_audio(found.path)
-    return found.path if found else None
+        raise UsageError("--ref-start is given without --ref", "Add --ref AUDIO")
 
 
 def _check_sounds(sounds: Path | None, ref: Path | None, library: bool | None) -> None:
@@ -253,29 +279,32 @@ def _check_takes(takes: int | None, pick: str | None) -> None:
     if takes is not None and not 1 <= takes <= MOST_TAKES:
         raise UsageError(f"--takes is {takes}", f"--takes takes a whole number from 1 to {MOST_TAKES}")
     if pick is not None and takes is None:
-        raise UsageError(f"--pick {pick} is given, but only one take is made", "add --takes N")
+        raise UsageError(f"--pick {pick} is given, but only one take is made", "Add --takes N")
 
 
-def _outputs(videos: list[Path], out: Path | None, out_dir: Path | None, run: jobs.RunOptions) -> list[Path]:
-    """Where each video's result goes."""
-    if out is not None and out_dir is not None:
-        raise UsageError("-o and --out-dir are both given", "-o names one file, --out-dir a folder; use one")
+def _outputs(sources: list[naming.Source], out: Path | None, out_dir: Path | None, asked: RenderRequest) -> list[Path]:
+    """Where each video's result goes, the first take's where there are several."""
     if out is not None:
-        if len(videos) > 1:
-            raise UsageError(f"-o names one file, but {len(videos)} videos are given", "use --out-dir DIR")
+        if out_dir is not None:
+            raise UsageError("-o and --out-dir are both given", "-o names one file, --out-dir a folder; use one")
+        if asked.name is not None:
+            raise UsageError("-o and --name are both given", "-o names one file, --name a pattern; use one")
+        if len(sources) > 1:
+            raise UsageError(f"-o names one file, but {len(sources)} videos are given", "Use --out-dir DIR")
         return [out]
-    outs = [(out_dir or video.parent) / default_name(video) for video in videos]
-    files = [jobs.report_files(path)[0] for path in outs] if run.report else outs
+    if asked.name is not None:
+        naming.check_pattern(asked.name, 1 if asked.pick_best else asked.takes)
+    outs = []
+    for source in sources:
+        name = asked.name or naming.default_name(source.path)
+        named = name.format(stem=source.path.stem, take=1, seed=asked.settings.seed) if asked.name else name
+        folder = out_dir / source.folder if out_dir is not None else source.path.parent
+        outs.append(folder / named)
+    files = [jobs.report_files(path)[0] for path in outs] if asked.run.report else outs
     twice = [path for path, n in Counter(files).items() if n > 1]
     if twice:
-        raise UsageError(f"two inputs would both be written to {twice[0]}", "give them different names, or two calls")
-    if out_dir is not None and not run.dry_run:
-        jobs.make_folder(out_dir)
+        raise UsageError(f"two inputs would both be written to {twice[0]}", "Give them different names, or two calls")
+    if out_dir is not None and not asked.run.dry_run:
+        for folder in dict.fromkeys(path.parent for path in outs):
+            jobs.make_folder(folder)
     return outs
-
-
-def default_name(video: Path) -> str:
-    """clip.foley.mp4 for clip.mp4; Matroska takes the picture of formats that are not written."""
-    from foleycli.media.output import VIDEO_ENDINGS
-
-    return f"{video.stem}.foley{video.suffix if video.suffix.lower() in VIDEO_ENDINGS else '.mkv'}"

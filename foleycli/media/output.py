@@ -25,6 +25,7 @@ RUN_PREFIX, NEW_PREFIX, LOCK_NAME = ".foley-run-", ".foley-new-", "lock"
 NEW_FOLDER_S = 600.0  # a folder that has no lock after this long belongs to a process that died while making it
 NAME_BYTES = 255  # the longest name that the usual file systems take
 FULL_BYTES = 1 << 20  # less free space than this: a write that failed, failed for want of space
+TAKEN_HINT = "Give --force to replace it, --resume to keep it, or another name"
 FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -109,7 +110,7 @@ def _check_free(out: Path, force: bool) -> None:
     if out.is_dir():
         raise FoleyError(f"{out} is a folder", "Choose another name with -o")
     if os.path.lexists(out) and not force:
-        raise FoleyError(f"{out} already exists", "Give --force to replace it, or another name with -o")
+        raise FoleyError(f"{out} already exists", TAKEN_HINT)
     if out.exists() and not out.is_file():
         raise FoleyError(f"{out} is no regular file", "Choose another name with -o")
     if not out.parent.is_dir():
@@ -250,12 +251,14 @@ def _rename_to_free(temporary: Path, out: Path) -> None:
         os.link(temporary, out)
     except FileExistsError as error:
         raise FoleyError(
-            f"{out} was written by somebody else meanwhile", "Give --force to replace it, or another name with -o"
+            f"{out} was written by somebody else meanwhile",
+            TAKEN_HINT,
         ) from error
     except OSError:  # no hard links here (FAT, some network shares): nearly as good
         if os.path.lexists(out):
             raise FoleyError(
-                f"{out} was written by somebody else meanwhile", "Give --force to replace it, or another name with -o"
+                f"{out} was written by somebody else meanwhile",
+                TAKEN_HINT,
             ) from None
         os.replace(temporary, out)
 

@@ -25,7 +25,16 @@ if TYPE_CHECKING:
     from foleycli.models.model import Model
 
 EXTRA_S = 10.0  # that an extension adds where no length is asked
+WHOLE_S = 0.1  # a result may be longer or shorter by so much: pictures and codec blocks are not split
 LEAST_S = 0.001  # of a take that a video must hold: less can round to no sample at all
+
+
+def is_whole_sound(path: Path, duration_s: float) -> bool:
+    """Whether a file has sound of this length, to within two pictures or two blocks of a lossy codec."""
+    try:
+        return abs(probe_audio(path)[0] - duration_s) < WHOLE_S
+    except FoleyError:
+        return False
 
 
 def check_span(start_s: float, duration_s: float | None, video: Video) -> None:
@@ -52,10 +61,19 @@ class RenderJob:
     sounds: Path | None = None  # a folder of recordings, in place of the shipped library
     takes: int = 1  # so many are made, each with the seed after the one before
     pick_best: bool = False  # of several keep only the best, as `out`
+    name_pattern: str | None = None  # of the files of several takes, with {stem}, {take} and {seed}
 
     def outputs(self) -> list[Path]:
         """The files that `run` writes, the best take's first."""
-        return files_of_takes(self.out, self.takes, self.pick_best)
+        if self.name_pattern is None or self.takes == 1 or self.pick_best:
+            return files_of_takes(self.out, self.takes, self.pick_best)
+        stem, seed = self.video.path.stem, self.settings.seed
+        ranks = range(1, self.takes + 1)
+        return [self.out.with_name(self.name_pattern.format(stem=stem, take=rank, seed=seed)) for rank in ranks]
+
+    def is_done(self) -> bool:
+        """Whether all outputs are there, readable and as long as asked: an earlier run has written them."""
+        return all(is_whole_sound(out, self.length_s()) for out in self.outputs())
 
     def length_s(self) -> float:
         """Seconds of sound that are asked for."""
@@ -153,6 +171,10 @@ class ExtendJob:
     def outputs(self) -> list[Path]:
         """The file that `run` writes."""
         return [self.out]
+
+    def is_done(self) -> bool:
+        """Whether the output is there, readable and as long as asked: an earlier run has written it."""
+        return is_whole_sound(self.out, self.length_s())
 
     def check(self) -> None:
         """Refuse what cannot be done, before a model is loaded.

@@ -26,7 +26,7 @@ from foleycli.settings.settings import Settings
         (("--takes", "0"), 2, "--takes is 0"),
         (("--takes", "33"), 2, "1 to 32"),
         (("--takes", "two"), 2, "--takes"),
-        (("--pick", "best"), 2, "add --takes"),
+        (("--pick", "best"), 2, "Add --takes"),
         (("--takes", "2", "--pick", "worst"), 2, "--pick"),
         (("--start", "60"), 2, "--start is 60"),
         (("--start", "-1"), 2, "--start is -1"),
