@@ -1,9 +1,15 @@
 """What the README promises: short, words first, commands that work."""
 
 import re
+import textwrap
 from pathlib import Path
 
+import pytest
+import soundfile
+from clips import Clips
 from commands import foley_lines
+
+from foleycli.cli.guide import read
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
@@ -23,3 +29,29 @@ def test_the_commands_to_start_with_are_there():
     assert len(lines) == 2
     assert "foleycli/shipped/demo.mp4" in lines[0] and "--prompt" in lines[0]
     assert lines[1].endswith(" -m pytest")  # .ci/run runs this one
+
+
+def python_example(text: str) -> str:
+    """The first block of indented code that imports foleycli."""
+    blocks = re.findall(r"(?:^ {4}.*\n|^\n)+", text, flags=re.MULTILINE)
+    return textwrap.dedent(next(block for block in blocks if "import foleycli" in block))
+
+
+@pytest.fixture
+def beside_a_clip(clips: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with clip.mp4."""
+    (tmp_path / "clip.mp4").symlink_to(clips("silent.mp4"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_python_example_runs(beside_a_clip, capsys):
+    exec(python_example(README), names := {})
+    assert names["audio"].samples.shape == (1, round(1.6 * names["audio"].rate_hz))
+    assert capsys.readouterr().out == f"{names['audio'].samples.shape} {names['audio'].rate_hz}\n"
+
+
+def test_the_python_example_of_the_guide_runs(beside_a_clip):
+    exec(python_example(read("usage")), {})
+    assert soundfile.info("longer.wav").duration == 4
+    assert (beside_a_clip / "out.mp4").stat().st_size > 1000
