@@ -24,7 +24,7 @@ def seconds_to_samples(duration_s: float, rate_hz: int) -> int:
     return round(duration_s * rate_hz)
 
 
-def steps_to_cover(duration_s: float, rate_hz: Fraction) -> int:
+def steps_to_cover(duration_s: float | Fraction, rate_hz: Fraction) -> int:
     """The fewest whole steps at `rate_hz` that last at least `duration_s`."""
     return max(1, math.ceil(Fraction(duration_s).limit_denominator(1_000_000) * rate_hz - Fraction(1, 1000)))
 

@@ -1,8 +1,8 @@
-"""EfficientNet-Lite0: 224x224 pictures in, 1000 ImageNet logits out; inference only.
+"""EfficientNet-Lite0: images of 224x224 pixels in, 1000 ImageNet logits out; inference only.
 
-The network of EfficientNet-B0 (Tan and Le 2019) without squeeze-and-excitation, with ReLU6 instead of
-swish, and a stem and head that do not scale.  Batch norms are folded into the convolutions on loading,
-which makes it a third faster and leaves nothing that training could change.
+The network of EfficientNet-B0 (Tan and Le, arXiv 1905.11946) without squeeze-and-excitation, with ReLU6 instead of
+swish, and a stem and head that do not scale.  Batch norms are folded into the convolutions on loading, which makes it
+a third faster.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BATCH_NORM_EPS = 1e-3  # TensorFlow's, where the weights were trained
 
 
 class SameConv(nn.Conv2d):
-    """Convolution whose padding is TensorFlow's SAME: the odd pixel goes right and below."""
+    """Convolution with TensorFlow's SAME padding: an odd pixel is added on the right and below."""
 
     def __init__(self, n_in: int, n_out: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__(n_in, n_out, kernel, stride, groups=groups)
@@ -93,6 +93,7 @@ def from_checkpoint(state: Mapping[str, Tensor]) -> EfficientNetLite0:
     network = EfficientNetLite0().requires_grad_(False).eval()
     _fold(network.stem, state, "_conv_stem", "_bn0")
     for index, block in enumerate(network.blocks):
+        assert isinstance(block, InvertedResidual)
         prefix = f"_blocks.{index}."
         if block.expand is not None:
             _fold(block.expand, state, prefix + "_expand_conv", prefix + "_bn0")
@@ -105,6 +106,8 @@ def from_checkpoint(state: Mapping[str, Tensor]) -> EfficientNetLite0:
 
 
 def _fold(conv: SameConv, state: Mapping[str, Tensor], conv_key: str, norm_key: str) -> None:
+    """Copy a convolution's weights with its batch norm's scale and shift multiplied in."""
+    assert conv.bias is not None
     scale = state[f"{norm_key}.weight"] * torch.rsqrt(state[f"{norm_key}.running_var"] + BATCH_NORM_EPS)
     conv.weight.copy_(state[f"{conv_key}.weight"] * scale[:, None, None, None])
     conv.bias.copy_(state[f"{norm_key}.bias"] - state[f"{norm_key}.running_mean"] * scale)

@@ -1,4 +1,4 @@
-"""Scalars (flow time, sampler step size) and features of another width to vectors of the network's: to [B, D]."""
+"""Scalars (flow time, sampler step size) and feature vectors to vectors of the network's width: to [B, D]."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ N_FREQUENCIES = 128
 
 
 def random_vectors(*shape: int, std: float) -> nn.Parameter:
-    """Learned vectors as they begin: normal with deviation `std`.
+    """Learned vectors before training: normal with standard deviation `std`.
 
     Scaled in place: out of place, on the meta device where networks are built to be loaded, torch would import its
     compiler, which takes a second.  `nn.init.normal_` does the same there, and so does `nn.Embedding` by itself.
@@ -32,7 +32,7 @@ def sinusoids(values: Tensor, max_period: float) -> Tensor:
 
 
 class ScalarEmbedding(nn.Module):
-    """Sinusoids through a two-layer MLP; the shared part of the two embeddings below."""
+    """Sinusoids through a two-layer MLP."""
 
     def __init__(self, width: int, max_period: float) -> None:
         super().__init__()
@@ -66,5 +66,5 @@ class StepEmbedding(ScalarEmbedding):
 
 
 def vector_in(in_dim: int, width: int) -> nn.Sequential:
-    """A feature of any scale to a vector of the network's width."""
+    """A feature vector of any scale to the network's width."""
     return nn.Sequential(nn.LayerNorm(in_dim), nn.Linear(in_dim, width), nn.SiLU(), nn.Linear(width, width))

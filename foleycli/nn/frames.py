@@ -10,9 +10,9 @@ from torch import Tensor, nn
 class FrameUpsampler(nn.Module):
     """Frame features [B, T, in_dim] to one gated vector per latent step [B, L, D].
 
-    A transposed convolution doubles the frame rate, then the exact time of each latent step is read off
-    by linear interpolation.  SALSA-V interpolates first; with 40 ms frames that would blur events over
-    latent steps of 23 ms before anything learned has seen them.
+    A transposed convolution doubles the frame rate, then each latent step reads its exact time by linear interpolation.
+    SALSA-V (arXiv 2510.02916) interpolates first; with frames of 40 ms that would blur events over latent steps of
+    23 ms before any learned layer.
     """
 
     def __init__(self, in_dim: int, width: int, frames_per_step: float) -> None:

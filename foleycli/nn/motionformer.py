@@ -1,7 +1,7 @@
-"""Motionformer with divided space-time attention: segments of pictures in, a few vectors per segment out.
+"""Motionformer (arXiv 2106.05392) with divided space-time attention: segments of frames in, a few vectors each out.
 
-The visual tower of Segment-AVCLIP (V-AURA) and of Synchformer (MMAudio): a ViT-B/16 whose tokens look
-first along time, then across the picture, and whose pictures are gathered by one more transformer layer.
+The visual tower of Segment-AVCLIP (V-AURA) and of Synchformer (arXiv 2401.16423, MMAudio): a ViT-B/16 whose tokens
+attend first along time, then across the frame, and one more transformer layer that pools each frame's patches.
 Module names are those of the published files; `load_tower` reads them.
 """
 
@@ -18,7 +18,7 @@ from foleycli.errors import FoleyError
 from foleycli.timebase import exact_div
 
 EPS = 1e-6
-# In the files, but never used: left over from the picture network that training began with.
+# In the files, but never used: left over from the image network that training began with.
 UNUSED = ("patch_embed.proj.weight", "patch_embed.proj.bias")
 
 
@@ -33,7 +33,7 @@ class MotionformerConfig:
     size_px: int = 224
     patch_px: int = 16
     n_frames: int = 16  # of a segment
-    tube_frames: int = 2  # pictures that one token spans
+    tube_frames: int = 2  # frames that one token spans
 
     @property
     def n_steps(self) -> int:
@@ -58,7 +58,7 @@ class Motionformer(nn.Module):
         self.patch_embed_3d = TubeEmbedding(config)
         self.blocks = nn.ModuleList(DividedBlock(config) for _ in range(config.n_blocks))
         self.norm = nn.LayerNorm(width, eps=EPS)
-        self.spatial_attn_agg = Gather(config)
+        self.spatial_attn_agg = PatchPooling(config)
 
     def forward(self, segments: Tensor) -> Tensor:
         n_steps = self.config.n_steps
@@ -68,12 +68,12 @@ class Motionformer(nn.Module):
         x = torch.cat([first, x.flatten(1, 2)], dim=1)  # [B, 1 + steps * patches, D]
         for block in self.blocks:
             x = block(x, n_steps)
-        pictures = self.norm(x[:, 1:]).unflatten(1, (n_steps, -1)).flatten(0, 1)  # [B * steps, patches, D]
-        return self.spatial_attn_agg(pictures).unflatten(0, (-1, n_steps))  # [B, steps, D]
+        frames = self.norm(x[:, 1:]).unflatten(1, (n_steps, -1)).flatten(0, 1)  # [B * steps, patches, D]
+        return self.spatial_attn_agg.pool(frames).unflatten(0, (-1, n_steps))  # [B, steps, D]
 
 
 class TubeEmbedding(nn.Module):
-    """Two pictures' worth of each 16 px patch to a token."""
+    """Each patch of 16 px over two frames to a token."""
 
     def __init__(self, config: MotionformerConfig) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class TubeEmbedding(nn.Module):
 
 
 class DividedBlock(nn.Module):
-    """Attention along time, attention across the picture, MLP; each normed first and added."""
+    """Attention along time, attention across the frame, MLP; pre-norm."""
 
     def __init__(self, config: MotionformerConfig) -> None:
         super().__init__()
@@ -104,9 +104,9 @@ class DividedBlock(nn.Module):
 
 
 class DividedAttention(nn.Module):
-    """Tokens look at their own place at all times, or at their own time in all places.
+    """Tokens attend to their own place at all times, or to their own time in all places.
 
-    The class token looks at every token, and every group of tokens looks at it too.
+    The class token attends to every token, and every group of tokens attends to it too.
     """
 
     def __init__(self, width: int, n_heads: int) -> None:
@@ -120,10 +120,12 @@ class DividedAttention(nn.Module):
         qkv = self.qkv(x).unflatten(-1, (3, self.n_heads, -1)).permute(2, 0, 3, 1, 4)
         query, key, value = qkv.unbind(0)  # [B, H, 1 + steps * patches, head_dim] each
         first = F.scaled_dot_product_attention(query[:, :, :1], key, value)
-        groups = _grouped(query[:, :, 1:], n_steps, along_time)  # [B, H, groups, members, head_dim]
+        groups = _by_group(query[:, :, 1:], n_steps, along_time)  # [B, H, groups, members, head_dim]
         n_groups, n_members = groups.shape[2:4]
         rest = F.scaled_dot_product_attention(
-            groups.flatten(1, 2), _with_first(key, n_steps, along_time), _with_first(value, n_steps, along_time)
+            groups.flatten(1, 2),
+            _with_class_token(key, n_steps, along_time),
+            _with_class_token(value, n_steps, along_time),
         ).unflatten(1, (-1, n_groups))
         if along_time:
             rest = rest.transpose(2, 3)  # [B, H, steps, patches, head_dim]
@@ -131,15 +133,15 @@ class DividedAttention(nn.Module):
         return self.proj(joined.transpose(1, 2).flatten(2))
 
 
-def _grouped(x: Tensor, n_steps: int, along_time: bool) -> Tensor:
+def _by_group(x: Tensor, n_steps: int, along_time: bool) -> Tensor:
     """[B, H, steps * patches, d] to [B, H, groups, members, d]: a group is one patch, or one time."""
     x = x.unflatten(2, (n_steps, -1))  # [B, H, steps, patches, d]
     return x.transpose(2, 3) if along_time else x
 
 
-def _with_first(x: Tensor, n_steps: int, along_time: bool) -> Tensor:
-    """Keys or values by group with the class token's before them: [B, H * groups, 1 + members, d]."""
-    groups = _grouped(x[:, :, 1:], n_steps, along_time)
+def _with_class_token(x: Tensor, n_steps: int, along_time: bool) -> Tensor:
+    """Keys or values by group, each behind the class token's: [B, H * groups, 1 + members, d]."""
+    groups = _by_group(x[:, :, 1:], n_steps, along_time)
     first = x[:, :, None, :1].expand(-1, -1, groups.shape[2], -1, -1)
     return torch.cat([first, groups], dim=3).flatten(1, 2)
 
@@ -156,19 +158,25 @@ class Mlp(nn.Module):
         return self.fc2(F.gelu(self.fc1(x)))
 
 
-class Gather(nn.TransformerEncoderLayer):
-    """A picture's patches to one vector: [B, patches, D] to [B, D], by a class token of its own."""
+class PatchPooling(nn.TransformerEncoderLayer):
+    """A frame's patches to one vector, by a class token of its own."""
 
     def __init__(self, config: MotionformerConfig) -> None:
         super().__init__(
-            config.width, config.n_heads, config.hidden, dropout=0.0, activation=F.gelu, layer_norm_eps=EPS,
-            batch_first=True, norm_first=True,
-        )  # fmt: skip
+            d_model=config.width,
+            nhead=config.n_heads,
+            dim_feedforward=config.hidden,
+            dropout=0.0,
+            activation=F.gelu,
+            layer_norm_eps=EPS,
+            batch_first=True,
+            norm_first=True,
+        )
         self.cls_token = nn.Parameter(torch.zeros(1, 1, config.width))
 
-    def forward(self, patches: Tensor) -> Tensor:
-        x = torch.cat([self.cls_token.expand(len(patches), -1, -1), patches], dim=1)
-        return super().forward(x)[:, 0]
+    def pool(self, patches: Tensor) -> Tensor:
+        """[B, patches, D] to [B, D]."""
+        return self(torch.cat([self.cls_token.expand(len(patches), -1, -1), patches], dim=1))[:, 0]
 
 
 def load_tower(state: Mapping[str, Tensor], prefix: str, config: MotionformerConfig | None = None) -> Motionformer:
@@ -184,5 +192,5 @@ def load_tower(state: Mapping[str, Tensor], prefix: str, config: MotionformerCon
         tower.load_state_dict(kept, assign=True)
     except RuntimeError as error:
         why = " ".join(str(error).split())[:300]
-        raise FoleyError(f"the visual tower's weights do not fit: {why}", "get the file again") from error
+        raise FoleyError(f"the visual tower's weights do not fit: {why}", "Download the file again") from error
     return tower.eval().requires_grad_(False)

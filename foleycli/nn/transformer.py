@@ -1,8 +1,8 @@
 """Transformer parts: attention with RMS-normed queries and keys, rotary positions, MLPs, adaptive norm.
 
-Tokens [B, L, D] enter and leave.  The parts are written for few, large kernels, because the shipped
-models run on a CPU: one projection for queries, keys and values, both rotated at once, and modulation
-as a single fused multiply-add.
+Tokens [B, L, D] in and out.  The parts are written for few, large kernels, because the shipped models run on a CPU:
+one projection for queries, keys and values, queries and keys rotated together, and modulation as one fused
+multiply-add.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def rotary_at(positions: Tensor, head_dim: int) -> Tensor:
 
 
 def rotate(x: Tensor, table: Tensor) -> Tensor:
-    """Turn `x` [B, L, H, head_dim] by its positions; the halves of head_dim are the pairs that turn."""
+    """Rotate `x` [B, L, H, head_dim] by its positions; channel i is paired with channel i + head_dim / 2."""
     swapped = x.roll(x.shape[-1] // 2, dims=-1)
     return torch.addcmul(x * table[0], swapped, table[1])
 
@@ -64,10 +64,10 @@ class QueryKeyValue(nn.Module):
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Every query looks at every key; the heads are joined again: [B, H, L, head_dim] to [B, L, D]."""
+    """Every query attends to every key; the heads are concatenated again: [B, H, L, head_dim] to [B, L, D]."""
     if query.device.type == "cpu" and query.dtype == torch.bfloat16:
-        # torch's fused CPU kernel does not use bfloat16 instructions: for windows of a few hundred steps,
-        # forward and backward written out take half its time (26 against 54 ms at [16, 4, 225, 64]).
+        # torch's fused CPU kernel does not use bfloat16 instructions: for windows of a few hundred steps, plain
+        # matrix products take half its time, forward and backward (26 against 54 ms at [16, 4, 225, 64]).
         scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)  # [B, H, L, S]
         joined = scores.softmax(dim=-1).to(value.dtype) @ value
     else:
@@ -88,7 +88,7 @@ class SelfAttention(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Attention of one sequence [B, L, D] to another [B, S, D], each at its own places on one time line."""
+    """Attention of one sequence [B, L, D] to another [B, S, D], each with its own positions on one time line."""
 
     def __init__(self, width: int, n_heads: int) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class CrossAttention(nn.Module):
         self.key_gain = nn.Parameter(torch.ones(self.head_dim))
         self.out = nn.Linear(width, width)
         with torch.no_grad():
-            # All queries and keys share a part, so that rotation alone makes a new layer look at its own moment.
+            # A part that all queries and keys share: by rotation alone a new layer attends to its own time.
             self.query.bias.fill_(1.0)
             self.key_value.bias[:width] = 1.0
 
@@ -108,10 +108,10 @@ class CrossAttention(nn.Module):
         """Rotary tables as `rotary_table` and `rotary_at` give them."""
         heads = (self.n_heads, self.head_dim)
         key, value = self.key_value(other).unflatten(-1, (2, *heads)).unbind(2)  # [B, S, H, head_dim] each
-        query = self._turned(self.query(x).unflatten(-1, heads), self.query_gain, table)
-        return self.out(attend(query, self._turned(key, self.key_gain, other_table), value.transpose(1, 2)))
+        query = self._rotated(self.query(x).unflatten(-1, heads), self.query_gain, table)
+        return self.out(attend(query, self._rotated(key, self.key_gain, other_table), value.transpose(1, 2)))
 
-    def _turned(self, x: Tensor, gain: Tensor, table: Tensor) -> Tensor:
+    def _rotated(self, x: Tensor, gain: Tensor, table: Tensor) -> Tensor:
         """RMS-normed and rotated: [B, L, H, head_dim] to [B, H, L, head_dim]."""
         normed = F.rms_norm(x.float(), (self.head_dim,), eps=1e-6) * gain
         return rotate(normed, table).to(x.dtype).transpose(1, 2)
@@ -146,12 +146,12 @@ MLPS: dict[str, type[nn.Module]] = {"gelu": GeluMlp, "swiglu": SwiGluMlp}
 
 
 class Modulation(nn.Module):
-    """Shift, scale and gate vectors from a condition (adaLN-zero, DiT): groups of three, or one of two.
+    """Shift, scale and gate vectors from a condition (adaLN-zero, arXiv 2212.09748): groups of three, or one of two.
 
-    The condition [B, L, D] gives every token its own vectors, [B, 1, D] one set per sample.  It enters
-    already activated, since all blocks share it.  A `rank` factorises the projection, which is the most
-    expensive part of a small network when each token has its own vectors.  Shifts and gates begin at 0
-    and scales at 1, so that a new block passes its input through.
+    A condition [B, L, D] gives every token its own vectors, [B, 1, D] one set a row.  It is activated already, since
+    all blocks share it.  `rank` factorises the projection, which is the most expensive part of a small network when
+    each token has its own vectors; 0: one full layer.  Shifts and gates start at 0 and scales at 1, so that a new block
+    returns its input.
     """
 
     def __init__(self, width: int, n_vectors: int, rank: int = 0) -> None:
@@ -170,7 +170,7 @@ class Modulation(nn.Module):
 
 
 def norm(x: Tensor) -> Tensor:
-    """Layer norm without weights of its own: the modulation brings them."""
+    """Layer norm without weights: the modulation takes their place."""
     return F.layer_norm(x, x.shape[-1:], eps=1e-6)
 
 
@@ -185,7 +185,7 @@ def add_gated(x: Tensor, gate: Tensor, update: Tensor) -> Tensor:
 
 
 class TransformerBlock(nn.Module):
-    """Attention and MLP over one sequence, both modulated by a condition (DiT)."""
+    """Attention and MLP over one sequence, both modulated by a condition (DiT, arXiv 2212.09748)."""
 
     def __init__(self, width: int, n_heads: int, mlp: str, hidden: int, rank: int = 0) -> None:
         super().__init__()
@@ -219,7 +219,7 @@ class PlainBlock(nn.Module):
 
 
 class FinalLayer(nn.Module):
-    """Tokens to numbers, modulated by a condition; begins at zero."""
+    """Tokens to the output's width, modulated by a condition; starts at zero."""
 
     def __init__(self, width: int, out_dim: int, rank: int = 0) -> None:
         super().__init__()
