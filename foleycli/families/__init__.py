@@ -1,23 +1,21 @@
-"""Latents from features, one folder a family; families never import one another.
-
-`load_family` opens a weights folder with the class that its config.json names.
-"""
+"""Generative networks, one folder a family: features of a video in, latents out.  Families never import one another."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from foleycli.errors import FoleyError
+from foleycli.weights.folder import CONFIG_NAME, read_config
 
 if TYPE_CHECKING:
     import torch
 
-    from foleycli.families.base import Family
+    from foleycli.families.base import Family, FamilySpec
 
-# Family name in config.json -> "module:Class", imported when it is needed.
+# A family's name in config.json -> "module:Class", imported when it is needed.
 FAMILIES = {
     "foley-flow": "foleycli.families.foleyflow.family:FoleyFlowFamily",
     "mmaudio": "foleycli.families.mmaudio.family:MMAudioFamily",
@@ -27,20 +25,28 @@ FAMILIES = {
 }
 
 
-def load_family(folder: Path, device: torch.device | str, dtype: torch.dtype) -> Family:
-    """Load the family weights in `folder`: config.json and model.safetensors."""
-    path = folder / "config.json"
-    try:
-        name = json.loads(path.read_text())["family"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FoleyError(
-            f"{path} does not name a model family ({type(error).__name__})",
-            "pass a weights folder, or a name that `foley models list` shows",
-        ) from error
+def family_class(name: str) -> type[Family]:
+    """The class of a family; errors: FoleyError for a name that is not known."""
     if name not in FAMILIES:
-        raise FoleyError(
-            f"{path} names the family {name!r}; known are {', '.join(FAMILIES)}",
-            "update foley, or choose another model",
-        )
+        raise FoleyError(f"there is no model family {name!r}", f"Update foley, or choose one of: {', '.join(FAMILIES)}")
     module, class_name = FAMILIES[name].split(":")
-    return getattr(import_module(module), class_name).load(folder, device, dtype)
+    return getattr(import_module(module), class_name)
+
+
+def spec_from_config(config: Mapping[str, Any]) -> FamilySpec:
+    """The spec of the network that a model's config.json describes; reads no weights.
+
+    Errors: FoleyError for a family or a network that this version does not know.
+    """
+    return family_class(config.get("family", "")).spec_from_config(config.get("network", {}))
+
+
+def load_family(folder: Path, device: torch.device | str, dtype: torch.dtype) -> Family:
+    """Load the family weights in `folder`: config.json and the weights that it names.  Errors: FoleyError."""
+    config = read_config(folder)
+    if config.get("family") not in FAMILIES:
+        raise FoleyError(
+            f"{folder / CONFIG_NAME} names the family {config.get('family')!r}; known are {', '.join(FAMILIES)}",
+            "Update foley, or choose another model: foley models list",
+        )
+    return family_class(config["family"]).load(folder, device, dtype)

@@ -1,37 +1,43 @@
-"""What the pipeline asks of a family: the one contract that all of them meet."""
+"""What the rest of foley asks of a model family: one contract, met by every family.
+
+A family is one kind of generative network with its way of sampling (SALSA-V, MaskVAT, V-AURA, Foley-Flow, MMAudio).
+It is one folder here, one line in `families.FAMILIES` and its entries in the catalog of models; nothing else
+knows it by name.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from foleycli.errors import FoleyError
 from foleycli.records import Features, Report, Stream, silent
+from foleycli.settings.checking import from_mapping
 from foleycli.settings.settings import Settings
 from foleycli.timebase import steps_to_cover
-from foleycli.weights.folder import CONFIG_NAME, WEIGHTS_NAME
 
-Network = TypeVar("Network", bound=nn.Module)
-Config = TypeVar("Config", bound="NetworkConfig")
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+ConfigT = TypeVar("ConfigT", bound="NetworkConfig")
 
 
 @dataclass(frozen=True)
 class FamilySpec:
-    """The facts of a family's loaded weights that windows, features and codec must agree with."""
+    """Facts of one network that windows, features and codec must agree with; known from its configuration alone."""
 
-    name: str
+    name: str  # of the family, as in config.json
+    width: int  # of the network: with the family's name, it says which size this is
     latent_rate_hz: Fraction  # latent steps per second
     latent_dim: int
-    window_steps: int  # the longest window that the weights were trained on
-    stream_dims: dict[str, int]  # feature streams that the network reads, by name, with their width
-    text_dim: int
+    window_steps: int  # the longest window that the network was trained on
+    stream_dims: Mapping[str, int]  # feature streams that the network reads, by name, with their width
+    text_dim: int  # 0: it reads no text
     # "codes": latents are codebook indices, whole numbers, one per codebook, and the codec is asked for those.
     latents: Literal["vectors", "codes"] = "vectors"
     window_grid_s: Fraction = Fraction(0)  # windows begin at multiples of this, where it is not 0
@@ -39,9 +45,42 @@ class FamilySpec:
 
 
 class Family(Protocol):
-    """Latents from features; tests/families holds every family to this."""
+    """Makes latents from features; tests/families holds every family to this."""
 
+    name: ClassVar[str]
+    published_endings: ClassVar[tuple[str, ...]]  # of the files that `import_files` reads; none: it reads none
     spec: FamilySpec
+
+    @property
+    def network(self) -> nn.Module:
+        """In evaluation mode; its parameters learn nothing."""
+        ...
+
+    @classmethod
+    def spec_from_config(cls, network: Any) -> FamilySpec:
+        """The spec of the network that the "network" part of a config.json describes; builds nothing.
+
+        Errors: FoleyError for a description that this version does not understand.
+        """
+        ...
+
+    @classmethod
+    def build_empty(cls, network: Any) -> Self:
+        """The family with its network on the meta device: every shape and no number.  Errors as above."""
+        ...
+
+    @classmethod
+    def load(cls, folder: Path, device: torch.device | str, dtype: torch.dtype) -> Self:
+        """The family with the weights of a model folder; every weight must be there, and no other."""
+        ...
+
+    @classmethod
+    def import_files(cls, path: Path, folder: Path) -> None:
+        """Write what `load` reads into `folder`, config.json included, from a file as its publisher offers it.
+
+        Errors: FoleyError when the file is none of this family's, is damaged, or nobody publishes such files.
+        """
+        ...
 
     def sample(
         self,
@@ -55,7 +94,7 @@ class Family(Protocol):
         """Make B windows at once.
 
         features   B of them, each already cut to its window; streams start at the window's first step
-        known      float32 [B, L, D], read only where is_known
+        known      float32 [B, L, D]: latents that are given, read only where is_known
         is_known   bool [B, L], anywhere in the window
         rngs       B CPU generators: noise is drawn on the CPU, one seed means the same noise everywhere
         returns    float32 [B, L, D]; known steps come back bit for bit
@@ -63,36 +102,27 @@ class Family(Protocol):
         ...
 
 
+@dataclass(frozen=True)
 class NetworkConfig:
-    """For frozen dataclasses that say a network's shape: to and from the plain values of config.json."""
+    """Base of the frozen dataclasses that say a network's shape: to and from the plain values of config.json."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; rates as "11025/256"."""
         return {key: str(value) if isinstance(value, Fraction) else value for key, value in asdict(self).items()}
 
     @classmethod
-    def from_dict(cls: type[Config], values: dict[str, Any]) -> Config:
-        """The inverse of `to_dict`; a key that this version does not know is an error."""
-        known = {field.name: field for field in fields(cls)}
-        unknown = sorted(values.keys() - known.keys())
-        if unknown:
-            raise FoleyError(
-                f"the network configuration has unknown keys: {', '.join(unknown)}",
-                "these weights were made by another version of foley; update it",
-            )
-        rates = {name: Fraction(value) for name, value in values.items() if known[name].type == "Fraction"}
-        try:
-            return cls(**values | rates)
-        except TypeError as error:
-            raise FoleyError(
-                f"the network configuration is incomplete: {error}", "download or export these weights again"
-            ) from error
+    def from_dict(cls: type[ConfigT], values: Any) -> ConfigT:
+        """The inverse of `to_dict`.
+
+        Errors: FoleyError for keys that this version does not know, missing ones, and values of a wrong type.
+        """
+        return from_mapping(cls, values, "the network configuration", "Download or export these weights again")
 
 
 def check_window(
     spec: FamilySpec, features: Sequence[Features], known: Tensor, is_known: Tensor, rngs: Sequence[torch.Generator]
 ) -> None:
-    """Errors: ValueError when what `sample` is given does not go together, or does not fit the weights."""
+    """Errors: ValueError when the arguments of `Family.sample` disagree with one another or with the network."""
     n_windows, longest, width = len(features), spec.window_steps, spec.latent_dim
     n_steps = known.shape[1] if known.ndim == 3 else 0
     if known.shape != (n_windows, n_steps, width) or not 1 <= n_steps <= longest:
@@ -122,44 +152,13 @@ def fit_stream(window: Features, name: str, rate_hz: Fraction, width: int, durat
     Errors: ValueError when it is not of the width and rate that the network reads.
     """
     n_steps = steps_to_cover(duration_s, rate_hz)
-    stream: Stream | None = window.streams.get(name)
+    stream = window.streams.get(name)
     if stream is None:
         return torch.zeros(1, n_steps, width)
     check_stream(stream, name, rate_hz, width)
-    values = stream.values.float().cpu()
-    index = torch.arange(n_steps).clamp(max=values.shape[0] - 1)
-    return values[index][None]
+    return hold_last(stream.values.float().cpu(), n_steps)[None]
 
 
-def open_network(build: Callable[[dict], Network], folder: Path) -> Network:
-    """A network from its weights folder: every weight must be there, and no other.
-
-    `build` makes it from the "network" part of config.json, on the meta device.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    described = json.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))["network"]
-    with torch.device("meta"):
-        network = build(described)
-    path = folder / WEIGHTS_NAME
-    try:
-        network.load_state_dict(load_file(path), assign=True)
-    except (OSError, RuntimeError, SafetensorError) as error:
-        why = " ".join(str(error).split())[:300]  # torch lists every tensor, a line each
-        raise FoleyError(
-            f"{path} does not hold the weights that {folder / CONFIG_NAME} describes: {why}",
-            "download, import or export these weights again",
-        ) from error
-    return network
-
-
-def write_network(network: nn.Module, name: str, folder: Path, dtype: torch.dtype = torch.float16) -> None:
-    """A weights folder of the family `name` that `open_network` reads; `network.config` says its shape."""
-    from safetensors.torch import save_file
-
-    folder.mkdir(parents=True, exist_ok=True)
-    config = {"family": name, "network": network.config.to_dict()}
-    (folder / CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    weights = network.state_dict().items()
-    save_file({key: value.to("cpu", dtype) for key, value in weights}, folder / WEIGHTS_NAME)
+def hold_last(x: Tensor, n_steps: int) -> Tensor:
+    """Exactly so many steps of [T, D]: cut, or the last one held."""
+    return x[torch.arange(n_steps, device=x.device).clamp(max=len(x) - 1)]

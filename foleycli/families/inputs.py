@@ -1,38 +1,49 @@
-"""What networks are told of a window: the picture's motion, what it shows, words.  For families that hear all three.
+"""Conditioning inputs of networks that read the picture's motion, what it shows, and text; and guidance by them.
 
-Features -> `passes` (B windows, and again what guidance steers away from) -> one batch of Inputs;
-what the network answers for that batch -> `Passes.steer` -> B guided answers.
+Features of B windows -> guidance_batch -> Inputs of all passes of classifier-free guidance as one batch
+the network's answers for that batch -> GuidanceBatch.guide -> B guided answers
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from foleycli.families.base import fit_stream
+from foleycli.families.base import NetworkConfig, fit_stream
 from foleycli.records import Features
 from foleycli.sampling import guidance
 from foleycli.settings.settings import Settings
 
 
-class Reads(Protocol):
-    """The facts of a network's config that say what it reads."""
+@dataclass(frozen=True, kw_only=True)
+class ConditioningSpec(NetworkConfig):
+    """The part of a network's configuration that says what it reads and at which rates."""
 
-    sync_dim: int
-    semantic_dim: int
-    sync_rate_hz: Fraction
-    semantic_rate_hz: Fraction
-    latent_rate_hz: Fraction
+    sync_dim: int  # of the synchronisation stream, a step a frame
+    semantic_dim: int  # of the semantic stream: what the picture shows
+    text_dim: int
+    semantic_rate_hz: Fraction = Fraction(8)
+    sync_rate_hz: Fraction = Fraction(25)
+    latent_rate_hz: Fraction = Fraction(44100, 1024)
+    window_steps: int = 431  # 10 s
+
+    @property
+    def stream_dims(self) -> dict[str, int]:
+        return {"sync": self.sync_dim, "semantic": self.semantic_dim}
+
+    @property
+    def frames_per_step(self) -> float:
+        """Steps of the synchronisation stream per latent step."""
+        return float(self.sync_rate_hz / self.latent_rate_hz)
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Features of B windows as the network reads them; a row marked False gets the learned empty vector."""
+    """Features of B windows as a network reads them; where has_* is False, a learned empty vector is read instead."""
 
     sync: Tensor  # [B, T, sync_dim]: frame k shows the time (k + late_frames) / sync rate from the window's start
     semantic: Tensor  # [B, S, semantic_dim], S >= 1
@@ -44,84 +55,106 @@ class Inputs:
 
     def rows(self, rows: slice | Tensor) -> Inputs:
         """Some of the windows."""
-        values = (getattr(self, name) for name in self.__dataclass_fields__)
-        return Inputs(*(None if value is None else value[rows] for value in values))
+        return replace(self, **{name: value[rows] for name, value in self._tensors().items()})
+
+    def to(self, device: torch.device) -> Inputs:
+        return replace(self, **{name: value.to(device) for name, value in self._tensors().items()})
+
+    def _tensors(self) -> dict[str, Tensor]:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def join_inputs(batches: Sequence[Inputs]) -> Inputs:
+    """Several batches as one; all of them with `late_frames`, or none."""
+    tensors = [batch._tensors() for batch in batches]
+    return Inputs(**{name: torch.cat([one[name] for one in tensors]) for name in tensors[0]})
 
 
 @dataclass(frozen=True)
-class Passes:
-    """One batch that holds every pass of guidance."""
+class GuidanceBatch:
+    """All passes of classifier-free guidance as rows of one batch."""
 
     inputs: Inputs  # [n_passes * B] rows
-    n_passes: int  # 1: told; 2: told, null; 3: told, null, wordless
-    scale: float
-    words: float
+    n_passes: int  # 1: conditional; 2: conditional, unconditional; 3: and text-free
+    scale: float  # of the guidance by all conditions
+    words_scale: float  # of that by what the sound is, in words or as seen
 
-    def steer(self, answers: Tensor) -> Tensor:
-        """What the network answers for all rows, [n_passes * B, ...], to the guided answer [B, ...]."""
+    def repeat(self, x: Tensor) -> Tensor:
+        """The B rows of `x` once for each pass: [B, ...] to [n_passes * B, ...]."""
+        return guidance.repeat_rows(x, self.n_passes)
+
+    def guide(self, answers: Tensor) -> Tensor:
+        """The network's answers for all rows, [n_passes * B, ...], to the guided answer [B, ...]."""
         if self.n_passes == 1:
             return answers
         if self.n_passes == 2:
             return guidance.guide(answers, self.scale)
-        return guidance.guide_words(answers, self.scale, self.words)
+        return guidance.guide_words(answers, self.scale, self.words_scale)
 
 
-def passes(
-    features: Sequence[Features], reads: Reads, n_steps: int, settings: Settings, device: torch.device
-) -> Passes:
-    """B windows of `n_steps` latent steps as one batch on the network's device, with the passes that guidance needs."""
-    scale = guidance.scale_at(settings.guidance, settings.steps)
-    words = guidance.scale_at(settings.words_guidance, settings.steps)
-    inputs = told = [told_of(window, reads, n_steps) for window in features]
+def guidance_batch(
+    features: Sequence[Features], spec: ConditioningSpec, n_steps: int, settings: Settings, device: torch.device
+) -> GuidanceBatch:
+    """B windows of `n_steps` latent steps as one batch on `device`, with the passes that the settings ask for."""
+    scale = guidance.scale_for_steps(settings.guidance, settings.steps)
+    words_scale = guidance.scale_for_steps(settings.words_guidance, settings.steps)
+    inputs = conditional = [conditional_inputs(window, spec, n_steps) for window in features]
     if scale != 1.0:
-        null = [null_of(window, of) for window, of in zip(features, told, strict=True)]
-        # With nothing said, the wordless pass would be the told one again.
-        wordless = [_wordless(of, against) for of, against in zip(told, null, strict=True)]
-        inputs = told + null + (wordless if words != scale and _says_something(told) else [])
-    names = Inputs.__dataclass_fields__
-    joined = Inputs(*(torch.cat([getattr(one, name) for one in inputs]).to(device) for name in names))
-    return Passes(joined, len(inputs) // len(told), scale, words)
+        unconditional = [unconditional_inputs(window, own) for window, own in zip(features, conditional, strict=True)]
+        inputs = conditional + unconditional
+        # Where no window has words, the text-free pass would be the conditional one again.
+        if words_scale != scale and any(map(_has_words, conditional)):
+            inputs += [text_free_inputs(own, null) for own, null in zip(conditional, unconditional, strict=True)]
+    n_passes = len(inputs) // len(conditional)
+    return GuidanceBatch(join_inputs(inputs).to(device), n_passes, scale, words_scale)
 
 
-def told_of(window: Features, reads: Reads, n_steps: int) -> Inputs:
+def conditional_inputs(window: Features, spec: ConditioningSpec, n_steps: int) -> Inputs:
     """One window as a batch of one; an absent stream or an empty prompt is marked as missing."""
-    duration_s = n_steps / reads.latent_rate_hz
+    duration_s = n_steps / spec.latent_rate_hz
     late_s = window.streams["sync"].late_s if "sync" in window.streams else 0.0
     return Inputs(
-        sync=fit_stream(window, "sync", reads.sync_rate_hz, reads.sync_dim, duration_s),
-        semantic=fit_stream(window, "semantic", reads.semantic_rate_hz, reads.semantic_dim, duration_s),
+        sync=fit_stream(window, "sync", spec.sync_rate_hz, spec.sync_dim, duration_s),
+        semantic=fit_stream(window, "semantic", spec.semantic_rate_hz, spec.semantic_dim, duration_s),
         text=window.text.float().cpu()[None],
         has_sync=torch.tensor(["sync" in window.streams]),
         has_semantic=torch.tensor(["semantic" in window.streams]),
         has_text=window.text.any().cpu()[None],
-        late_frames=torch.tensor([late_s * float(reads.sync_rate_hz)]),
+        late_frames=torch.tensor([late_s * float(spec.sync_rate_hz)]),
     )
 
 
-def null_of(window: Features, of: Inputs) -> Inputs:
-    """What the result is steered away from: nothing, or the negative prompt."""
-    nothing = torch.zeros_like(of.has_text)
+def unconditional_inputs(window: Features, conditional: Inputs) -> Inputs:
+    """What guidance steers away from: no condition at all, or the negative prompt alone."""
+    absent = torch.zeros_like(conditional.has_text)
     negative = window.negative_text
     return replace(
-        of,
-        text=of.text if negative is None else negative.float().cpu()[None],
-        has_sync=nothing,
-        has_semantic=nothing,
-        has_text=nothing if negative is None else negative.any().cpu()[None],
+        conditional,
+        text=conditional.text if negative is None else negative.float().cpu()[None],
+        has_sync=absent,
+        has_semantic=absent,
+        has_text=absent if negative is None else negative.any().cpu()[None],
     )
 
 
-def _wordless(told: Inputs, null: Inputs) -> Inputs:
-    """The picture's timing alone: what `told` knows of it, and of words what `null` does."""
-    return replace(told, text=null.text, has_text=null.has_text, has_semantic=null.has_semantic)
+def text_free_inputs(conditional: Inputs, unconditional: Inputs) -> Inputs:
+    """The picture's motion as in the conditional pass; text, and what is seen, as in the unconditional one."""
+    return replace(
+        conditional,
+        text=unconditional.text,
+        has_text=unconditional.has_text,
+        has_semantic=unconditional.has_semantic,
+    )
 
 
-def _says_something(told: list[Inputs]) -> bool:
-    return any(bool(of.has_text.any() or (of.has_semantic.any() and of.semantic.any())) for of in told)
+def _has_words(inputs: Inputs) -> bool:
+    """Whether something says what the sound is: a prompt, or what is seen."""
+    return bool(inputs.has_text.any() or (inputs.has_semantic.any() and inputs.semantic.any()))
 
 
 def drop_conditions(inputs: Inputs, generator: torch.Generator, p_all: float, p_each: float) -> Inputs:
-    """Forget some conditions, all of a row together or each by itself; the network sees its empty vectors."""
+    """Condition dropout for training with guidance: all conditions of a row at once, or each by itself."""
     shape = (4, len(inputs.text))
     draws = torch.rand(shape, generator=generator, device=generator.device).to(inputs.text.device)
     kept = (draws[:1] >= p_all) & (draws[1:] >= p_each)  # [3, B]

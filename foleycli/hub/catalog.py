@@ -56,6 +56,7 @@ class Entry:
     files: tuple[RemoteFile, ...] = ()  # empty: shipped
     parts: tuple[str, ...] = ()  # other entries that it needs
     config: Mapping[str, object] = field(default_factory=dict, hash=False)  # of its folder, when it is fetched
+    is_converted: bool = False  # the family makes its folder from the published file: `Family.import_files`
 
     @property
     def is_shipped(self) -> bool:
@@ -91,7 +92,7 @@ VAURA_SHELF = "https://a3s.fi/swift/v1/AUTH_a235c0f452d648828f745589cde1219a/"
 
 
 def _mmaudio(network: str, size_mb: float, md5: str, what: str) -> Entry:
-    """A flow network of MMAudio with the parts that its rate needs (peers.md B.1.1)."""
+    """A flow network of MMAudio with the parts that its rate needs."""
     file = f"mmaudio_{network}.pth"
     codec = "mmaudio-codec-16k" if "16k" in network else "mmaudio-codec-44k"
     config = {
@@ -101,12 +102,8 @@ def _mmaudio(network: str, size_mb: float, md5: str, what: str) -> Entry:
     }  # fmt: skip
     files = (RemoteFile(MMAUDIO, f"weights/{file}", size_mb, md5),)
     parts = (codec, "synchformer", "dfn5b-clip")
-    return Entry(mmaudio_name(network), "family", what, NOT_COMMERCIAL, files, parts, config)
-
-
-def mmaudio_name(network: str) -> str:
-    """The catalogue's name of one of MMAudio's networks: mmaudio-large-44k-v2 of large_44k_v2."""
-    return f"mmaudio-{network.replace('_', '-')}"
+    name = f"mmaudio-{network.replace('_', '-')}"
+    return Entry(name, "family", what, NOT_COMMERCIAL, files, parts, config)
 
 
 def _codec(rate: str, what: str, vae: RemoteFile, vocoder: RemoteFile, licence: Licence) -> Entry:
@@ -133,7 +130,10 @@ ENTRIES = (
     Entry(
         "vaura", "family", "V-AURA, 695 M, 44.1 kHz, token by token: close sync, takes no words", VAURA,
         (RemoteFile(VAURA_SHELF, "v-aura_public/24-08-01T08-34-26.tar.gz", 0),),
-        config={"settings": {"guidance": 6.0, "context_s": 1.28}},  # its folder is written by families.vaura.convert
+        # The published system's guidance; its demo continues 1.28 s.  Its parts come in the same file.
+        config={"family": "vaura", "network": {}, "codec": {"class": "dac"}, "sync": {"class": "avclip"},
+                "settings": {"guidance": 6.0, "context_s": 1.28}},
+        is_converted=True,
     ),
     _codec(
         "16k", "mel VAE of MMAudio and BigVGAN of Make-An-Audio 2, 16 kHz",
@@ -161,6 +161,11 @@ ENTRIES = (
 def entries(kind: str | None = None) -> list[Entry]:
     """All entries, or those of one kind."""
     return [entry for entry in ENTRIES if kind in (None, entry.kind)]
+
+
+def fetched_models(family: str) -> list[Entry]:
+    """The models of a family that are fetched, not shipped; none: foley knows no published files of it."""
+    return [entry for entry in entries("family") if not entry.is_shipped and entry.config.get("family") == family]
 
 
 def find(name: str) -> Entry | None:

@@ -1,33 +1,20 @@
 """Files that the user got elsewhere into model folders, as if they had been pulled.
 
-The publisher's own files are known by name and checked by hash; other files of MMAudio networks
-(mirrors, fine-tuned ones) by the shapes of their tensors.
+The publisher's own files are known by name and checked by hash; any other file is left to the family to recognise
+(mirrors, fine-tuned networks).
 """
 
 from __future__ import annotations
 
-import json
 import shutil
-import struct
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from foleycli.errors import FoleyError
 from foleycli.hub import fetch, places, pull
-from foleycli.hub.catalog import Entry, entries, find, mmaudio_name
+from foleycli.hub.catalog import Entry, entries, fetched_models, find, with_parts
 from foleycli.records import Report, silent
 from foleycli.weights.folder import sha256_of
-
-FAMILIES = ("mmaudio", "vaura")
-ENDINGS = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
-# (hidden width, joint blocks, width of the time embedding's input) of each 44.1 kHz network (peers.md B.1.2).
-NETWORKS_44K = {
-    (448, 4, 256): "small_44k",
-    (896, 4, 256): "medium_44k",
-    (896, 7, 256): "large_44k",
-    (896, 7, 896): "large_44k_v2",
-}
-
-Shapes = dict[str, tuple[int, ...]]
 
 
 def import_files(
@@ -38,33 +25,27 @@ def import_files(
     Errors: FoleyError when nothing in it is of that family, a known file is damaged, or a model of that name
     is here and `force` is not set.
     """
-    if family not in FAMILIES:
-        raise FoleyError(f"--family is {family!r}", f"known are {', '.join(FAMILIES)}")
+    models = fetched_models(family)
+    if not models:
+        known = dict.fromkeys(str(entry.config["family"]) for entry in entries("family") if not entry.is_shipped)
+        raise FoleyError(f"--family is {family!r}", f"Choose one of: {', '.join(known)}")
     if not path.exists():
-        raise FoleyError(f"{path} does not exist", "name the file or folder that you have")
-    if family == "vaura":
-        return [_vaura(path, name or "vaura", force, report)]
-    files = {file.name: file for file in ([path] if path.is_file() else sorted(path.rglob("*"))) if file.is_file()}
-    made = [_published(entry, files, force, report) for entry in _complete(files)]
-    known = {file.name for entry in entries() for file in entry.files}
-    others = [file for file in files.values() if file.name not in known and file.suffix in ENDINGS]
-    if not made and len(others) == 1:
-        made = [_other_network(others[0], name, force, report)]
-    if not made:
-        raise FoleyError(
-            f"{path} holds no file of MMAudio that can be used",
-            "pass one network's file, or a folder with the publisher's files under their own names",
-        )
-    return made
+        raise FoleyError(f"{path} does not exist", "Name the file or folder that you have")
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    by_name = {file.name: file for file in files}
+    complete = [entry for entry in _used_as_they_are(models) if all(file.name in by_name for file in entry.files)]
+    if complete:
+        return [_published(entry, by_name, force, report) for entry in complete]
+    return [_other_network(_only_network(path, files, family), models, name, force, report)]
 
 
-def _complete(files: dict[str, Path]) -> list[Entry]:
-    """Entries of MMAudio and its parts all of whose files are there."""
-    fetched = (entry for entry in entries() if not entry.is_shipped and entry.name != "vaura")
-    return [entry for entry in fetched if all(file.name in files for file in entry.files)]
+def _used_as_they_are(models: Sequence[Entry]) -> list[Entry]:
+    """Those models, and all their parts, whose published files are used without conversion."""
+    names = {part.name for model in models if not model.is_converted for part in with_parts(model)}
+    return [entry for entry in entries() if entry.name in names and not entry.is_shipped]
 
 
-def _published(entry: Entry, files: dict[str, Path], force: bool, report: Report) -> Path:
+def _published(entry: Entry, files: Mapping[str, Path], force: bool, report: Report) -> Path:
     """A catalogue entry from the user's copies, checked by the hashes that are known."""
     _check_free(entry.folder, force)
     facts = {
@@ -78,84 +59,35 @@ def _published(entry: Entry, files: dict[str, Path], force: bool, report: Report
     return entry.folder
 
 
-def _other_network(path: Path, name: str | None, force: bool, report: Report) -> Path:
-    """A network under any file name."""
-    network = network_of(_shapes(path), path)
-    entry = find(mmaudio_name(network))
-    assert entry is not None  # NETWORKS_44K and the catalogue list the same networks
-    named = name or path.stem.lower().replace("_", "-")
-    if find(named) is not None:
-        raise FoleyError(f"{named!r} is the name of a published model", "choose another: --name NAME")
+def _only_network(path: Path, files: Sequence[Path], family: str) -> Path:
+    """The one file that the family may recognise; errors: FoleyError when there is none, or more than one."""
+    from foleycli.families import family_class
+
+    endings = family_class(family).published_endings
+    known = {file.name for entry in entries() if not entry.is_converted for file in entry.files}
+    candidates = [file for file in files if file.name not in known and file.name.endswith(endings)]
+    if len(candidates) != 1:
+        raise FoleyError(
+            f"{path} holds {len(candidates) or 'no'} files that can be a network of {family}",
+            f"Name one file ({', '.join(endings)}), or a folder with the publisher's files under their own names",
+        )
+    return candidates[0]
+
+
+def _other_network(path: Path, models: Sequence[Entry], name: str | None, force: bool, report: Report) -> Path:
+    """A network under any file name; the family says what it is."""
+    own = models[0].name if models[0].is_converted else None  # the family publishes one model, in one file
+    named = name or own or path.stem.lower().replace("_", "-")
+    if named != own and find(named) is not None:
+        raise FoleyError(f"{named!r} is the name of a published model", "Choose another: --name NAME")
     target = places.models_folder() / named
     _check_free(target, force)
+    facts = {path.name: {"sha256": sha256_of(path), "source": str(path)}}
     with pull.new_folder(target) as folder:
-        report("copy", 0, 1)
-        shutil.copyfile(path, folder / path.name)
-        sha256 = sha256_of(folder / path.name)
-        config = {"name": named, "kind": "family", **entry.config, "weights": path.name, "sha256": sha256,
-                  "files": {path.name: {"sha256": sha256, "source": str(path)}}}  # fmt: skip
-        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-        report("copy", 1, 1)
+        pull.import_network(path, folder, named, models, facts, report)
     return target
 
 
 def _check_free(target: Path, force: bool) -> None:
     if target.exists() and not force:
-        raise FoleyError(f"a model {target.name} is on this machine", "write over it with --force, or use --name")
-
-
-def network_of(shapes: Shapes, path: Path) -> str:
-    """Which of MMAudio's networks has tensors of these shapes (peers.md B.1.2); errors: FoleyError."""
-    try:
-        latent_dim = shapes["latent_mean"][-1]
-        hidden = shapes["audio_input_proj.0.bias"][0]
-        time_in = shapes["t_embed.mlp.0.weight"][1]
-    except KeyError as missing:
-        raise FoleyError(
-            f"{path} is no network of MMAudio: it has no {missing}", "parts go by the publisher's file names"
-        ) from None
-    n_joint = len({key.split(".")[1] for key in shapes if key.startswith("joint_blocks.")})
-    is_small_16k = (latent_dim, hidden, n_joint, time_in) == (20, 448, 4, 256)
-    network = "small_16k" if is_small_16k else NETWORKS_44K.get((hidden, n_joint, time_in))
-    if network is None or latent_dim != (20 if is_small_16k else 40):
-        raise FoleyError(
-            f"{path} is a network of MMAudio that foley does not know: width {hidden}, {n_joint} joint blocks",
-            "known are " + ", ".join(["small_16k", *NETWORKS_44K.values()]),
-        )
-    return network
-
-
-def _shapes(path: Path) -> Shapes:
-    """Tensor shapes of a safetensors file or a torch pickle, without reading the tensors."""
-    try:
-        if path.suffix == ".safetensors":
-            return _safetensors_shapes(path)
-    except (ValueError, KeyError, TypeError, struct.error, OSError) as error:
-        raise FoleyError(f"{path} cannot be read: {error}", "get the file again") from error
-    from foleycli.weights.checkpoint import read_tensors
-
-    return {key: tuple(value.shape) for key, value in read_tensors(path).items()}
-
-
-def _safetensors_shapes(path: Path) -> Shapes:
-    with path.open("rb") as file:
-        (n_bytes,) = struct.unpack("<Q", file.read(8))
-        if n_bytes > path.stat().st_size:
-            raise ValueError("its header is longer than the file")
-        header = json.loads(file.read(n_bytes))
-    return {key: tuple(facts["shape"]) for key, facts in header.items() if key != "__metadata__"}
-
-
-def _vaura(path: Path, name: str, force: bool, report: Report) -> Path:
-    """V-AURA's archive or checkpoint, converted once."""
-    if path.is_dir():
-        found = sorted(file for file in path.rglob("*") if file.name.endswith((".ckpt", ".tar.gz")))
-        if len(found) != 1:
-            raise FoleyError(f"{path} holds {len(found)} checkpoints", "name the file: V-AURA's .tar.gz or a .ckpt")
-        (path,) = found
-    target = places.models_folder() / name
-    _check_free(target, force)
-    facts = {path.name: {"sha256": sha256_of(path), "source": str(path)}}
-    with pull.new_folder(target) as folder:
-        pull.convert_vaura(path, folder, facts, report)
-    return target
+        raise FoleyError(f"a model {target.name} is on this machine", "Write over it with --force, or use --name")

@@ -9,12 +9,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from foleycli.errors import FoleyError
 from foleycli.hub import failures, fetch, places
@@ -64,10 +62,10 @@ def _pull_one(entry: Entry, report: Report) -> None:
                     + file.path, "commit": fetched[file.name].commit}
         for file in entry.files
     }  # fmt: skip
-    if entry.name == "vaura":
+    if entry.is_converted:
         (archive,) = fetched.values()
         with new_folder(entry.folder) as folder:
-            convert_vaura(archive.path, folder, facts, report)
+            import_network(archive.path, folder, entry.name, [entry], facts, report)
         archive.path.unlink()  # all that is used of it is in the folder now
         return
     with new_folder(entry.folder) as folder:
@@ -110,53 +108,30 @@ def _link(path: Path, link: Path) -> None:
     shutil.copy2(path, link)
 
 
-def convert_vaura(path: Path, folder: Path, facts: Mapping[str, Mapping[str, str]], report: Report = silent) -> None:
-    """V-AURA's archive, or the checkpoint in it, to safetensors in `folder`."""
-    from foleycli.families.vaura.convert import convert
+def import_network(
+    path: Path,
+    folder: Path,
+    name: str,
+    known: Sequence[Entry],
+    facts: Mapping[str, Mapping[str, str]],
+    report: Report = silent,
+) -> None:
+    """A published file as the model `name` in `folder`, by its own family.
 
-    report("convert", 0, 1)
-    with checkpoint_of(path, folder) as checkpoint:
-        convert(checkpoint, folder)
-    config = {**read_config(folder), "name": "vaura", "from": dict(facts)}
+    known    the catalogue's models of that family: what the file does not say (parts, settings) is theirs
+    facts    where the file came from, by its name
+    Errors: FoleyError when the file is none of the family's.
+    """
+    from foleycli.families import family_class
+
+    report("import", 0, 1)
+    family_class(str(known[0].config["family"])).import_files(path, folder)
+    config = read_config(folder)
+    alike = next(entry for entry in known if entry.is_converted or entry.config.get("network") == config["network"])
+    where = "files" if (folder / path.name).exists() else "from"  # the file itself, or what was made of it
+    config = {**alike.config, **config, "name": name, where: dict(facts)}
     (folder / CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    report("convert", 1, 1)
-
-
-@contextmanager
-def checkpoint_of(path: Path, folder: Path) -> Iterator[Path]:
-    """The checkpoint itself; out of an archive it lies in `folder` for as long as it is needed."""
-    if not path.name.endswith((".tar.gz", ".tgz", ".tar")):
-        yield path
-        return
-    target = folder / ".checkpoint.ckpt"
-    try:
-        with tarfile.open(path) as archive, target.open("wb") as out:
-            shutil.copyfileobj(_best(archive, path), out, 1 << 20)
-        yield target
-    except (tarfile.TarError, EOFError) as error:
-        raise FoleyError(f"{path} is no archive that can be read: {error}", "get it again") from error
-    finally:
-        target.unlink(missing_ok=True)
-
-
-def _best(archive: tarfile.TarFile, path: Path) -> IO[bytes]:
-    """The checkpoint with the lowest validation loss in its name (papers.md 3.3), else the only one."""
-    found = [member for member in archive.getmembers() if member.isfile() and member.name.endswith(".ckpt")]
-    if not found:
-        raise FoleyError(f"{path} holds no .ckpt", "pass V-AURA's published archive, or its checkpoint")
-    best = min(found, key=lambda member: _loss(member.name))
-    stream = archive.extractfile(best)
-    assert stream is not None  # a regular file has content
-    return stream
-
-
-def _loss(name: str) -> float:
-    """0.5 of `epoch=3-val_loss=0.5.ckpt`; infinite where no loss is named."""
-    digits = name.removesuffix(".ckpt").rpartition("loss=")[2]
-    try:
-        return float(digits.split("-")[0])
-    except ValueError:
-        return float("inf")
+    report("import", 1, 1)
 
 
 def remove(name: str) -> float:

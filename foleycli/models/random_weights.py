@@ -17,6 +17,7 @@ from torch import nn
 from foleycli.codecs.tokens import TokenCodec
 from foleycli.device import choose_device, choose_dtype
 from foleycli.errors import FoleyError
+from foleycli.families import family_class
 from foleycli.features.tagger import ImageTagger
 from foleycli.features.text import WordLlamaText
 from foleycli.hub.catalog import find
@@ -27,8 +28,6 @@ from foleycli.weights.folder import read_config
 
 ROLES = ("codec", "sync", "semantic", "text")
 ENCODERS = ("sync", "semantic", "text")
-# V-AURA's folder is written when its file has come; the defaults of all its configurations are the published ones.
-VAURA = {"codec": {"class": "dac"}, "sync": {"class": "avclip"}}
 SEED = 0
 
 
@@ -95,11 +94,14 @@ def _configs(name_or_folder: str) -> tuple[str, dict[str, Mapping[str, Any]]]:
         return config.get("name", folder.name), {"family": config, **parts}
     if entry.kind != "family":
         raise FoleyError(f"{entry.name} is a part of models, it does not render", "see: foley models list")
-    config = {"family": entry.name, **entry.config}
-    if entry.name == "vaura":
-        return entry.name, {"family": config, **VAURA}
-    parts = {role: part.config for role in ROLES if (part := find(str(config.get(role))))}
-    return entry.name, {"family": config, **parts}
+    configs: dict[str, Mapping[str, Any]] = {"family": entry.config}
+    for role in ROLES:
+        part = entry.config.get(role)  # the name of another entry, or what the same file holds
+        if isinstance(part, Mapping):
+            configs[role] = part
+        elif found := find(str(part)):
+            configs[role] = found.config
+    return entry.name, configs
 
 
 # Of a part: its networks, and what makes the part of them when they are filled.
@@ -107,31 +109,18 @@ Built = tuple[list[nn.Module], Callable[[torch.device], Any]]
 
 
 def _builder(role: str, config: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Built]:
-    kind = config.get("family" if role == "family" else "class")
+    if role == "family":
+        return _family
+    kind = config.get("class")
     if (role, kind) not in BUILDERS:
         known = ", ".join(name for known_role, name in BUILDERS if known_role == role)
         raise FoleyError(f"there are no random weights for the {role} {kind!r}", f"only for: {known}; leave them out")
     return BUILDERS[role, kind]
 
 
-def _mmaudio(config: Mapping[str, Any]) -> Built:
-    from foleycli.families.mmaudio.config import config_of
-    from foleycli.families.mmaudio.family import MMAudioFamily
-    from foleycli.families.mmaudio.network import MMAudio
-
-    with torch.device("meta"):
-        network = MMAudio(config_of(config.get("network", "")))
-    return [network], lambda device: MMAudioFamily(network)
-
-
-def _vaura(config: Mapping[str, Any]) -> Built:
-    from foleycli.families.vaura.config import VAuraConfig
-    from foleycli.families.vaura.family import VAuraFamily
-    from foleycli.families.vaura.network import VAura
-
-    with torch.device("meta"):
-        network = VAura(VAuraConfig.from_dict(config.get("network", {})))
-    return [network], lambda device: VAuraFamily(network)
+def _family(config: Mapping[str, Any]) -> Built:
+    family = family_class(config["family"]).build_empty(config.get("network", {}))
+    return [family.network], lambda device: family
 
 
 def _mmaudio_codec(config: Mapping[str, Any]) -> Built:
@@ -192,8 +181,6 @@ def _clip_text(config: Mapping[str, Any]) -> Built:
 
 
 BUILDERS: dict[tuple[str, str | None], Callable[[Mapping[str, Any]], Built]] = {
-    ("family", "mmaudio"): _mmaudio,
-    ("family", "vaura"): _vaura,
     ("codec", "mmaudio"): _mmaudio_codec,
     ("codec", "dac"): _dac,
     ("sync", "synchformer"): _synchformer,

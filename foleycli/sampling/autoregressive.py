@@ -1,8 +1,8 @@
 """Codes one column at a time: the delay pattern, drawing from logits, and the loop.  Knows no network.
 
-Codes [B, L, K] stand in a sequence [B, C, K] of C = L + K columns, each codebook one column later than
-the one before it (MusicGen's delay pattern; papers.md section 3): codebook k of step t is in column
-1 + k + t, so that a column's finer codes are drawn when the coarser ones of their step are known.
+Codes [B, L, K] stand in a sequence [B, C, K] of C = L + K columns, each codebook one column later than the one before
+it (MusicGen's delay pattern, arXiv 2306.05284): codebook k of step t is in column 1 + k + t, so that a column's finer
+codes are drawn when the coarser ones of their step are known.
 
     column       0  1  2  3  4           . is the special code
     codebook 0   .  0  1  2  .
@@ -24,42 +24,25 @@ Predict = Callable[[Tensor], Tensor]
 Draw = Callable[[Tensor, Tensor], Tensor]
 
 
-def delay(codes: Tensor, special: int, n_steps: int | None = None) -> Tensor:
-    """Codes [B, L, K] to their sequence [B, n_steps + K, K]; steps that are not there are special."""
-    n_batch, n_given, n_codebooks = codes.shape
-    sequence = codes.new_full((n_batch, (n_steps or n_given) + n_codebooks, n_codebooks), special)
+def delay(codes: Tensor, special: int) -> Tensor:
+    """Codes [B, L, K] to their sequence [B, L + K, K]; places without a code hold `special`."""
+    n_batch, n_steps, n_codebooks = codes.shape
+    sequence = codes.new_full((n_batch, n_steps + n_codebooks, n_codebooks), special)
     for level in range(n_codebooks):
-        sequence[:, 1 + level : 1 + level + n_given, level] = codes[..., level]
+        sequence[:, 1 + level : 1 + level + n_steps, level] = codes[..., level]
     return sequence
 
 
-def delay_mask(n_steps: int, n_codebooks: int) -> Tensor:
-    """Which places of a sequence hold a code and not the special one: bool [C, K]."""
-    return delay(torch.zeros(1, n_steps, n_codebooks, dtype=torch.long), special=1)[0] == 0
-
-
-def undelay(sequence: Tensor, n_steps: int, fill: int = -1) -> Tensor:
-    """The codes [B, n_steps, K] of a sequence [B, C, K]; what lies beyond its last column is `fill`."""
-    return _shifted(sequence, n_steps, 1, fill)
-
-
-def logits_in_time(logits: Tensor, n_steps: int, fill: float = float("nan")) -> Tensor:
-    """Logits by column [B, C, K, V] to logits by step [B, n_steps, K, V]: column s predicts column s + 1."""
-    return _shifted(logits, n_steps, 0, fill)
-
-
-def _shifted(x: Tensor, n_steps: int, offset: int, fill: float) -> Tensor:
-    """Codebook k of step t from column t + k + offset."""
-    n_columns, n_codebooks = x.shape[1:3]
-    levels = torch.arange(n_codebooks, device=x.device)
-    columns = torch.arange(n_steps, device=x.device)[:, None] + levels + offset  # [L, K]
-    found = x[:, columns.clamp(max=n_columns - 1), levels]  # [B, L, K, ...]
-    found[:, columns >= n_columns] = fill
-    return found
+def undelay(sequence: Tensor) -> Tensor:
+    """The inverse of `delay`: a sequence [B, L + K, K] to its codes [B, L, K]."""
+    n_columns, n_codebooks = sequence.shape[1:]
+    levels = torch.arange(n_codebooks, device=sequence.device)
+    steps = torch.arange(n_columns - n_codebooks, device=sequence.device)
+    return sequence[:, 1 + steps[:, None] + levels, levels]
 
 
 def draw_top_k(logits: Tensor, uniform: Tensor, temperature: float, top_k: int) -> Tensor:
-    """Codes [B, K] from the `top_k` most likely (ties with the last of them too); temperature 0: the likeliest.
+    """Codes [B, K] from the `top_k` most likely, and those as likely as the last of them; temperature 0: the first.
 
     The uniform number picks the place on the cumulative distribution, so that a draw depends on nothing else.
     """
@@ -84,21 +67,20 @@ def generate(
     special: int,
     report: Report = silent,
 ) -> Tensor:
-    """Codes int64 [B, L, K]; known ones come back as they are and are heard by all that follows them.
+    """Codes int64 [B, L, K]; known ones come back as they are and condition all that follow them.
 
     known     int64 [B, L, K], read only where is_known
     is_known  bool [B, L], anywhere; a known beginning costs one call of `predict`
     uniforms  [B, L, K] in 0..1, one for every code that may be drawn
     """
-    n_steps, n_codebooks = known.shape[1:]
     sequence = delay(torch.where(is_known[..., None], known, special), special)  # [B, C, K]
-    is_open = ~is_known[..., None].expand_as(known)
-    is_drawn = delay(is_open.long(), special=0).bool()  # [B, C, K]
-    numbers = delay(uniforms, special=0)
+    is_unknown = ~is_known[..., None].expand_as(known)
+    is_drawn = delay(is_unknown.long(), special=0).bool()  # [B, C, K]
+    delayed_uniforms = delay(uniforms, special=0)
     todo = is_drawn.any(dim=0).any(dim=-1).nonzero()[:, 0].tolist()  # columns
     for done, column in enumerate(todo):
         report("sampler", done, len(todo))
-        drawn = draw(predict(sequence[:, :column]), numbers[:, column])  # [B, K]
+        drawn = draw(predict(sequence[:, :column]), delayed_uniforms[:, column])  # [B, K]
         sequence[:, column] = torch.where(is_drawn[:, column], drawn, sequence[:, column])
     report("sampler", len(todo), len(todo))
-    return undelay(sequence, n_steps)
+    return undelay(sequence)

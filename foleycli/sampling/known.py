@@ -1,4 +1,4 @@
-"""Which steps of a training window stay clean: what teaches a network to go on from known audio.  Knows no network."""
+"""Which steps of a training window stay clean, so that a network learns to continue known audio.  Knows no network."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class KnownSpans:
-    """How often which known steps are given; [paper] marks what SALSA-V states (papers.md 1.5)."""
+    """How often which steps are known; [paper] marks what SALSA-V states (arXiv 2510.02916).
 
-    max_span: int = 88  # clean span is uniform in 1..88 latents, about 2 s [paper]
+    What p_span, p_prefix and p_both_ends leave of 1 knows nothing, as first windows do.
+    """
+
+    max_span: int = 88  # a clean span has 1..88 latents, uniformly: up to 2 s [paper]
     p_span: float = 0.6  # one span, anywhere
-    p_prefix: float = 0.15  # exactly the context that windows hand over
-    prefix_steps: int = 22  # 0.5 s [paper's window overlap]
-    p_both_ends: float = 0.05  # a prefix and a suffix: filling a hole, closing a loop
-    p_context: float = 0.5  # of the rows with a reference: the context of a later window stands behind it
-
-    # The rest of p_span + p_prefix + p_both_ends keeps nothing: first windows start from nothing.
+    p_prefix: float = 0.15  # a prefix as long as the context that windows carry over
+    prefix_steps: int = 22  # 0.5 s [paper: overlap of its windows]
+    p_both_ends: float = 0.05  # a prefix and a suffix: inpainting, closing a loop
+    p_context: float = 0.5  # of the rows with a reference: a later window, with its context after the reference
 
 
 def draw_known(
     n_rows: int, n_steps: int, generator: torch.Generator, config: KnownSpans, n_reference: Tensor | None = None
 ) -> Tensor:
-    """Which latents stay clean, bool [B, L]: nothing, a span anywhere, the context prefix, or both ends.
+    """Which latents stay clean, bool [B, L]: none, a span anywhere, the context prefix, or both ends.
 
-    Rows that begin with `n_reference` (int64 [B]) steps of another sound know those, and maybe the context after them.
+    Rows that begin with a reference, `n_reference` steps (int64 [B]), know that and maybe the context after it.
     """
     device = generator.device
-    longest = max(1, min(config.max_span, (n_steps - 1) // 2))  # two spans must leave something to make
+    longest = max(1, min(config.max_span, (n_steps - 1) // 2))  # two spans must leave something unknown
     kind = torch.rand(n_rows, 1, generator=generator, device=device)
     length = torch.randint(1, longest + 1, (n_rows, 2), generator=generator, device=device)
     place = torch.rand(n_rows, 1, generator=generator, device=device)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from foleycli.errors import FoleyError
 from foleycli.families.foleyflow.alignment import Alignment, AudioAutoencoder, VideoAutoencoder
 from foleycli.families.foleyflow.config import SIZES, FoleyFlowConfig
-from foleycli.families.foleyflow.family import NAME, FoleyFlowFamily
+from foleycli.families.foleyflow.family import FoleyFlowFamily
 from foleycli.families.foleyflow.network import FoleyFlow
 from foleycli.families.foleyflow.objective import ObjectiveConfig, training_loss
 from foleycli.hub.resolve import resolve
@@ -59,7 +59,7 @@ ObjectiveT = TypeVar("ObjectiveT", VideoStage, AudioStage, AlignStage, FlowStage
 class FoleyFlowTask(FamilyTask[NetworkT], Generic[NetworkT, ObjectiveT]):
     """What all stages share."""
 
-    name = NAME
+    name = FoleyFlowFamily.name
     stage: ClassVar[str]
     objective_type: type[ObjectiveT]  # of the recipe's `objective`, less the stage
 

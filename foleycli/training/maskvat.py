@@ -10,9 +10,9 @@ from torch import Tensor
 
 from foleycli.errors import FoleyError
 from foleycli.families.maskvat.config import SIZES
-from foleycli.families.maskvat.family import NAME, MaskVatFamily
+from foleycli.families.maskvat.family import MaskVatFamily
 from foleycli.families.maskvat.network import MaskVat
-from foleycli.families.maskvat.objective import Batch, ObjectiveConfig, training_loss
+from foleycli.families.maskvat.objective import MaskVatBatch, ObjectiveConfig, training_loss
 from foleycli.hub.resolve import resolve
 from foleycli.training.family import FamilyTask, TrainingBatch, codec_codebooks, config_of_size, network_inputs
 from foleycli.training.recipe import Recipe, from_dict
@@ -22,7 +22,7 @@ from foleycli.weights.folder import read_config
 class MaskVatTask(FamilyTask[MaskVat]):
     """Meets `training.loop.Task` for MaskVAT."""
 
-    name = NAME
+    name = MaskVatFamily.name
     default_settings: ClassVar[dict[str, Any]] = {
         **FamilyTask.default_settings, "steps": 16, "guidance": 3.0, "words_guidance": 3.0
     }  # fmt: skip
@@ -60,6 +60,6 @@ class MaskVatTask(FamilyTask[MaskVat]):
         return asdict(self.objective)
 
 
-def objective_batch(batch: TrainingBatch) -> Batch:
+def objective_batch(batch: TrainingBatch) -> MaskVatBatch:
     """The windows as MaskVAT's objective reads them."""
-    return Batch(batch.codes, network_inputs(batch), batch.audio_features, batch.n_reference)
+    return MaskVatBatch(batch.codes, network_inputs(batch), batch.audio_features, batch.n_reference)

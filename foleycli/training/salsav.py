@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from foleycli.families.salsav.config import SIZES
-from foleycli.families.salsav.family import NAME, SalsaVFamily
+from foleycli.families.salsav.family import SalsaVFamily
 from foleycli.families.salsav.network import SalsaV
-from foleycli.families.salsav.objective import Batch, ObjectiveConfig, training_loss
+from foleycli.families.salsav.objective import ObjectiveConfig, SalsaVBatch, training_loss
 from foleycli.training.family import FamilyTask, TrainingBatch, config_of_size, network_inputs
 from foleycli.training.recipe import Recipe, from_dict
 
@@ -19,7 +19,7 @@ from foleycli.training.recipe import Recipe, from_dict
 class SalsaVTask(FamilyTask[SalsaV]):
     """Meets `training.loop.Task` for SALSA-V."""
 
-    name = NAME
+    name = SalsaVFamily.name
     # With a reference less guidance is better than without: it says how things sound, and more makes them harsh.
     default_settings: ClassVar[dict[str, Any]] = {
         **FamilyTask.default_settings, "guidance": 4.0, "words_guidance": 4.0
@@ -49,6 +49,6 @@ class SalsaVTask(FamilyTask[SalsaV]):
         return asdict(self.objective)
 
 
-def objective_batch(batch: TrainingBatch) -> Batch:
+def objective_batch(batch: TrainingBatch) -> SalsaVBatch:
     """The windows as SALSA-V's objective reads them."""
-    return Batch(batch.latents, network_inputs(batch), batch.n_reference)
+    return SalsaVBatch(batch.latents, network_inputs(batch), batch.n_reference)

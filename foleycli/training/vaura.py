@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from foleycli.families.vaura.config import SIZES, VAuraConfig
-from foleycli.families.vaura.family import NAME, VAuraFamily
+from foleycli.families.vaura.family import VAuraFamily
 from foleycli.families.vaura.network import VAura
-from foleycli.families.vaura.objective import Batch, ObjectiveConfig, training_loss
+from foleycli.families.vaura.objective import ObjectiveConfig, VAuraBatch, training_loss
 from foleycli.training.family import FamilyTask, TrainingBatch, codec_codebooks, config_of_size
 from foleycli.training.recipe import Recipe, from_dict
 
@@ -19,7 +19,7 @@ from foleycli.training.recipe import Recipe, from_dict
 class VAuraTask(FamilyTask[VAura]):
     """Meets `training.loop.Task` for V-AURA."""
 
-    name = NAME
+    name = VAuraFamily.name
     # The guidance of the paper's best row (arXiv 2409.13689, ablation of the guidance scale).
     default_settings: ClassVar[dict[str, Any]] = {**FamilyTask.default_settings, "guidance": 6.0}
 
@@ -51,7 +51,7 @@ class VAuraTask(FamilyTask[VAura]):
         return asdict(self.objective)
 
 
-def objective_batch(batch: TrainingBatch, config: VAuraConfig) -> Batch:
+def objective_batch(batch: TrainingBatch, config: VAuraConfig) -> VAuraBatch:
     """The windows as V-AURA's objective reads them: as many pictures as a window has in sampling."""
     index = torch.arange(config.n_visual, device=batch.sync.device).clamp(max=batch.sync.shape[1] - 1)
-    return Batch(batch.codes, batch.sync[:, index], batch.n_reference)
+    return VAuraBatch(batch.codes, batch.sync[:, index], batch.n_reference)

@@ -7,6 +7,8 @@ last test hears them.
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -15,11 +17,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from family_folders import save_family
 from mmaudio_parts import NETWORK, made_up
 from torch import Tensor, nn
 
 from foleycli.device import generator
-from foleycli.families import FAMILIES, load_family
+from foleycli.errors import FoleyError
+from foleycli.families import FAMILIES, load_family, spec_from_config
 from foleycli.families.base import Family
 from foleycli.families.foleyflow import config as foleyflow
 from foleycli.families.foleyflow.family import FoleyFlowFamily
@@ -98,7 +102,7 @@ def mmaudio_reduced() -> Family:
 
 
 def saved(family: Family, folder: Path) -> None:
-    family.save(folder, torch.float32)
+    save_family(family, folder, torch.float32)
 
 
 def published(family: Family, folder: Path) -> None:
@@ -200,6 +204,49 @@ def check_possible(made: Tensor, subject: Subject, *shape: int) -> None:
 
 def test_every_family_is_held_to_it():
     assert {case.build().spec.name for case in CASES.values()} == set(FAMILIES)
+
+
+def config_of_subject(subject: Subject) -> dict:
+    """The "network" part of its config.json."""
+    return json.loads(json.dumps(subject.family.network.config.to_dict()))
+
+
+def test_the_spec_is_known_from_the_config_alone(subject):
+    config = config_of_subject(subject)
+    assert type(subject.family).spec_from_config(config) == subject.family.spec
+    assert spec_from_config({"family": subject.family.name, "network": config}) == subject.family.spec
+
+
+@pytest.mark.parametrize("change", [{"colour": 3}, {"width": "wide"}, {"width": True}, {"latent_rate_hz": "1/0"}])
+def test_configs_that_are_not_understood_are_refused(subject, change):
+    with pytest.raises(FoleyError, match=next(iter(change))):
+        type(subject.family).spec_from_config(config_of_subject(subject) | change)
+
+
+def test_an_empty_network_has_every_shape_and_no_number(subject):
+    empty = type(subject.family).build_empty(config_of_subject(subject)).network.state_dict()
+    own = subject.family.network.state_dict()
+    assert {key: value.shape for key, value in empty.items()} == {key: value.shape for key, value in own.items()}
+    assert all(value.is_meta for value in empty.values())
+
+
+def test_a_network_is_built_to_be_loaded_without_torch_s_compiler(subject):
+    """Arithmetic on the meta device imports torch._dynamo, which would take a second of every start."""
+    code = f"""if True:
+        import sys
+        from foleycli.families import family_class
+        family_class({subject.family.name!r}).build_empty({config_of_subject(subject)!r})
+        assert "torch._dynamo" not in sys.modules
+    """
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_file_of_something_else_is_not_imported(subject, tmp_path):
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "other.ckpt")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(FoleyError, match="other.ckpt"):
+        type(subject.family).import_files(tmp_path / "other.ckpt", tmp_path / "folder")
+    assert not list((tmp_path / "folder").iterdir())
 
 
 def test_same_seed_same_result_other_seed_another(subject):

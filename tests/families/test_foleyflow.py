@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from family_folders import n_parameters, save_family
 
 from foleycli.errors import FoleyError
 from foleycli.families import load_family
@@ -17,7 +18,7 @@ from foleycli.families.foleyflow.alignment import (
 )
 from foleycli.families.foleyflow.config import SIZES, FoleyFlowConfig
 from foleycli.families.foleyflow.family import FoleyFlowFamily
-from foleycli.families.foleyflow.network import FoleyFlow, count_parameters
+from foleycli.families.foleyflow.network import FoleyFlow
 from foleycli.families.foleyflow.objective import ObjectiveConfig, training_loss
 from foleycli.families.inputs import Inputs
 from foleycli.records import Features, Stream
@@ -81,7 +82,7 @@ def some_pairs(n_rows: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize(("name", "low", "high"), [("mini", 4e6, 5e6), ("large", 450e6, 520e6)])
 def test_sizes_have_their_parameter_counts(name, low, high):
-    assert low < count_parameters(SIZES[name]) < high
+    assert low < n_parameters("foley-flow", SIZES[name]) < high
     assert FoleyFlowConfig.from_dict(SIZES[name].to_dict()) == SIZES[name]
 
 
@@ -316,7 +317,7 @@ def test_conditions_and_guidance_change_the_sound():
 
 def test_save_then_load_gives_the_same_latents(tmp_path):
     family = FoleyFlowFamily(awake(STATIC))
-    family.save(tmp_path, torch.float32)
+    save_family(family, tmp_path, torch.float32)
     loaded = load_family(tmp_path, "cpu", torch.float32)
     assert loaded.spec == family.spec and loaded.network.config == STATIC
     first, _ = sample(family, [some_features()], [3])

@@ -5,14 +5,15 @@ from dataclasses import replace
 
 import pytest
 import torch
+from family_folders import n_parameters, save_family
 
 from foleycli.errors import FoleyError
 from foleycli.families import load_family
 from foleycli.families.inputs import Inputs
 from foleycli.families.maskvat.config import SIZES, MaskVatConfig
 from foleycli.families.maskvat.family import MaskVatFamily
-from foleycli.families.maskvat.network import MaskVat, count_parameters
-from foleycli.families.maskvat.objective import Batch, ObjectiveConfig, draw_masked, heard_losses, training_loss
+from foleycli.families.maskvat.network import MaskVat
+from foleycli.families.maskvat.objective import MaskVatBatch, ObjectiveConfig, audio_losses, draw_masked, training_loss
 from foleycli.records import Features, Stream
 from foleycli.settings.settings import Settings
 
@@ -62,9 +63,9 @@ def some_codes(n_rows: int = 2, seed: int = 3) -> torch.Tensor:
     return torch.randint(0, V, (n_rows, L, K), generator=torch.Generator().manual_seed(seed))
 
 
-def some_batch(n_rows: int = 4, **changes) -> Batch:
+def some_batch(n_rows: int = 4, **changes) -> MaskVatBatch:
     heard = torch.randn(n_rows, T // 2, TINY.heard_dim, generator=torch.Generator().manual_seed(2))
-    return replace(Batch(some_codes(n_rows), some_inputs(n_rows), heard), **changes)
+    return replace(MaskVatBatch(some_codes(n_rows), some_inputs(n_rows), heard), **changes)
 
 
 def states(network: MaskVat, inputs: Inputs, codes=None, is_masked=None) -> torch.Tensor:
@@ -90,7 +91,7 @@ def test_mini_networks_are_small():
     for conditioning, changes in (
         ("adaln", {}), ("seq2seq", {"n_blocks": 4}), ("hybrid", {"n_blocks": 4, "n_encoder": 1, "modulation_rank": 32}),
     ):  # fmt: skip
-        assert 4e6 < count_parameters(replace(SIZES["mini"], conditioning=conditioning, **changes)) < 5e6
+        assert 4e6 < n_parameters("maskvat", replace(SIZES["mini"], conditioning=conditioning, **changes)) < 5e6
 
 
 @all_conditionings
@@ -106,7 +107,7 @@ def test_full_size_runs_on_the_meta_device(conditioning):
         made = network(codes, torch.zeros(2, 862).bool(), network.encode_conditions(inputs, 862))
         assert network.logits(made, codes[..., :4]).shape == (2, 862, 1024)
     assert made.shape == (2, 862, 1024) and len(network.blocks) == 24
-    assert 360e6 < count_parameters(config) < 560e6
+    assert 360e6 < n_parameters("maskvat", config) < 560e6
 
 
 def test_configuration_survives_json():
@@ -289,16 +290,16 @@ def test_encoder_is_held_against_what_is_heard():
     network, batch = awake("seq2seq"), some_batch()
     memory = network.encode_conditions(batch.inputs, L).memory
     yes = torch.ones(4, dtype=torch.bool)
-    regression, contrast = heard_losses(network.encoder, memory, batch.heard, yes)
+    regression, contrast = audio_losses(network.encoder, memory, batch.heard, yes)
     right = network.encoder.foretell(memory.visual).detach()
     loudness = 5.0 * right + 2.0  # targets are normed: neither scale nor offset count
     normed = torch.nn.functional.layer_norm(right, right.shape[-1:])
     expected = (right - normed).square().mean()
-    assert torch.allclose(heard_losses(network.encoder, memory, loudness, yes)[0], expected, atol=1e-4)
+    assert torch.allclose(audio_losses(network.encoder, memory, loudness, yes)[0], expected, atol=1e-4)
     assert regression > 0 and contrast > 0
-    nothing = heard_losses(network.encoder, memory, batch.heard, ~yes)
+    nothing = audio_losses(network.encoder, memory, batch.heard, ~yes)
     assert nothing[0] == 0 and nothing[1] == 0
-    alone = heard_losses(network.encoder, memory, batch.heard, torch.tensor([True, False, False, False]))
+    alone = audio_losses(network.encoder, memory, batch.heard, torch.tensor([True, False, False, False]))
     assert alone[1] == 0 and alone[0].isfinite()  # one row has nobody to be told from
 
 
@@ -381,7 +382,7 @@ def test_wrong_shapes_are_refused():
 @all_conditionings
 def test_save_then_load_gives_the_same_codes(tmp_path, conditioning):
     family = MaskVatFamily(awake(conditioning))
-    family.save(tmp_path, torch.float32)
+    save_family(family, tmp_path, torch.float32)
     loaded = load_family(tmp_path, "cpu", torch.float32)
     assert loaded.spec == family.spec and loaded.spec.latents == "codes"
     first, _ = sample(family, [some_features()], [3])

@@ -10,7 +10,7 @@ from madeup import FIXTURES, made_up_input
 from mmaudio_parts import NETWORK, error_of, made_up
 
 from foleycli.families.mmaudio.config import MMAudioConfig, config_of
-from foleycli.families.mmaudio.family import EDGE_STEPS, MMAudioFamily, firmness
+from foleycli.families.mmaudio.family import EDGE_STEPS, MMAudioFamily, context_strength
 from foleycli.families.mmaudio.network import MMAudio
 from foleycli.records import Features, Stream
 from foleycli.settings.settings import Settings
@@ -138,10 +138,10 @@ def test_wrong_shapes_are_named(family):
 def test_known_steps_are_held_less_firmly_near_unknown_ones():
     is_known = torch.ones(1, 20, dtype=torch.bool)
     is_known[:, 10:] = False
-    held = firmness(is_known)[0]
+    held = context_strength(is_known)[0]
     assert held[: 10 - EDGE_STEPS].eq(1).all()
     assert torch.allclose(held[10 - EDGE_STEPS : 10], torch.tensor([0.8, 0.6, 0.4, 0.2]))
-    assert firmness(torch.ones(1, 9, dtype=torch.bool)).eq(1).all()
+    assert context_strength(torch.ones(1, 9, dtype=torch.bool)).eq(1).all()
 
 
 def test_bfloat16_is_close(family):

@@ -13,7 +13,7 @@ from mmaudio_parts import error_of, made_up, published, shapes
 from foleycli.errors import FoleyError
 from foleycli.families.mmaudio.blocks import rotary_table, rotate
 from foleycli.families.mmaudio.config import NETWORKS, MMAudioConfig, config_of, n_clip_steps, n_segments
-from foleycli.families.mmaudio.network import Inputs, MMAudio, token_of_step
+from foleycli.families.mmaudio.network import MMAudio, MMAudioInputs, token_of_step
 from foleycli.records import Features, Stream
 from foleycli.windows.compose import cut_features
 
@@ -48,7 +48,7 @@ def measured(request):
     """A reduced network with made-up weights, its inputs, and what the reference gave."""
     network = MMAudio(replace(REDUCED, is_v2=request.param == "v2"))
     network.load_state_dict(made_up(network, 1.2))
-    inputs = Inputs(
+    inputs = MMAudioInputs(
         made_up_input("clip", (2, 8, 1024)),
         made_up_input("sync", (2, 16, 768)),
         made_up_input("text", (2, 77, 1024)),
@@ -57,8 +57,8 @@ def measured(request):
     return network.eval().requires_grad_(False), inputs, np.load(FIXTURES / f"mmaudio_net_{request.param}.npz")
 
 
-def empty(network: MMAudio) -> Inputs:
-    return Inputs(
+def empty(network: MMAudio) -> MMAudioInputs:
+    return MMAudioInputs(
         network.empty_clip_feat.expand(2, 8, -1),
         network.empty_sync_feat.expand(2, 16, -1),
         network.empty_string_feat.expand(2, -1, -1),
@@ -68,18 +68,18 @@ def empty(network: MMAudio) -> Inputs:
 
 def test_conditions_and_flow_are_as_measured(measured):
     network, inputs, numbers = measured
-    of, t = network.conditions(inputs, 31), torch.tensor([0.37, 0.81])
+    of, t = network.encode_conditions(inputs, 31), torch.tensor([0.37, 0.81])
     made = {"clip_f": of.clip, "sync_f": of.sync, "text_f": of.text, "clip_f_c": of.clip_mean}
     made |= {"text_f_c": of.text_mean, "t_embed": network.t_embed(t)}
     x = made_up_input("latent", (2, 31, 20))
-    made |= {"flow": network(x, t, of), "empty_flow": network(x, t, network.conditions(empty(network), 31))}
+    made |= {"flow": network(x, t, of), "empty_flow": network(x, t, network.encode_conditions(empty(network), 31))}
     assert {name: error_of(value, numbers[name]) < CLOSE for name, value in made.items()} == dict.fromkeys(made, True)
 
 
 def test_other_lengths_are_as_measured(measured):
     network, inputs, numbers = measured
     clip, sync = made_up_input("clipL", (1, 16, 1024)), made_up_input("syncL", (1, 40, 768))
-    of = network.conditions(Inputs(clip, sync, inputs.text[:1], torch.zeros(1)), 63)
+    of = network.encode_conditions(MMAudioInputs(clip, sync, inputs.text[:1], torch.zeros(1)), 63)
     flow = network(made_up_input("latentL", (1, 63, 20)), torch.tensor([0.5]), of)
     assert error_of(flow, numbers["flow_long"]) < CLOSE
 
@@ -137,7 +137,7 @@ def test_lengths_of_eight_seconds():
 def test_unknown_networks_are_refused():
     with pytest.raises(FoleyError, match="huge_44k"):
         config_of("huge_44k")
-    with pytest.raises(FoleyError, match="incomplete"):
+    with pytest.raises(FoleyError, match="missing"):
         config_of({"width": 64})
 
 
@@ -155,7 +155,9 @@ def test_full_size_makes_a_step(name):
             flat = value.view(-1)
             for piece in flat.split(len(block)):
                 piece.copy_(block[: len(piece)])
-        inputs = Inputs(torch.randn(1, 64, 1024), torch.randn(1, 192, 768), torch.randn(1, 77, 1024), torch.zeros(1))
+        inputs = MMAudioInputs(
+            torch.randn(1, 64, 1024), torch.randn(1, 192, 768), torch.randn(1, 77, 1024), torch.zeros(1)
+        )
         x = torch.randn(1, config.window_steps, config.latent_dim)
-        flow = network(x, torch.tensor([0.5]), network.conditions(inputs, config.window_steps))
+        flow = network(x, torch.tensor([0.5]), network.encode_conditions(inputs, config.window_steps))
     assert flow.shape == x.shape and flow.isfinite().all() and flow.std() > 0

@@ -6,16 +6,17 @@ from fractions import Fraction
 
 import pytest
 import torch
+from family_folders import n_parameters, save_family
 
 from foleycli.errors import FoleyError
 from foleycli.families import load_family
 from foleycli.families.inputs import Inputs, drop_conditions
 from foleycli.families.salsav.config import SIZES, SalsaVConfig
 from foleycli.families.salsav.family import SalsaVFamily
-from foleycli.families.salsav.network import SalsaV, count_parameters
+from foleycli.families.salsav.network import SalsaV
 from foleycli.families.salsav.objective import (
-    Batch,
     ObjectiveConfig,
+    SalsaVBatch,
     draw_known,
     draw_times,
     shortcut_target,
@@ -84,7 +85,7 @@ def sample(family: SalsaVFamily, windows: list[Features], seeds: list[int], is_k
     ("name", "low", "high"), [("mini", 4e6, 7e6), ("small", 335e6, 359e6), ("large", 623e6, 663e6)]
 )
 def test_sizes_have_their_parameter_counts(name, low, high):
-    assert low < count_parameters(SIZES[name]) < high
+    assert low < n_parameters("salsa-v", SIZES[name]) < high
 
 
 @pytest.mark.parametrize("name", ["small", "large"])
@@ -107,7 +108,7 @@ def test_big_sizes_run_on_the_meta_device(name):
 def test_small_reduced_in_width_takes_a_training_step(mlp):
     config = replace(SIZES["small"], width=64, n_heads=2, mlp=mlp)
     network, teacher = awake(config), awake(config)
-    batch = Batch(torch.randn(4, L, 64), some_inputs(config, n_rows=4))
+    batch = SalsaVBatch(torch.randn(4, L, 64), some_inputs(config, n_rows=4))
     loss, metrics = training_loss(network, teacher, batch, torch.Generator().manual_seed(0))
     loss.backward()
     assert loss.isfinite() and set(metrics) == {"loss", "flow", "shortcut"}
@@ -191,7 +192,7 @@ def test_number_of_semantic_steps_is_free():
 def test_objective_goes_down_on_one_batch():
     network = SalsaV(replace(TINY, width=64))
     teacher = SalsaV(network.config)
-    batch = Batch(torch.randn(8, 1, 64).expand(8, L, 64), some_inputs(n_rows=8))
+    batch = SalsaVBatch(torch.randn(8, 1, 64).expand(8, L, 64), some_inputs(n_rows=8))
     optimiser = torch.optim.AdamW(network.parameters(), lr=5e-3)
     rng, losses = torch.Generator().manual_seed(0), []
     for _ in range(40):
@@ -219,7 +220,7 @@ class ConstantField(torch.nn.Module):
 
 def test_shortcut_loss_of_a_constant_field_is_zero():
     field = ConstantField()
-    batch = Batch(torch.randn(8, L, 64), some_inputs(n_rows=8))
+    batch = SalsaVBatch(torch.randn(8, L, 64), some_inputs(n_rows=8))
     _, metrics = training_loss(field, field, batch, torch.Generator().manual_seed(0))
     assert metrics["shortcut"] == 0.0
     assert metrics["flow"] > 0.5
@@ -255,7 +256,7 @@ def test_teacher_takes_two_half_steps_and_known_latents_stay():
 def test_known_latents_enter_clean_and_stay_out_of_the_loss():
     config = ObjectiveConfig(p_span=1.0, p_prefix=0.0, p_both_ends=0.0)
     field = RecordingField()
-    batch = Batch(torch.randn(6, L, 64), some_inputs(n_rows=6))
+    batch = SalsaVBatch(torch.randn(6, L, 64), some_inputs(n_rows=6))
     loss, _ = training_loss(field, None, batch, torch.Generator().manual_seed(3), config)
     x, t, d = field.asked[0]
     is_clean = (x == batch.latents).all(dim=-1)  # [B, L]
@@ -310,7 +311,7 @@ def test_conditions_are_dropped_together_and_apart():
 
 
 def test_half_precision_training_is_finite_and_near():
-    batch = Batch(torch.randn(4, L, 64), some_inputs(n_rows=4))
+    batch = SalsaVBatch(torch.randn(4, L, 64), some_inputs(n_rows=4))
     network = awake()
     full, _ = training_loss(network, network, batch, torch.Generator().manual_seed(0))
     with torch.autocast("cpu", torch.bfloat16):
@@ -407,7 +408,7 @@ def test_wrong_shapes_and_rates_are_refused():
 
 def test_save_then_load_gives_the_same_latents(tmp_path):
     family = SalsaVFamily(awake())
-    family.save(tmp_path, torch.float32)
+    save_family(family, tmp_path, torch.float32)
     loaded = load_family(tmp_path, "cpu", torch.float32)
     assert loaded.spec == family.spec
     first, _ = sample(family, [some_features()], [3])
@@ -416,7 +417,7 @@ def test_save_then_load_gives_the_same_latents(tmp_path):
 
 def test_half_precision_weights_load_as_asked(tmp_path):
     family = SalsaVFamily(awake())
-    family.save(tmp_path)
+    save_family(family, tmp_path)
     exact, _ = sample(family, [some_features()], [3])
     loaded, _ = sample(load_family(tmp_path, "cpu", torch.float32), [some_features()], [3])
     rough, _ = sample(load_family(tmp_path, "cpu", torch.bfloat16), [some_features()], [3])
@@ -428,7 +429,7 @@ def test_broken_weights_folders_are_refused(tmp_path):
     family = SalsaVFamily(awake())
     with pytest.raises(FoleyError, match="config.json"):
         load_family(tmp_path, "cpu", torch.float32)
-    family.save(tmp_path)
+    save_family(family, tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     config["network"]["n_single"] += 1
     (tmp_path / "config.json").write_text(json.dumps(config))

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from family_folders import save_family
 from madeup import FIXTURES, made_up_input, made_up_state
 
 from foleycli.errors import FoleyError
@@ -20,7 +21,7 @@ from foleycli.settings.settings import Settings
 from foleycli.windows.compose import compose
 from foleycli.windows.plan import plan_windows
 
-# The size at which the reference network was measured (peers.md B.2.1), and greedy as it was there.
+# The size at which the reference network was measured, and greedy as it was there.
 REDUCED = VAuraConfig(width=192, n_heads=4, n_layers=3, n_codebooks=3, codebook_size=32, visual_width=64)
 L = 40
 
@@ -157,14 +158,14 @@ def test_wrong_shapes_and_rates_are_refused():
 
 def test_save_then_load_gives_the_same_codes(tmp_path):
     vaura = family()
-    vaura.save(tmp_path, torch.float32)
+    save_family(vaura, tmp_path, torch.float32)
     loaded = load_family(tmp_path, "cpu", torch.float32)
     assert loaded.spec == vaura.spec
     assert torch.equal(sample(vaura, [some_features()], [3])[0], sample(loaded, [some_features()], [3])[0])
 
 
 def test_broken_weights_folders_are_refused(tmp_path):
-    family().save(tmp_path)
+    save_family(family(), tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     config["network"]["n_layers"] += 1
     (tmp_path / "config.json").write_text(json.dumps(config))

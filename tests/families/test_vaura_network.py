@@ -15,7 +15,7 @@ from foleycli.families.vaura.network import Cache, VAura, visual_index
 from foleycli.sampling.autoregressive import delay
 from foleycli.sampling.guidance import guide
 
-# The size at which the reference network was measured (peers.md B.2.1).
+# The size at which the reference network was measured.
 REDUCED = VAuraConfig(width=192, n_heads=4, n_layers=3, n_codebooks=3, codebook_size=32, visual_width=64)
 
 
@@ -42,7 +42,7 @@ def both_passes(network: VAura, sequence: torch.Tensor, visual: torch.Tensor) ->
     """Logits [B, C, K, V] with the picture and without."""
     n_batch, n_columns = sequence.shape[:2]
     seen = network(sequence, network.visual_columns(visual, n_columns))
-    return seen, network(sequence, network.visual_columns(None, n_columns, n_batch))
+    return seen, network(sequence, network.visual_columns(None, n_columns).expand(n_batch, -1, -1))
 
 
 def test_published_network_has_the_published_keys():

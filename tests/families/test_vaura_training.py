@@ -13,7 +13,7 @@ from foleycli.families.vaura import network as vaura_network
 from foleycli.families.vaura.config import SIZES
 from foleycli.families.vaura.family import VAuraFamily
 from foleycli.families.vaura.network import VAura
-from foleycli.families.vaura.objective import Batch, ObjectiveConfig, sequences, training_loss, visual_part
+from foleycli.families.vaura.objective import ObjectiveConfig, VAuraBatch, sequences, training_loss, visual_part
 from foleycli.records import Features, Stream
 from foleycli.sampling.autoregressive import delay
 from foleycli.sampling.autoregressive import draw_top_k as draw
@@ -35,11 +35,11 @@ def network(seed: int = 0, **changes) -> VAura:
     return made
 
 
-def batch(n: int = 2, n_reference: list[int] | None = None) -> Batch:
+def batch(n: int = 2, n_reference: list[int] | None = None) -> VAuraBatch:
     generator = torch.Generator().manual_seed(1)
     codes = torch.randint(0, SMALL.codebook_size, (n, L, SMALL.n_codebooks), generator=generator)
     visual = torch.randn(n, V, SMALL.visual_dim, generator=generator)
-    return Batch(codes, visual, None if n_reference is None else torch.tensor(n_reference))
+    return VAuraBatch(codes, visual, None if n_reference is None else torch.tensor(n_reference))
 
 
 def window(values: torch.Tensor, late_s: float = 0.0) -> Features:
@@ -56,7 +56,7 @@ def test_one_parallel_pass_gives_what_sampling_sees_column_by_column(monkeypatch
     told = window(visual[0]) if has_picture else Features({}, torch.zeros(0))
     nothing = torch.zeros(1, L, SMALL.n_codebooks), torch.zeros(1, L, dtype=torch.bool)
     codes = VAuraFamily(made).sample([told], *nothing, Settings(guidance=1.0), [torch.Generator().manual_seed(0)])
-    columns, _ = sequences(Batch(codes.long(), visual), SMALL)
+    columns, _ = sequences(VAuraBatch(codes.long(), visual), SMALL)
     part = visual_part(made, visual, torch.tensor([has_picture]), columns.shape[1])
     at_once = made(columns, part)[0]
     assert torch.allclose(at_once, torch.stack(drawn_from, dim=1)[0], atol=1e-4)
@@ -172,14 +172,14 @@ def test_events_of_the_picture_are_heard_at_their_steps():
     made, generator = VAura(replace(SMALL, n_codebooks=1, temperature=0.0)), torch.Generator().manual_seed(0)
     optimiser = torch.optim.AdamW(made.parameters(), lr=5e-3)
 
-    def draw_windows(n: int) -> Batch:
+    def draw_windows(n: int) -> VAuraBatch:
         visual = torch.zeros(n, V, SMALL.visual_dim)
         codes = torch.randint(0, 4, (n, L, 1), generator=generator)
         for row in range(n):
             for frame in (torch.randperm(10, generator=generator)[:3] * 3 + 2).tolist():
                 visual[row, frame, :2] = 3.0
                 codes[row, int(frame / 25 * SMALL.latent_rate_hz)] = 9
-        return Batch(codes, visual)
+        return VAuraBatch(codes, visual)
 
     for _ in range(60):
         loss, _ = training_loss(made, draw_windows(16), generator, ObjectiveConfig())

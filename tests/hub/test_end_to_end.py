@@ -23,9 +23,10 @@ from foleycli.families.mmaudio.config import NETWORKS, config_of
 from foleycli.families.mmaudio.network import MMAudio
 from foleycli.features.dfn_clip import ClipConfig, ClipText, ClipVision
 from foleycli.hub import catalog
-from foleycli.hub.catalog import find, mmaudio_name, with_parts
+from foleycli.hub.catalog import Entry, fetched_models, find, with_parts
 from foleycli.media.probe import probe, probe_audio
 from foleycli.nn.motionformer import Motionformer, MotionformerConfig
+from foleycli.weights.folder import read_config
 
 CODEC = {"vae_width": 8, "vocoder_width": 64}
 # Towers of one layer that are as wide as a flow network of full size expects.
@@ -47,9 +48,15 @@ def narrowed(name: str) -> dict:
                       "window_steps": own.window_steps, "is_v2": own.is_v2}  # fmt: skip
 
 
+def mmaudio_entry(network: str) -> Entry:
+    """The catalogue's entry of a published network."""
+    return next(entry for entry in fetched_models("mmaudio") if entry.config["network"] == network)
+
+
 def offer_mmaudio(monkeypatch, hub, name: str, network: dict | str, clip: dict, sync: dict) -> None:
     """One of MMAudio's networks with its parts at `hub`, as the only published models."""
-    family, codec = find(mmaudio_name(name)), find(find(mmaudio_name(name)).parts[0])
+    family = mmaudio_entry(name)
+    codec = find(family.parts[0])
     _, vae, vocoder = mmaudio.NETWORKS[codec.config["network"]]
     eyes = ClipConfig(**clip)
     towers = made_up(ClipVision(eyes), prefix="visual.") | made_up(ClipText(eyes))
@@ -131,8 +138,9 @@ def check_that_it_is_heard(name: str, clip, out, pull_the_plug, capsys) -> None:
     "name", [pytest.param(name, marks=() if name == "large_44k_v2" else pytest.mark.slow) for name in NETWORKS]
 )
 def test_mmaudio(here, hub, clips, tmp_path, monkeypatch, pull_the_plug, capsys, name):
+    model = mmaudio_entry(name).name
     offer_mmaudio(monkeypatch, hub, name, narrowed(name), CLIP, SYNC)
-    check_that_it_is_heard(mmaudio_name(name), clips("plain.mp4"), tmp_path / "out.mp4", pull_the_plug, capsys)
+    check_that_it_is_heard(model, clips("plain.mp4"), tmp_path / "out.mp4", pull_the_plug, capsys)
 
 
 @pytest.mark.slow
@@ -144,5 +152,7 @@ def test_mmaudio_with_a_network_of_full_size(here, hub, clips, tmp_path, monkeyp
 def test_vaura(here, hub, clips, tmp_path, monkeypatch, pull_the_plug, capsys):
     offer_vaura(monkeypatch, hub, tmp_path)
     check_that_it_is_heard("vaura", clips("plain.mp4"), tmp_path / "out.mp4", pull_the_plug, capsys)
+    config = read_config(find("vaura").folder)
+    assert config["settings"]["guidance"] == 6.0 and list(config["from"]) == ["24-08-01T08-34-26.tar.gz"]
     assert not list((here / "foley" / "files").rglob("*.tar.gz"))  # converted: the archive is gone
     assert call("models", "remove", "vaura") == 0 and not find("vaura").folder.exists()

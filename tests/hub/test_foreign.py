@@ -9,11 +9,13 @@ from offered import BIG, VAE, VOCODER
 from safetensors.torch import save_file
 
 from foleycli.errors import FoleyError
+from foleycli.families.mmaudio.published import network_of
+from foleycli.families.vaura.convert import unpacked_checkpoint
 from foleycli.hub import catalog, pull
-from foleycli.hub.foreign import import_files, network_of
+from foleycli.hub.foreign import import_files
 from foleycli.hub.resolve import check, resolve
 
-# Facts of the published networks (peers.md B.1.2): latent channels, width, joint blocks, time embedding's input.
+# Facts of the published networks: latent channels, width, joint blocks, time embedding's input.
 NETWORKS = {
     "small_16k": (20, 448, 4, 256),
     "small_44k": (40, 448, 4, 256),
@@ -117,7 +119,7 @@ def test_the_checkpoint_with_the_lowest_loss_is_taken(tmp_path):
     with tarfile.open(archive, "w:gz") as packed:
         for file in sorted(tmp_path.glob("*.ckpt")):
             packed.add(file, f"run/checkpoints/{file.name}")
-    with pull.checkpoint_of(archive, tmp_path) as best:
+    with unpacked_checkpoint(archive, tmp_path) as best:
         assert best.read_text() == "epoch=5-val_loss=4.15-v1"
     assert not best.exists()
 
@@ -125,12 +127,12 @@ def test_the_checkpoint_with_the_lowest_loss_is_taken(tmp_path):
 @pytest.mark.parametrize("content", [b"no archive", b"\x1f\x8b\x08\x00broken"])
 def test_a_broken_archive_is_refused(tmp_path, content):
     (tmp_path / "run.tar.gz").write_bytes(content)
-    with pytest.raises(FoleyError, match="no archive"), pull.checkpoint_of(tmp_path / "run.tar.gz", tmp_path):
+    with pytest.raises(FoleyError, match="no archive"), unpacked_checkpoint(tmp_path / "run.tar.gz", tmp_path):
         pass
 
 
 def test_an_archive_without_a_checkpoint_is_refused(tmp_path):
     with tarfile.open(tmp_path / "run.tar.gz", "w:gz"):
         pass
-    with pytest.raises(FoleyError, match="holds no .ckpt"), pull.checkpoint_of(tmp_path / "run.tar.gz", tmp_path):
+    with pytest.raises(FoleyError, match="holds no .ckpt"), unpacked_checkpoint(tmp_path / "run.tar.gz", tmp_path):
         pass

@@ -69,7 +69,7 @@ def test_models_that_have_none_are_refused(tmp_path):
     with pytest.raises(FoleyError, match="part of models"):
         random_model("synchformer", "cpu")
     (tmp_path / "config.json").write_text('{"kind": "family", "family": "salsa-v"}')
-    with pytest.raises(FoleyError, match="no random weights for the family 'salsa-v'"):
+    with pytest.raises(FoleyError, match="network configuration: 'sync_dim' is missing"):
         random_model(str(tmp_path), "cpu")
 
 

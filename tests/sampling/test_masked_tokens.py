@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from foleycli.sampling.masked_tokens import draw_frames, gumbel, n_masked, sample, surest
+from foleycli.sampling.masked_tokens import draw_frames, gumbel, most_confident, n_masked, sample
 
 B, L, K, V = 2, 24, 3, 16
 TRUTH = torch.randint(0, V, (B, L, K), generator=torch.Generator().manual_seed(1))
@@ -76,7 +76,7 @@ def test_chosen_frames_stay_as_they_are():
     assert set(made[..., 0].unique().tolist()) == {1, 2, 3, 4, 5, 6}
 
 
-def test_without_noise_the_surest_frames_come_first():
+def test_without_noise_the_most_confident_frames_come_first():
     predict = Knowing(certainty=2.0)
     run(predict, 4, mask_temperature=0.0, temperature=0.0)
     for _, is_masked in predict.asked:
@@ -119,10 +119,10 @@ def test_seeds_say_what_is_drawn():
 def test_frequencies_are_those_of_the_predictor():
     chances = torch.tensor([0.5, 0.3, 0.15, 0.05])
     uniforms = torch.rand(1, 20_000, 2, generator=torch.Generator().manual_seed(0))
-    codes, sureness = draw_frames(lambda coarser: chances.log().expand(1, 20_000, 4), uniforms, temperature=1.0)
+    codes, confidence = draw_frames(lambda coarser: chances.log().expand(1, 20_000, 4), uniforms, temperature=1.0)
     for level in range(2):
         assert torch.allclose(codes[0, :, level].bincount(minlength=4) / 20_000, chances, atol=0.01)
-    assert torch.allclose(sureness, chances.log()[codes].mean(dim=-1))
+    assert torch.allclose(confidence, chances.log()[codes].mean(dim=-1))
     cold, _ = draw_frames(lambda coarser: chances.log().expand(1, 20_000, 4), uniforms, temperature=0.0)
     assert (cold == 0).all()
 
@@ -139,10 +139,10 @@ def test_finer_levels_are_drawn_with_the_coarser_ones_of_their_frame_known():
     assert len(codes[..., 0].unique()) > 8
 
 
-def test_surest_takes_only_masked_frames():
-    sureness = torch.tensor([[5.0, 1.0, 3.0, 2.0, 4.0]])
+def test_most_confident_takes_only_masked_frames():
+    confidence = torch.tensor([[5.0, 1.0, 3.0, 2.0, 4.0]])
     is_masked = torch.tensor([[False, True, True, True, True]])
-    assert surest(sureness, is_masked, torch.tensor([[2]])).tolist() == [[False, False, True, False, True]]
+    assert most_confident(confidence, is_masked, torch.tensor([[2]])).tolist() == [[False, False, True, False, True]]
 
 
 def test_gumbel_noise_is_finite_and_has_its_mean():

@@ -1,10 +1,10 @@
-"""Stage 1, masked audio-visual alignment (papers.md 4.1, 4.3): what is seen at a moment comes to say what is heard.
+"""Foley-Flow's first stage, masked audio-visual alignment (arXiv 2603.08126): video features come to predict audio.
 
     VideoAutoencoder, AudioAutoencoder    each encoder learns alone, from its own input with parts masked
     Alignment                             masked audio is recovered from the video and the audio that is left
 
-Audio is masked in whole time columns of several latent steps, so that the picture must say what happens when.
-In the shipped size the encoders are small transformers over features and latents; they stand in for EVA-CLIP
+Audio is masked in whole time columns of several latent steps, so that when things happen must come from the picture.
+In the shipped size the encoders are small transformers over features and latents, in place of the paper's EVA-CLIP
 and AudioMAE.
 """
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from foleycli.families.foleyflow.config import FoleyFlowConfig
+from foleycli.families.network_family import ConfiguredNetwork
 from foleycli.nn.embedding import random_vectors
 from foleycli.nn.transformer import PlainBlock, rotary_at, rotary_table
 
@@ -30,7 +31,7 @@ class Encoder(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor, is_masked: Tensor | None = None) -> Tensor:
-        """What `is_masked`, bool [B, T], is replaced by one learned vector before anything has seen it."""
+        """Steps where `is_masked`, bool [B, T], are replaced by one learned vector before attention reads them."""
         hidden = self.inner(x.to(self.inner.weight.dtype))
         if is_masked is not None:
             hidden = torch.where(is_masked[..., None], self.masked.to(hidden.dtype), hidden)
@@ -42,18 +43,28 @@ class Encoder(nn.Module):
 
 def video_encoder(config: FoleyFlowConfig) -> Encoder:
     """Over the synchronisation encoder's frames."""
-    size = (config.video_width, config.video_heads, config.video_layers)
-    return Encoder(config.sync_dim, *size, config.encoder_mlp_ratio)
+    return Encoder(
+        in_dim=config.sync_dim,
+        width=config.video_width,
+        n_heads=config.video_heads,
+        n_layers=config.video_layers,
+        mlp_ratio=config.encoder_mlp_ratio,
+    )
 
 
 def audio_encoder(config: FoleyFlowConfig) -> Encoder:
     """Over latents, a token a time column."""
-    size = (config.audio_width, config.audio_heads, config.audio_layers)
-    return Encoder(config.column_steps * config.latent_dim, *size, config.encoder_mlp_ratio)
+    return Encoder(
+        in_dim=config.column_steps * config.latent_dim,
+        width=config.audio_width,
+        n_heads=config.audio_heads,
+        n_layers=config.audio_layers,
+        mlp_ratio=config.encoder_mlp_ratio,
+    )
 
 
 def columns_of(latents: Tensor, column_steps: int) -> Tensor:
-    """Latents [B, L, D] as whole time columns [B, C, column_steps * D]; what fills no column is left out."""
+    """Latents [B, L, D] as whole time columns [B, C, column_steps * D]; an incomplete last column is left out."""
     n_columns = latents.shape[1] // column_steps
     return latents[:, : n_columns * column_steps].unflatten(1, (n_columns, column_steps)).flatten(2)
 
@@ -68,7 +79,7 @@ def draw_mask(n_rows: int, n_columns: int, ratio: float, generator: torch.Genera
 def recovery_error(recovered: Tensor, target: Tensor, is_masked: Tensor) -> Tensor:
     """Mean squared error [] at what is masked, bool [B, C], of [B, C, D].
 
-    Each channel of the target is brought to zero mean and unit variance over the batch: 1 is knowing nothing.
+    Each channel of the target is brought to zero mean and unit variance over the batch: predicting the mean costs 1.
     """
     target = target.float()
     mean, deviation = target.mean(dim=(0, 1)), target.std(dim=(0, 1)).clamp(min=1e-4)
@@ -79,12 +90,11 @@ def recovery_error(recovered: Tensor, target: Tensor, is_masked: Tensor) -> Tens
 # -- each encoder alone
 
 
-class MaskedAutoencoder(nn.Module):
-    """An encoder and one layer that tells its input again where it was masked."""
+class MaskedAutoencoder(ConfiguredNetwork[FoleyFlowConfig]):
+    """An encoder and one layer that reconstructs its input where it was masked."""
 
     def __init__(self, config: FoleyFlowConfig, encoder: Encoder) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.encoder = encoder
         self.out = nn.Linear(encoder.inner.out_features, encoder.inner.in_features)
 
@@ -98,7 +108,7 @@ class VideoAutoencoder(MaskedAutoencoder):
         super().__init__(config, video_encoder(config))
 
     def loss(self, frames: Tensor, ratio: float, span_frames: int, generator: torch.Generator) -> Tensor:
-        """Frames [B, T, sync_dim] are masked in spans, since a single one can be told from its neighbours."""
+        """Frames [B, T, sync_dim] are masked in spans, since a single one is easily guessed from its neighbours."""
         n_rows, n_frames, _ = frames.shape
         spans = draw_mask(n_rows, -(-n_frames // span_frames), ratio, generator).to(frames.device)
         is_masked = spans.repeat_interleave(span_frames, dim=1)[:, :n_frames]
@@ -116,15 +126,14 @@ class AudioAutoencoder(MaskedAutoencoder):
         return recovery_error(self(columns, is_masked), columns, is_masked)
 
 
-# -- one to the other
+# -- the video encoder to the audio encoder
 
 
-class Alignment(nn.Module):
-    """L = |F^a_mask - g(F^v, F^a_unmask)|^2: the video encoder and the decoder g learn, the audio encoder stands."""
+class Alignment(ConfiguredNetwork[FoleyFlowConfig]):
+    """L = |F^a_mask - g(F^v, F^a_unmask)|^2: the video encoder and the decoder g learn, the audio encoder is frozen."""
 
     def __init__(self, config: FoleyFlowConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         width, n_heads = config.audio_width, config.audio_heads
         self.head_dim = width // n_heads
         self.video = video_encoder(config)
@@ -141,25 +150,25 @@ class Alignment(nn.Module):
     def forward(self, columns: Tensor, frames: Tensor, is_masked: Tensor) -> Tensor:
         """Standardised audio features [B, C, D] from frames [B, T, sync_dim] and the columns that are not masked.
 
-        The features of the columns that are left come from an encoder that has not seen the others either.
+        The features of the columns that are left come from an encoder that did not read the masked ones either.
         """
         video = self.video_in(self.video(frames))  # [B, T, D]
-        heard = self.audio(columns, is_masked)  # [B, C, D]
-        heard = torch.where(is_masked[..., None], self.masked.to(heard.dtype), heard)
+        audio = self.audio(columns, is_masked)  # [B, C, D]
+        audio = torch.where(is_masked[..., None], self.masked.to(audio.dtype), audio)
         # Positions are video frames: a column lies at its middle.
         frames_per_column = self.config.frames_per_step * self.config.column_steps
         middles = torch.arange(columns.shape[1], device=columns.device, dtype=torch.float32) + 0.5
         table = rotary_at(frames_per_column * middles, self.head_dim)
         video_table = rotary_table(frames.shape[1], self.head_dim, device=frames.device)
         for block in self.decoder:
-            heard = block(heard, table, video, video_table)
-        return self.out(self.norm(heard))
+            audio = block(audio, table, video, video_table)
+        return self.out(self.norm(audio))
 
     def error(self, latents: Tensor, frames: Tensor, is_masked: Tensor) -> Tensor:
         """How badly the masked columns, bool [B, C], of latents [B, L, D] are recovered: see `recovery_error`.
 
-        What is the same all clip long (the timbre, the room) is left out of the target: a few audible columns tell
-        it without the picture, and it outweighs the events by far.
+        What stays the same all clip long (timbre, room) is left out of the target: a few columns give it away
+        without the picture, and it outweighs the events by far.
         """
         columns = columns_of(latents, self.config.column_steps)
         with torch.no_grad():
@@ -179,18 +188,19 @@ class Alignment(nn.Module):
     def controls(self, latents: Tensor, frames: Tensor, ratio: float, generator: torch.Generator) -> dict[str, float]:
         """The error with each row's own video and with another's, with some audio left and with none.
 
-        Another row's video is worth nothing unless the picture is read; without audio only it tells the time.
+        Only an alignment that reads the picture does better with a row's own video; without audio, the picture alone
+        says when things happen.
         """
         n_columns = latents.shape[1] // self.config.column_steps
         some = draw_mask(len(latents), n_columns, ratio, generator).to(latents.device)
         none, others = torch.ones_like(some), shuffled(frames)
-        asked = {
+        controls = {
             "align": (frames, some),
             "align_shuffled": (others, some),
             "align_no_audio": (frames, none),
             "align_no_audio_shuffled": (others, none),
         }
-        return {name: self.error(latents, *how).item() for name, how in asked.items()}
+        return {name: self.error(latents, video, mask).item() for name, (video, mask) in controls.items()}
 
 
 def shuffled(rows: Tensor) -> Tensor:

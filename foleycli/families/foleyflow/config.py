@@ -6,20 +6,18 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from foleycli.errors import FoleyError
-from foleycli.families.base import NetworkConfig
+from foleycli.families.flow import FlowConfig
 
 CONDITIONS = ("dynamic", "static")
 
 
-@dataclass(frozen=True)
-class FoleyFlowConfig(NetworkConfig):
-    """Widths, depths, rates of both stages; the paper gives none of them (papers.md 4.1): our choice."""
+@dataclass(frozen=True, kw_only=True)
+class FoleyFlowConfig(FlowConfig):
+    """Widths and depths of both stages; the paper (arXiv 2603.08126) states none of them: our choice."""
 
     # The flow.
-    width: int
-    n_heads: int
     n_blocks: int
-    condition_width: int  # of what the picture says at each latent step, before it meets the text
+    condition_width: int  # of the video at each latent step, before it meets the text
     # The encoders that are pretrained apart and then aligned.
     video_width: int
     video_heads: int
@@ -29,31 +27,12 @@ class FoleyFlowConfig(NetworkConfig):
     audio_layers: int
     decoder_layers: int  # recovers masked audio from the video and the audio that is left
     column_steps: int  # latent steps that are masked together
-    # What is read and made.
-    sync_dim: int
-    semantic_dim: int
-    text_dim: int
-    semantic_rate_hz: Fraction = Fraction(8)
-    sync_rate_hz: Fraction = Fraction(25)
-    latent_dim: int = 64
-    latent_rate_hz: Fraction = Fraction(44100, 1024)
-    window_steps: int = 431  # 10 s
-    mlp_ratio: float = 4.0  # of the flow's blocks
     encoder_mlp_ratio: float = 4.0
-    modulation_rank: int = 0  # 0: the full projection of DiT; see nn.transformer.Modulation
-    condition: str = "dynamic"  # "static": the clip's mean instead, at all steps (the paper's ablation)
+    condition: str = "dynamic"  # "static": the window's mean instead, at all steps (the paper's ablation)
 
     def __post_init__(self) -> None:
         if self.condition not in CONDITIONS:
-            raise FoleyError(f"the network's condition is {self.condition!r}", f"one of: {', '.join(CONDITIONS)}")
-
-    @property
-    def mlp_hidden(self) -> int:
-        return round(self.width * self.mlp_ratio)
-
-    @property
-    def frames_per_step(self) -> float:
-        return float(self.sync_rate_hz / self.latent_rate_hz)
+            raise FoleyError(f"the network's condition is {self.condition!r}", f"Choose {' or '.join(CONDITIONS)}")
 
 
 SIZES: dict[str, FoleyFlowConfig] = {

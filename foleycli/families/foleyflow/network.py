@@ -1,8 +1,9 @@
-"""Foley-Flow's second stage: noisy latents and conditions in, velocity out.
+"""Foley-Flow's second stage (arXiv 2603.08126): noisy latents and conditions in, velocity out.
 
-Features -> encode_conditions (once a window) -> Conditions -> forward (once a step) -> velocity.
-The aligned video encoder says at each latent step's own time what is seen there, and that modulates the step
-in every block: the dynamic condition (papers.md 4.1, 4.3).
+    Inputs -> encode_conditions (once a window) -> FoleyFlowConditions -> forward (once a step) -> velocity
+
+Features of the aligned video encoder, read at each latent step's own time, modulate that step in every block: the
+paper's dynamic condition.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from foleycli.families.flow import FlowNetwork
 from foleycli.families.foleyflow.alignment import video_encoder
 from foleycli.families.foleyflow.config import FoleyFlowConfig
 from foleycli.families.inputs import Inputs
@@ -22,20 +24,19 @@ from foleycli.nn.transformer import FinalLayer, TransformerBlock, rotary_table
 
 
 @dataclass(frozen=True)
-class Conditions:
-    """All that does not depend on the flow time: made once a window, read at every step."""
+class FoleyFlowConditions:
+    """All that does not depend on the flow time: computed once a window, read at every step."""
 
     pooled: Tensor  # [B, D]: text and mean semantics
     video: Tensor  # [B, L, D]; static: [B, 1, D]
     table: Tensor  # rotary angles of the latent steps
 
 
-class FoleyFlow(nn.Module):
-    """Velocity of latents along the straight line from noise."""
+class FoleyFlow(FlowNetwork[FoleyFlowConfig]):
+    """Velocity of latents along the straight line from noise (rectified flow)."""
 
     def __init__(self, config: FoleyFlowConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         width = config.width
         self.video = video_encoder(config)
         self.empty_video = random_vectors(config.video_width, std=0.02)
@@ -47,7 +48,7 @@ class FoleyFlow(nn.Module):
         self.pool_in = vector_in(config.semantic_dim, width)
         self.time_in = TimeEmbedding(width)
         self.audio_in = nn.Linear(config.latent_dim, width)
-        self.known_tokens = random_vectors(2, width, std=0.02)  # row 0: to be made, row 1: known
+        self.known_tokens = random_vectors(2, width, std=0.02)  # row 0: to be generated, row 1: known
         self.blocks = nn.ModuleList(
             TransformerBlock(width, config.n_heads, "gelu", config.mlp_hidden, config.modulation_rank)
             for _ in range(config.n_blocks)
@@ -58,22 +59,22 @@ class FoleyFlow(nn.Module):
     def dtype(self) -> torch.dtype:
         return self.audio_in.weight.dtype
 
-    def encode_conditions(self, inputs: Inputs, n_steps: int) -> Conditions:
-        """Everything of a window of `n_steps` latent steps that is the same at every flow time."""
+    def encode_conditions(self, inputs: Inputs, n_steps: int) -> FoleyFlowConditions:
+        """See `FlowNetwork`."""
         config, dtype = self.config, self.dtype
-        seen = torch.where(inputs.has_sync[:, None, None], self.video(inputs.sync), self.empty_video).to(dtype)
+        frames = torch.where(inputs.has_sync[:, None, None], self.video(inputs.sync), self.empty_video).to(dtype)
         semantic = torch.where(inputs.has_semantic[:, None], inputs.semantic.mean(dim=1), self.empty_semantic)
         text = torch.where(inputs.has_text[:, None], inputs.text, self.empty_text)
-        video = self.video_out(self.video_in(seen, n_steps, inputs.late_frames))  # [B, L, D]
+        video = self.video_out(self.video_in(frames, n_steps, inputs.late_frames))  # [B, L, D]
         if config.condition == "static":
             video = video.mean(dim=1, keepdim=True)
-        return Conditions(
+        return FoleyFlowConditions(
             pooled=self.text_in(text.to(dtype)) + self.pool_in(semantic.to(dtype)),
             video=video,
             table=rotary_table(n_steps, config.width // config.n_heads, device=video.device),
         )
 
-    def forward(self, x: Tensor, t: Tensor, conditions: Conditions, is_known: Tensor) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, conditions: FoleyFlowConditions, is_known: Tensor) -> Tensor:
         """Velocity float32 [B, L, latent_dim] of `x` [B, L, latent_dim].
 
         t         flow time [B]; 0 is noise
@@ -85,9 +86,3 @@ class FoleyFlow(nn.Module):
         for block in self.blocks:
             tokens = block(tokens, condition, conditions.table)
         return self.final(tokens, condition).float()  # [B, L, latent_dim]
-
-
-def count_parameters(config: FoleyFlowConfig) -> int:
-    """How many numbers a saved model of this shape holds; allocates none of them."""
-    with torch.device("meta"):
-        return sum(parameter.numel() for parameter in FoleyFlow(config).parameters())

@@ -1,7 +1,7 @@
-"""Stage 2, what the flow is trained on: latents with features in, loss out.
+"""Foley-Flow's second stage, what the flow is trained on: latents with features in, loss out.
 
-The paper's own flow loss does not close (papers.md 4.1); this is rectified flow: x_t = (1 - t) x_0 + t x_1,
-v = x_1 - x_0, with clean spans that stay in the input and out of the loss.
+The paper (arXiv 2603.08126) gives no loss that can be computed; this is rectified flow (arXiv 2209.03003):
+x_t = (1 - t) x_0 + t x_1, v = x_1 - x_0, with spans that stay clean in the input and are left out of the loss.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from foleycli.sampling.known import KnownSpans, draw_known
 
 @dataclass(frozen=True)
 class ObjectiveConfig(KnownSpans):
-    """Our choice, all of it: the paper states none."""
+    """Our choice: the paper states no such values."""
 
     t_mean: float = 0.0  # of the logit-normal flow time; below 0: nearer to noise
     p_drop_all: float = 0.1  # all conditions at once, for guidance

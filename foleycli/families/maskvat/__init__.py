@@ -1,1 +1,1 @@
-"""MaskVAT: codec tokens made a few frames at a time, the surest first (arXiv 2407.10387)."""
+"""MaskVAT: codec tokens generated a few frames at a time, the most confident first (arXiv 2407.10387)."""

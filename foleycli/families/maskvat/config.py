@@ -7,16 +7,16 @@ from fractions import Fraction
 from typing import Literal, get_args
 
 from foleycli.errors import FoleyError
-from foleycli.families.base import NetworkConfig
+from foleycli.families.inputs import ConditioningSpec
 
-# How the picture reaches the tokens (papers.md 2.1).  adaln: brought to the sound's length, it modulates every
-# block; seq2seq: an encoder of its own, that every block attends to; hybrid: both.
+# How the picture reaches the tokens, the paper's three architectures.  adaln: video features, brought to the sound's
+# length, modulate every block; seq2seq: every block attends to the tokens of an encoder; hybrid: both.
 Conditioning = Literal["adaln", "seq2seq", "hybrid"]
 
 
-@dataclass(frozen=True)
-class MaskVatConfig(NetworkConfig):
-    """Widths, depths, rates: the paper publishes none, the defaults are a re-implementation's (papers.md 2.2)."""
+@dataclass(frozen=True, kw_only=True)
+class MaskVatConfig(ConditioningSpec):
+    """The paper (arXiv 2407.10387) states no widths and depths: the defaults are our choice for its codec, DAC."""
 
     conditioning: Conditioning = "adaln"
     width: int = 1024
@@ -26,10 +26,7 @@ class MaskVatConfig(NetworkConfig):
     sync_dim: int = 768
     semantic_dim: int = 1152
     text_dim: int = 1152
-    semantic_rate_hz: Fraction = Fraction(8)
-    sync_rate_hz: Fraction = Fraction(25)
-    # Of the audio features that the encoder learns to foretell: BEATs at full size.
-    heard_dim: int = 768
+    heard_dim: int = 768  # width of the audio features that the encoder learns to predict: BEATs in the paper
     latent_rate_hz: Fraction = Fraction(44100, 512)
     window_steps: int = 862  # 10 s
     n_codebooks: int = 9
@@ -38,16 +35,16 @@ class MaskVatConfig(NetworkConfig):
     mlp_ratio: float = 2.0
     modulation_rank: int = 0  # 0: the full projection of DiT; see nn.transformer.Modulation
     head_rank: int = 0  # of the way from a state to a level's logits; 0: one full layer
-    # Whether a level's logits know the coarser codes of their own frame; if not, the levels of a frame are
-    # drawn as if they had nothing to do with one another (papers.md 2.2).
+    # Whether a level's logits depend on the coarser codes of their own frame; if not, the levels of a frame are
+    # drawn independently of one another.
     hears_coarser: bool = False
     temperature: float = 1.0
-    mask_temperature: float = 10.5  # of the noise on how sure a frame is (VampNet; papers.md 2.4)
+    mask_temperature: float = 10.5  # of the noise on frames' confidence (VampNet, arXiv 2307.04686)
 
     def __post_init__(self) -> None:
         if self.conditioning not in get_args(Conditioning):
             known = ", ".join(get_args(Conditioning))
-            raise FoleyError(f"the network's conditioning is {self.conditioning!r}", f"one of: {known}")
+            raise FoleyError(f"the network's conditioning is {self.conditioning!r}", f"Choose one of: {known}")
 
     @property
     def mlp_hidden(self) -> int:
@@ -78,7 +75,7 @@ SIZES: dict[str, MaskVatConfig] = {
         semantic_dim=256,
         text_dim=256,
         semantic_rate_hz=Fraction(2),
-        heard_dim=128,  # what the shipped encoder's audio tower hears, in the place of BEATs
+        heard_dim=128,  # of the shipped synchronisation encoder's audio tower, in the place of BEATs
         latent_rate_hz=Fraction(44100, 1024),
         window_steps=215,
         modulation_rank=64,

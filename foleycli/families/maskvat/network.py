@@ -1,7 +1,9 @@
-"""The MaskVAT network: codes, some frames of them masked, and conditions in; logits of every code out.
+"""The MaskVAT network (arXiv 2407.10387): codes, some frames of them masked, and conditions in; logits out.
 
-Features -> encode_conditions (once a window) -> Conditions -> forward (once an iteration) -> states ->
-heads, one a codebook level -> logits.  How the conditions reach the codes is the config's choice: see `Conditioning`.
+    Inputs -> encode_conditions (once a window) -> MaskVatConditions -> forward (once an iteration) -> states
+    states -> one head a codebook level -> logits
+
+How the conditions reach the codes is the config's choice: see `config.Conditioning`.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from torch import Tensor, nn
 
 from foleycli.families.inputs import Inputs
 from foleycli.families.maskvat.config import MaskVatConfig
+from foleycli.families.network_family import ConfiguredNetwork
 from foleycli.nn.embedding import code_embedding, random_vectors, vector_in
 from foleycli.nn.frames import FrameUpsampler
 from foleycli.nn.transformer import CrossAttention, PlainBlock, TransformerBlock, rotary_at
@@ -23,11 +26,11 @@ FRAMES_PER_TOKEN = 2  # pictures in a visual token of the encoder
 
 @dataclass(frozen=True)
 class Memory:
-    """What the encoder makes of a window: the tokens that the blocks attend to."""
+    """The encoder's output for a window: the tokens that the blocks attend to."""
 
-    tokens: Tensor  # [B, S, D]: pictures, then what is seen, then words
-    table: Tensor  # rotary angles of their moments
-    n_visual: int  # the first so many are pictures, at half their rate
+    tokens: Tensor  # [B, S, D]: of the synchronisation stream, then of the semantic stream, then of the text
+    table: Tensor  # rotary angles of their times
+    n_visual: int  # tokens of the synchronisation stream, one for FRAMES_PER_TOKEN frames
 
     @property
     def visual(self) -> Tensor:
@@ -35,8 +38,8 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class Conditions:
-    """All that does not depend on the codes: made once a window, read at every iteration."""
+class MaskVatConditions:
+    """All that does not depend on the codes: computed once a window, read at every iteration."""
 
     table: Tensor  # rotary angles of the latent steps
     local: Tensor | None  # [B, L, D], activated; None: nothing is modulated
@@ -44,37 +47,36 @@ class Conditions:
 
 
 class Block(nn.Module):
-    """A look at the encoder's tokens where there are any, then attention and an MLP."""
+    """Attention to the encoder's tokens where there are any, then self-attention and an MLP."""
 
     def __init__(self, config: MaskVatConfig) -> None:
         super().__init__()
         width, n_heads, hidden = config.width, config.n_heads, config.mlp_hidden
-        self.is_modulated = config.is_modulated
+        self.cross: CrossAttention | None = None
         if config.has_encoder:
             self.norm, self.cross = nn.LayerNorm(width), CrossAttention(width, n_heads)
-        else:
-            self.cross = None
+        self.main: TransformerBlock | PlainBlock
         if config.is_modulated:
             self.main = TransformerBlock(width, n_heads, "gelu", hidden, config.modulation_rank)
         else:
             self.main = PlainBlock(width, n_heads, hidden)
 
-    def forward(self, x: Tensor, conditions: Conditions) -> Tensor:
+    def forward(self, x: Tensor, conditions: MaskVatConditions) -> Tensor:
         table, memory = conditions.table, conditions.memory
-        if self.cross is not None:
+        if self.cross is not None and memory is not None:
             x = x + self.cross(self.norm(x), table, memory.tokens, memory.table)
-        return self.main(x, conditions.local, table) if self.is_modulated else self.main(x, table)
+        return self.main(x, table) if conditions.local is None else self.main(x, conditions.local, table)
 
 
 class CodeEmbedding(nn.Module):
-    """Codes [B, L, K] to tokens [B, L, D]: the sum of one vector a level; a masked frame has vectors of its own."""
+    """Codes [B, L, K] to tokens [B, L, D]: the sum of one vector a level; masked frames have vectors of their own."""
 
     def __init__(self, config: MaskVatConfig) -> None:
         super().__init__()
         n_levels, dim = config.n_codebooks, config.codebook_dim
         self.size = config.codebook_size
         self.tables = code_embedding(n_levels * self.size, dim)  # level after level
-        self.mask = nn.Parameter(torch.randn(n_levels, dim))  # no row of the tables, so no code's vector
+        self.mask = nn.Parameter(torch.randn(n_levels, dim))  # not a row of the tables: no code has it
         self.lift = nn.Linear(n_levels * dim, config.width)
 
     def vectors(self, codes: Tensor) -> Tensor:
@@ -83,7 +85,7 @@ class CodeEmbedding(nn.Module):
         return self.tables(codes + first)
 
     def forward(self, codes: Tensor, is_masked: Tensor) -> Tensor:
-        """`is_masked`, bool [B, L]; what stands there in `codes` is not read."""
+        """`codes` are not read where `is_masked`, bool [B, L]."""
         vectors = self.vectors(codes.masked_fill(is_masked[..., None], 0))
         return self.lift(torch.where(is_masked[..., None, None], self.mask, vectors).flatten(2))
 
@@ -93,7 +95,7 @@ class LevelHead(nn.Module):
 
     def __init__(self, config: MaskVatConfig, level: int) -> None:
         super().__init__()
-        width = config.width + level * config.codebook_dim * config.hears_coarser
+        width = config.width + (level * config.codebook_dim if config.hears_coarser else 0)
         self.hears_coarser = config.hears_coarser
         self.inner = nn.Linear(width, config.head_rank) if config.head_rank else None
         self.out = nn.Linear(config.head_rank or width, config.codebook_size)
@@ -105,15 +107,16 @@ class LevelHead(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Pictures, what they show and words as one sequence on the sound's time line, and what it foretells of the sound.
+    """All that is read of the video, and the text, as one sequence on the sound's time line.
 
-    While it is trained, `foretell` and `summaries` are held against features of an audio encoder (papers.md
-    2.4), BEATs by name; the shipped model has the audio tower of its synchronisation encoder in their place.
+    In training its tokens must predict features of an audio encoder, the paper's BEATs: `foretell` frame by frame,
+    and by a contrast of `own_summary` and `heard_summary`; see `objective.audio_losses`.
     """
 
     def __init__(self, config: MaskVatConfig) -> None:
         super().__init__()
-        self.config, width = config, config.width
+        self.config = config
+        width = config.width
         kernel = 2 * FRAMES_PER_TOKEN
         self.sync_in = nn.Conv1d(config.sync_dim, width, kernel, FRAMES_PER_TOKEN, padding=FRAMES_PER_TOKEN // 2)
         self.sync_out = nn.Linear(width, width)
@@ -127,7 +130,7 @@ class Encoder(nn.Module):
         self.heard_summary = nn.Linear(config.heard_dim, config.heard_dim)
 
     def forward(self, sync: Tensor, semantic: Tensor, text: Tensor, late_frames: Tensor | None) -> Memory:
-        """See `Inputs`; frames of an odd number: the last one counts twice."""
+        """See `Inputs`; of an odd number of frames the last one counts twice."""
         frames = sync.transpose(1, 2)
         frames = F.pad(frames, (0, frames.shape[-1] % FRAMES_PER_TOKEN), mode="replicate")
         visual = self.sync_out(F.gelu(self.sync_in(frames), approximate="tanh").transpose(1, 2))  # [B, T / 2, D]
@@ -141,7 +144,7 @@ class Encoder(nn.Module):
     def _positions(
         self, n_visual: int, n_semantic: int, n_rows: int, late_frames: Tensor | None, device: torch.device
     ) -> Tensor:
-        """Each token's moment in latent steps, whose middles are whole numbers: float32 [B, S]; words stand at 0."""
+        """Each token's time in latent steps, whose middles are whole numbers: float32 [B, S]; text stands at 0."""
         config = self.config
         late = torch.zeros(n_rows, device=device) if late_frames is None else late_frames
         visual = FRAMES_PER_TOKEN * torch.arange(n_visual, device=device) + 0.5 * (FRAMES_PER_TOKEN - 1)
@@ -152,26 +155,25 @@ class Encoder(nn.Module):
 
 
 class Local(nn.Module):
-    """What modulates each latent step: the picture at its moment, what the window shows, words."""
+    """What modulates each latent step: the picture at its time, what the window shows, and the text."""
 
     def __init__(self, config: MaskVatConfig) -> None:
         super().__init__()
-        self.sync_in = FrameUpsampler(config.sync_dim, config.width, float(config.sync_rate_hz / config.latent_rate_hz))
+        self.sync_in = FrameUpsampler(config.sync_dim, config.width, config.frames_per_step)
         self.pool_in = vector_in(config.semantic_dim, config.width)
         self.text_in = vector_in(config.text_dim, config.width)
 
     def forward(self, sync: Tensor, semantic: Tensor, text: Tensor, late_frames: Tensor | None, n_steps: int) -> Tensor:
-        """See `Inputs`; activated, [B, L, D]."""
+        """See `Inputs`; the result is activated already, [B, L, D]."""
         pooled = self.text_in(text) + self.pool_in(semantic.mean(dim=1))
         return F.silu(pooled[:, None] + self.sync_in(sync, n_steps, late_frames))
 
 
-class MaskVat(nn.Module):
+class MaskVat(ConfiguredNetwork[MaskVatConfig]):
     """Masked codes [B, L, K] and conditions to the state of every frame, from which heads read its codes."""
 
     def __init__(self, config: MaskVatConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.codes_in = CodeEmbedding(config)
         self.empty_sync = random_vectors(config.sync_dim, std=0.02)
         self.empty_semantic = nn.Parameter(torch.randn(config.semantic_dim))
@@ -188,26 +190,26 @@ class MaskVat(nn.Module):
 
     @torch.no_grad()
     def adopt_codebooks(self, codebooks: Tensor) -> None:
-        """Begin with a codec's own vectors [K, codebook_size, codebook_dim]: codes that sound alike begin alike."""
+        """Start from a codec's own vectors [K, codebook_size, codebook_dim]: codes that sound alike start alike."""
         scaled = codebooks / codebooks.square().mean(dim=(1, 2), keepdim=True).sqrt()
         self.codes_in.tables.weight.copy_(scaled.flatten(0, 1))
 
-    def encode_conditions(self, inputs: Inputs, n_steps: int) -> Conditions:
+    def encode_conditions(self, inputs: Inputs, n_steps: int) -> MaskVatConditions:
         """Everything of a window of `n_steps` latent steps that is the same at every iteration."""
         sync = torch.where(inputs.has_sync[:, None, None], inputs.sync, self.empty_sync).to(self.dtype)
         semantic = torch.where(inputs.has_semantic[:, None, None], inputs.semantic, self.empty_semantic)
         semantic = semantic.to(self.dtype)  # [B, S, semantic_dim]
         text = torch.where(inputs.has_text[:, None], inputs.text, self.empty_text).to(self.dtype)
-        told, late = (sync, semantic, text), inputs.late_frames
+        late = inputs.late_frames
         positions = torch.arange(n_steps, device=sync.device, dtype=torch.float32)
-        return Conditions(
+        return MaskVatConditions(
             table=rotary_at(positions, self.config.head_dim),
-            local=None if self.local is None else self.local(*told, late, n_steps),
-            memory=None if self.encoder is None else self.encoder(*told, late),
+            local=None if self.local is None else self.local(sync, semantic, text, late, n_steps),
+            memory=None if self.encoder is None else self.encoder(sync, semantic, text, late),
         )
 
-    def forward(self, codes: Tensor, is_masked: Tensor, conditions: Conditions) -> Tensor:
-        """States [B, L, D] of codes int64 [B, L, K]; `is_masked`, bool [B, L]: frames whose codes are not known."""
+    def forward(self, codes: Tensor, is_masked: Tensor, conditions: MaskVatConditions) -> Tensor:
+        """States [B, L, D] of codes int64 [B, L, K]; `is_masked`, bool [B, L]: frames whose codes are unknown."""
         x = self.codes_in(codes, is_masked)
         for block in self.blocks:
             x = block(x, conditions)
@@ -217,9 +219,3 @@ class MaskVat(nn.Module):
         """Logits [..., codebook_size] of level k from states [..., D] and the codes [..., k] of the levels before."""
         head = self.heads[coarser.shape[-1]]
         return head(states, self.codes_in.vectors(coarser))
-
-
-def count_parameters(config: MaskVatConfig) -> int:
-    """How many numbers the network of this shape learns; allocates none of them."""
-    with torch.device("meta"):
-        return sum(parameter.numel() for parameter in MaskVat(config).parameters())

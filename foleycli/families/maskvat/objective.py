@@ -1,7 +1,7 @@
-"""What MaskVAT is trained on: codes with features in, loss out.
+"""What MaskVAT is trained on (arXiv 2407.10387): codes with features in, loss out.
 
-Some frames are masked, all levels of a frame together, and their codes asked for (papers.md 2.2).  Where there
-is an encoder, it also learns what will be heard: a regression and a contrast against features of the sound (2.4).
+Some frames are masked, all levels of a frame together, and their codes predicted.  Where there is an encoder, its
+tokens also predict features of the sound, by a regression loss and a contrastive loss.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ CONTRAST_TEMPERATURE = 0.07
 
 @dataclass(frozen=True)
 class ObjectiveConfig(KnownSpans):
-    """Weights and probabilities; the paper publishes none of them, papers.md 2.4 proposes the marked ones."""
+    """Weights and probabilities: our choice, the paper states none of them."""
 
-    p_span: float = 0.3  # fewer than by default: masks that leave little out are known context too
+    p_span: float = 0.3  # fewer than by default: rows with few masked frames teach the same
     label_smoothing: float = 0.0
     finer_weight: float = 1.0  # of a level's loss against that of the level before it
-    regression: float = 1.0  # [2.4]
-    contrast: float = 0.1  # [2.4]
-    p_drop_all: float = 0.1  # all conditions at once, for guidance [2.4]
+    regression: float = 1.0
+    contrast: float = 0.1
+    p_drop_all: float = 0.1  # all conditions at once, for guidance
     p_drop_each: float = 0.0  # each modality by itself
 
 
 @dataclass(frozen=True)
-class Batch:
+class MaskVatBatch:
     """B training windows of equal length."""
 
     codes: Tensor  # int64 [B, L, K]
@@ -44,7 +44,7 @@ class Batch:
 
 
 def training_loss(
-    network: MaskVat, batch: Batch, generator: torch.Generator, config: ObjectiveConfig = ObjectiveConfig()
+    network: MaskVat, batch: MaskVatBatch, generator: torch.Generator, config: ObjectiveConfig = ObjectiveConfig()
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Loss of one batch, and its parts detached, to be read when logged.
 
@@ -61,20 +61,20 @@ def training_loss(
     conditions = network.encode_conditions(inputs, n_steps)
     states = network(codes, is_masked, conditions)
     loss, figures = code_loss(network, states[is_masked], codes[is_masked], config)
-    if network.encoder is not None:
-        is_heard = inputs.has_sync
+    if network.encoder is not None and conditions.memory is not None:
+        is_synchronous = inputs.has_sync
         if batch.n_reference is not None:
-            is_heard = is_heard & (batch.n_reference == 0)  # a reference does not sound when the picture says
-        regression, contrast = heard_losses(network.encoder, conditions.memory, batch.heard, is_heard)
+            is_synchronous = is_synchronous & (batch.n_reference == 0)  # the picture does not time a reference
+        regression, contrast = audio_losses(network.encoder, conditions.memory, batch.heard, is_synchronous)
         loss = loss + config.regression * regression + config.contrast * contrast
         figures |= {"regression": regression.detach(), "contrast": contrast.detach()}
     return loss, figures
 
 
 def draw_masked(is_known: Tensor, generator: torch.Generator) -> Tensor:
-    """Which frames are to be foretold, bool [B, L]: each open one with p = cos(u), u uniform in 0..pi / 2 for its row.
+    """Which frames are to be predicted, bool [B, L]: each unknown one with p = cos(u), u uniform in 0..pi / 2 by row.
 
-    Known steps never are, and of the open ones of a row at least one is.
+    Known frames never are, and of the unknown ones of a row at least one is.
     """
     shape, device = is_known.shape, generator.device
     share = torch.cos(0.5 * math.pi * torch.rand(shape[0], 1, generator=generator, device=device))
@@ -98,23 +98,24 @@ def code_loss(
         losses.append((1 - smooth) * entropies[-1] - (smooth * scores.mean() if smooth else 0.0))
     weights = config.finer_weight ** torch.arange(len(losses), device=codes.device)
     loss = (torch.stack(losses) * weights).sum() / weights.sum()
-    told = torch.stack(entropies).detach()
-    return loss, {"codes": told.mean(), "coarsest": told[0]}
+    by_level = torch.stack(entropies).detach()
+    return loss, {"codes": by_level.mean(), "coarsest": by_level[0]}
 
 
-def heard_losses(encoder: Encoder, memory: Memory, heard: Tensor, is_heard: Tensor) -> tuple[Tensor, Tensor]:
-    """How badly the encoder foretells features of the sound [B, T / 2, D], and whose sound each row's is.
+def audio_losses(encoder: Encoder, memory: Memory, heard: Tensor, is_counted: Tensor) -> tuple[Tensor, Tensor]:
+    """Two losses of the encoder against features of the sound [B, T / 2, D]: regression, and contrast between rows.
 
     Targets are normed over their channels, so that the weights mean the same for any audio encoder.
-    `is_heard`, bool [B]: rows that count; both losses are 0 where none does.
+    `is_counted`, bool [B]: rows that count; both losses are 0 where none does.
     """
-    target = F.layer_norm(heard.float(), heard.shape[-1:])[is_heard]
-    visual = memory.visual[is_heard, : target.shape[1]]
+    target = F.layer_norm(heard.float(), heard.shape[-1:])[is_counted]
+    visual = memory.visual[is_counted, : target.shape[1]]
     if len(target) == 0:
-        return (nothing := visual.sum() * 0.0), nothing
+        zero = visual.sum() * 0.0
+        return zero, zero
     regression = F.mse_loss(encoder.foretell(visual).float(), target)
     ours = F.normalize(encoder.own_summary(visual.mean(dim=1)).float(), dim=-1)
     theirs = F.normalize(encoder.heard_summary(target.mean(dim=1)).float(), dim=-1)
-    alike = ours @ theirs.T / CONTRAST_TEMPERATURE  # [B, B]
-    own = torch.arange(len(alike), device=alike.device)
-    return regression, 0.5 * (F.cross_entropy(alike, own) + F.cross_entropy(alike.T, own))
+    similarity = ours @ theirs.T / CONTRAST_TEMPERATURE  # [B, B]
+    own = torch.arange(len(similarity), device=similarity.device)
+    return regression, 0.5 * (F.cross_entropy(similarity, own) + F.cross_entropy(similarity.T, own))

@@ -49,15 +49,15 @@ def rotary_table(n_steps: int, head_dim: int, scale: float, device: torch.device
 
 
 def rotate(x: Tensor, table: Tensor) -> Tensor:
-    """Turn neighbouring pairs of x [B, heads, L, head_dim] by their positions, in float32."""
+    """Rotate pairs of neighbouring channels of x [B, heads, L, head_dim] by their positions, in float32."""
     even, odd = x.float().unflatten(-1, (-1, 2)).unbind(-1)  # [B, heads, L, head_dim / 2]
     cos, sin = table
-    turned = torch.stack([cos * even - sin * odd, sin * even + cos * odd], dim=-1)
-    return turned.flatten(-2).to(x.dtype)
+    rotated = torch.stack([cos * even - sin * odd, sin * even + cos * odd], dim=-1)
+    return rotated.flatten(-2).to(x.dtype)
 
 
 class Attention(nn.Module):
-    """Queries, keys (both RMS-normed, then turned) and values, each [B, heads, L, head_dim]."""
+    """Queries, keys (both RMS-normed, then rotated) and values, each [B, heads, L, head_dim]."""
 
     def __init__(self, width: int, n_heads: int) -> None:
         super().__init__()
@@ -76,9 +76,9 @@ class Attention(nn.Module):
         return query, key, value.contiguous()
 
 
-def attend(qkv: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """[B, heads, L, head_dim] each to [B, L, D]."""
-    return F.scaled_dot_product_attention(*qkv).transpose(1, 2).flatten(2)
+    return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
 
 
 def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ class FusedBlock(nn.Module):
     """Attention and MLP of one stream, both shifted, scaled and gated by a condition [B, 1 or L, H]."""
 
     def __init__(self, config: MMAudioConfig, kernel: int, is_read_only: bool = False) -> None:
-        """`is_read_only`: the stream gives keys and values, but is not carried on."""
+        """`is_read_only`: the stream gives keys and values, and is not updated."""
         super().__init__()
         width = config.width
         self.is_read_only = is_read_only
@@ -101,12 +101,15 @@ class FusedBlock(nn.Module):
             self.linear1 = linear_over_time(width, width, kernel)
             self.ffn = GatedMlp(width, config.mlp_hidden, kernel)
 
-    def before(self, x: Tensor, condition: Tensor, table: Tensor | None) -> tuple[tuple, tuple]:
-        """Queries, keys, values; and the vectors that `after` needs."""
+    def before(
+        self, x: Tensor, condition: Tensor, table: Tensor | None
+    ) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, ...]]:
+        """Queries, keys, values; and the modulation vectors that `after` needs."""
         shift, scale, *rest = self.adaLN_modulation(condition).chunk(2 if self.is_read_only else 6, dim=-1)
         return self.attn(modulate(x, shift, scale), table), tuple(rest)
 
-    def after(self, x: Tensor, attended: Tensor, vectors: tuple) -> Tensor:
+    def after(self, x: Tensor, attended: Tensor, vectors: tuple[Tensor, ...]) -> Tensor:
+        """The stream with what was attended to, and the MLP's output, added."""
         if self.is_read_only:
             return x
         gate, shift_mlp, scale_mlp, gate_mlp = vectors
@@ -115,11 +118,11 @@ class FusedBlock(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor, table: Tensor) -> Tensor:
         qkv, vectors = self.before(x, condition, table)
-        return self.after(x, attend(qkv), vectors)
+        return self.after(x, attend(*qkv), vectors)
 
 
 class JointBlock(nn.Module):
-    """Latents, pictures and words, each with its own weights, in one attention."""
+    """Latents, pictures and text, each with its own weights, in one attention."""
 
     def __init__(self, config: MMAudioConfig, is_last: bool) -> None:
         super().__init__()
@@ -132,18 +135,19 @@ class JointBlock(nn.Module):
         latent: Tensor,
         clip: Tensor,
         text: Tensor,
-        by_step: Tensor,
-        about: Tensor,
-        latent_turn: Tensor,
-        clip_turn: Tensor,
+        *,
+        local: Tensor,
+        global_: Tensor,
+        latent_table: Tensor,
+        clip_table: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Streams [B, *, H]; the latents' condition has a vector per step, the others' one per window."""
-        latent_qkv, latent_vectors = self.latent_block.before(latent, by_step, latent_turn)
-        clip_qkv, clip_vectors = self.clip_block.before(clip, about, clip_turn)
-        text_qkv, text_vectors = self.text_block.before(text, about, None)
-        joined = [torch.cat(parts, dim=2) for parts in zip(latent_qkv, clip_qkv, text_qkv, strict=True)]
+        """Streams [B, *, H]; `local` [B, L, H] modulates the latents, `global_` [B, 1, H] the other two."""
+        latent_qkv, latent_vectors = self.latent_block.before(latent, local, latent_table)
+        clip_qkv, clip_vectors = self.clip_block.before(clip, global_, clip_table)
+        text_qkv, text_vectors = self.text_block.before(text, global_, None)
+        query, key, value = (torch.cat(parts, dim=2) for parts in zip(latent_qkv, clip_qkv, text_qkv, strict=True))
         lengths = [latent.shape[1], clip.shape[1], text.shape[1]]
-        for_latent, for_clip, for_text = attend(tuple(joined)).split(lengths, dim=1)  # [B, *, H]
+        for_latent, for_clip, for_text = attend(query, key, value).split(lengths, dim=1)  # [B, *, H]
         return (
             self.latent_block.after(latent, for_latent, latent_vectors),
             self.clip_block.after(clip, for_clip, clip_vectors),

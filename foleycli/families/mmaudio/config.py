@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
 from foleycli.errors import FoleyError
+from foleycli.families.base import NetworkConfig
 
-CLIP_RATE_HZ = Fraction(8)  # pictures for CLIP per second
-SYNC_FPS = Fraction(25)  # pictures for Synchformer per second
-SEGMENT_FRAMES, SEGMENT_STEP = 16, 8  # pictures that Synchformer sees at once, and from one segment to the next
+CLIP_RATE_HZ = Fraction(8)  # frames for CLIP per second
+SYNC_FPS = Fraction(25)  # frames for Synchformer per second
+SEGMENT_FRAMES, SEGMENT_STEP = 16, 8  # frames that Synchformer reads at once, and from one segment to the next
 SEGMENT_TOKENS = 8
 SEGMENT_RATE_HZ = SYNC_FPS / SEGMENT_STEP
 TEXT_TOKENS = 77
 
 
 @dataclass(frozen=True)
-class MMAudioConfig:
-    """Widths, depths, rates (peers.md B.1.2)."""
+class MMAudioConfig(NetworkConfig):
+    """Widths, depths and rates (arXiv 2412.15322; github.com/hkchengrex/MMAudio)."""
 
     latent_dim: int
     width: int
     n_heads: int
-    n_joint: int  # blocks in which latents, pictures and words attend to one another
+    n_joint: int  # blocks in which latents, pictures and text attend to one another
     n_fused: int  # blocks on the latents alone
     latent_rate_hz: Fraction
     window_steps: int  # 8 s, the length that all of them were trained on
@@ -46,36 +48,37 @@ class MMAudioConfig:
         return 10_000.0 if self.is_v2 else 1.0
 
 
-_16K = {"latent_dim": 20, "latent_rate_hz": Fraction(16000, 512), "window_steps": 250}
-_44K = {"latent_dim": 40, "latent_rate_hz": Fraction(44100, 1024), "window_steps": 345}
-_LARGE = MMAudioConfig(width=896, n_heads=14, n_joint=7, n_fused=14, **_44K)
+_SMALL_44K = MMAudioConfig(
+    latent_dim=40,
+    width=448,
+    n_heads=7,
+    n_joint=4,
+    n_fused=8,
+    latent_rate_hz=Fraction(44100, 1024),
+    window_steps=345,
+)
+_LARGE_44K = replace(_SMALL_44K, width=896, n_heads=14, n_joint=7, n_fused=14)
 
 NETWORKS = {
-    "small_16k": MMAudioConfig(width=448, n_heads=7, n_joint=4, n_fused=8, **_16K),
-    "small_44k": MMAudioConfig(width=448, n_heads=7, n_joint=4, n_fused=8, **_44K),
-    "medium_44k": MMAudioConfig(width=896, n_heads=14, n_joint=4, n_fused=8, **_44K),
-    "large_44k": _LARGE,
-    "large_44k_v2": replace(_LARGE, is_v2=True),
+    "small_16k": replace(_SMALL_44K, latent_dim=20, latent_rate_hz=Fraction(16000, 512), window_steps=250),
+    "small_44k": _SMALL_44K,
+    "medium_44k": replace(_SMALL_44K, width=896, n_heads=14),
+    "large_44k": _LARGE_44K,
+    "large_44k_v2": replace(_LARGE_44K, is_v2=True),
 }
 
 
-def config_of(network: str | dict) -> MMAudioConfig:
+def config_of(network: Any) -> MMAudioConfig:
     """What config.json says under "network": the name of a published network, or all of its numbers."""
-    if isinstance(network, str):
-        if network not in NETWORKS:
-            raise FoleyError(f"MMAudio has no network {network!r}", f"known: {', '.join(NETWORKS)}")
-        return NETWORKS[network]
-    unknown = sorted(set(network) - {field.name for field in fields(MMAudioConfig)})
-    if unknown:
-        raise FoleyError(f"the network configuration has unknown keys: {', '.join(unknown)}", "update foley")
-    try:
-        return MMAudioConfig(**network | {"latent_rate_hz": Fraction(network["latent_rate_hz"])})
-    except (KeyError, TypeError) as error:
-        raise FoleyError(f"the network configuration is incomplete: {error}", "get the model folder again") from error
+    if not isinstance(network, str):
+        return MMAudioConfig.from_dict(network)
+    if network not in NETWORKS:
+        raise FoleyError(f"MMAudio has no network {network!r}", f"Known are {', '.join(NETWORKS)}")
+    return NETWORKS[network]
 
 
 def n_clip_steps(duration_s: Fraction) -> int:
-    """CLIP vectors in a window; the rest of a step is dropped, as in training."""
+    """CLIP vectors in a window; an incomplete step is dropped, as in training."""
     return max(1, int(duration_s * CLIP_RATE_HZ))
 
 

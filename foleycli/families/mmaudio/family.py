@@ -1,50 +1,59 @@
-"""MMAudio as the pipeline sees it: features of B windows in, latents of its autoencoder out.
+"""MMAudio as the rest of foley sees it: features of B windows in, latents of its autoencoder out.
 
-The published networks were trained on whole clips, without known audio.  Known steps are led along their own
-straight line from noise, so that at every step the network sees all steps equally noisy, as in training.
+The published networks were trained on whole clips, without known audio.  So known steps follow their own straight line
+from noise: at every step of the sampler the network reads all of them equally noisy, as in training.
 """
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from foleycli.families.base import FamilySpec, check_stream, check_window
+from foleycli.families.base import FamilySpec, check_stream, check_window, hold_last
 from foleycli.families.mmaudio.config import (
     CLIP_RATE_HZ,
     SEGMENT_RATE_HZ,
     SEGMENT_TOKENS,
     SYNC_FPS,
     TEXT_TOKENS,
+    MMAudioConfig,
     config_of,
     n_clip_steps,
     n_segments,
 )
-from foleycli.families.mmaudio.network import Conditions, Inputs, MMAudio
+from foleycli.families.mmaudio.network import MMAudio, MMAudioInputs
+from foleycli.families.network_family import NetworkFamily, draw_noise
 from foleycli.records import Features, Report, silent
-from foleycli.sampling import guidance, masked_flow, times
+from foleycli.sampling import masked_flow, times
+from foleycli.sampling.guidance import guide, repeat_rows
 from foleycli.settings.settings import Settings
-from foleycli.weights import checkpoint as checkpoints
-from foleycli.weights.folder import WEIGHTS_NAME, read_config
+from foleycli.weights.folder import CONFIG_NAME, sha256_of
 
-NAME = "mmaudio"
-COMPUTED = ("t_embed.freqs", "latent_rot", "clip_rot")  # tables that some published files hold
-EDGE_STEPS = 4  # known steps next to unknown ones that are held less firmly while the noise still decides
+EDGE_STEPS = 4  # known steps next to unknown ones whose context strength begins below 1
 
 
-class MMAudioFamily:
-    """A loaded MMAudio network; meets `families.base.Family`."""
+class MMAudioFamily(NetworkFamily[MMAudio]):
+    """Meets `families.base.Family`."""
 
-    def __init__(self, network: MMAudio) -> None:
-        config = network.config
-        self.network = network.eval().requires_grad_(False)
-        self.spec = FamilySpec(
-            name=NAME,
+    name = "mmaudio"
+    config_class = MMAudioConfig
+    network_class = MMAudio
+    published_endings = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
+    computed_weights = ("t_embed.freqs", "latent_rot", "clip_rot")
+
+    @classmethod
+    def spec_of(cls, config: MMAudioConfig) -> FamilySpec:
+        return FamilySpec(
+            name=cls.name,
+            width=config.width,
             latent_rate_hz=config.latent_rate_hz,
             latent_dim=config.latent_dim,
             window_steps=config.window_steps,
@@ -55,17 +64,19 @@ class MMAudioFamily:
         )
 
     @classmethod
-    def load(
-        cls, folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
-    ) -> MMAudioFamily:
-        """Read config.json and the published file that it names; every weight must be there, and no other."""
-        described = read_config(folder)
-        path = folder / described.get("weights", WEIGHTS_NAME)
-        state = {key: value for key, value in checkpoints.read_tensors(path).items() if key not in COMPUTED}
-        with torch.device("meta"):
-            network = MMAudio(config_of(described.get("network", "")))
-        checkpoints.fill(network, state, path)
-        return cls(network.to(device=device, dtype=dtype))
+    def config_from(cls, network: Any) -> MMAudioConfig:
+        return config_of(network)
+
+    @classmethod
+    def import_files(cls, path: Path, folder: Path) -> None:
+        """See `families.base.Family`; `path` is a network's file under any name, which is kept as it is."""
+        from foleycli.families.mmaudio.published import network_of, shapes_of
+
+        network = network_of(shapes_of(path), path)
+        shutil.copyfile(path, folder / path.name)
+        config = {"kind": "family", "family": cls.name, "network": network, "weights": path.name}
+        config["sha256"] = sha256_of(folder / path.name)
+        (folder / CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
     @torch.inference_mode()
     def sample(
@@ -79,52 +90,57 @@ class MMAudioFamily:
     ) -> Tensor:
         """See `families.base.Family.sample`; latents are the autoencoder's, normalised in here."""
         check_window(self.spec, features, known, is_known, rngs)
-        network, n_steps = self.network, known.shape[1]
-        device = network.sync_pos_emb.device
+        network, device, n_steps = self.network, self.device, known.shape[1]
         is_guided = settings.guidance != 1.0
-        inputs = [self._inputs(window, n_steps) for window in features]
+        inputs = [self._conditional_inputs(window, n_steps) for window in features]
         if is_guided:
-            inputs += [self._null_inputs(window, n_steps) for window in features]
-        conditions = network.conditions(self._join(inputs), n_steps)
-        noise = torch.stack([torch.randn(known.shape[1:], generator=rng) for rng in rngs])  # [B, L, D]
+            inputs += [self._unconditional_inputs(window, n_steps) for window in features]
+        conditions = network.encode_conditions(self._join(inputs), n_steps)
+        n_passes, dtype = 2 if is_guided else 1, network.sync_pos_emb.dtype
+
+        def velocity(x: Tensor, t: float, d: float) -> Tensor:
+            rows = repeat_rows(x, n_passes)
+            flow = network(rows.to(dtype), rows.new_full((len(rows),), t), conditions).float()
+            return guide(flow, settings.guidance) if is_guided else flow
+
         made = masked_flow.sample(
-            _velocity(network, conditions, settings.guidance if is_guided else None),
-            noise.to(device),
-            network.normalise(known.to(device)),
-            is_known.to(device),
-            times.uniform(settings.steps),
+            velocity,
+            noise=draw_noise(known.shape[1:], rngs).to(device),
+            known=network.normalise(known.to(device)),
+            is_known=is_known.to(device),
+            times=times.uniform(settings.steps),
             known_path="noised",
-            hold=firmness(is_known).to(device),
+            context_strength=context_strength(is_known).to(device),
             report=report,
         )
         raw = network.denormalise(made).to(known.device)
         return torch.where(is_known[..., None], known, raw)
 
-    def _inputs(self, window: Features, n_steps: int) -> Inputs:
-        """One window as a batch of one; what it does not have is told as the learned empty condition."""
+    def _conditional_inputs(self, window: Features, n_steps: int) -> MMAudioInputs:
+        """One window as a batch of one; for what it does not have, the learned empty vectors."""
         network, duration_s = self.network, n_steps / self.spec.latent_rate_hz
         clip, _ = self._fit(window, "semantic", CLIP_RATE_HZ, n_clip_steps(duration_s), network.empty_clip_feat)
-        nothing = network.empty_sync_feat.expand(SEGMENT_TOKENS, -1).flatten()[None]  # [1, 8 * 768]
-        sync, late_s = self._fit(window, "sync", SEGMENT_RATE_HZ, n_segments(duration_s), nothing)
-        return Inputs(
-            clip[None],
-            sync.unflatten(1, (SEGMENT_TOKENS, -1)).flatten(0, 1)[None],  # [1, 8 * segments, 768]
-            self._text(window.text),
-            # A segment lasts 8 of its tokens; between two segments lie 8 pictures.
-            torch.tensor([-late_s * float(SYNC_FPS)]),
+        empty = network.empty_sync_feat.expand(SEGMENT_TOKENS, -1).flatten()[None]  # [1, 8 * 768]
+        sync, late_s = self._fit(window, "sync", SEGMENT_RATE_HZ, n_segments(duration_s), empty)
+        return MMAudioInputs(
+            clip=clip[None],
+            sync=sync.unflatten(1, (SEGMENT_TOKENS, -1)).flatten(0, 1)[None],  # [1, 8 * segments, 768]
+            text=self._text(window.text),
+            # A segment lasts 8 of its tokens; from one segment to the next it is 8 frames.
+            sync_shift=torch.tensor([-late_s * float(SYNC_FPS)]),
         )
 
-    def _null_inputs(self, window: Features, n_steps: int) -> Inputs:
-        """What the result is steered away from: no picture, and nothing or the negative prompt."""
-        words = window.negative_text
-        empty = self.network.empty_string_feat if words is None else words
-        return self._inputs(Features({}, empty), n_steps)
+    def _unconditional_inputs(self, window: Features, n_steps: int) -> MMAudioInputs:
+        """What guidance steers away from: no picture, and the empty prompt or the negative one."""
+        negative = window.negative_text
+        text = self.network.empty_string_feat if negative is None else negative
+        return self._conditional_inputs(Features({}, text), n_steps)
 
     def _text(self, states: Tensor) -> Tensor:
-        """[1, 77, D]; all zeros stand for no words."""
-        wanted = (TEXT_TOKENS, self.spec.text_dim)
-        if states.shape != wanted:
-            raise ValueError(f"text has shape {tuple(states.shape)}, {NAME} expects {wanted}")
+        """[1, 77, D]; all zeros stand for the empty prompt."""
+        expected = (TEXT_TOKENS, self.spec.text_dim)
+        if states.shape != expected:
+            raise ValueError(f"text has shape {tuple(states.shape)}, {self.name} expects {expected}")
         return (states if states.any() else self.network.empty_string_feat)[None]
 
     def _fit(self, window: Features, name: str, rate_hz: Fraction, n_steps: int, empty: Tensor) -> tuple[Tensor, float]:
@@ -133,33 +149,24 @@ class MMAudioFamily:
         if stream is None:
             return empty.expand(n_steps, -1), 0.0
         check_stream(stream, name, rate_hz, self.spec.stream_dims[name])
-        values = stream.values
-        return values[torch.arange(n_steps).clamp(max=len(values) - 1)], stream.late_s
+        return hold_last(stream.values, n_steps), stream.late_s
 
-    def _join(self, inputs: list[Inputs]) -> Inputs:
-        """Batches of one to one batch, on the network's device and in its type."""
+    def _join(self, inputs: Sequence[MMAudioInputs]) -> MMAudioInputs:
+        """Batches of one to one batch, on the network's device and in its dtype."""
         like = self.network.sync_pos_emb
-        parts = {
-            name: torch.cat([getattr(one, name).to(like.device, like.dtype) for one in inputs])
-            for name in ("clip", "sync", "text")
-        }
-        return Inputs(**parts, sync_shift=torch.cat([one.sync_shift for one in inputs]).to(like.device))
+        return MMAudioInputs(
+            clip=torch.cat([one.clip.to(like) for one in inputs]),
+            sync=torch.cat([one.sync.to(like) for one in inputs]),
+            text=torch.cat([one.text.to(like) for one in inputs]),
+            sync_shift=torch.cat([one.sync_shift for one in inputs]).to(like.device),
+        )
 
 
-def firmness(is_known: Tensor) -> Tensor:
-    """How firmly known steps are held at the start, float32 [B, L]: less near unknown ones."""
+def context_strength(is_known: Tensor) -> Tensor:
+    """How strongly known steps bind the sampler at its start, float32 [B, L]: less near unknown ones.
+
+    See `sampling.masked_flow.sample`.
+    """
     unknown = (~is_known).float()[:, None]  # [B, 1, L]
-    held = [F.max_pool1d(unknown, 2 * k + 1, stride=1, padding=k) < 0.5 for k in range(1, EDGE_STEPS + 1)]
-    return (1 + torch.stack(held).sum(dim=0)[:, 0]) / (EDGE_STEPS + 1)
-
-
-def _velocity(network: MMAudio, conditions: Conditions, scale: float | None) -> masked_flow.Velocity:
-    """The network as a field for the sampler; guidance runs both passes as one batch."""
-    dtype = network.sync_pos_emb.dtype
-
-    def velocity(x: Tensor, t: float, step: float) -> Tensor:
-        rows = x if scale is None else guidance.twice(x)
-        flow = network(rows.to(dtype), rows.new_full((len(rows),), t), conditions).float()
-        return flow if scale is None else guidance.guide(flow, scale)
-
-    return velocity
+    is_far = [F.max_pool1d(unknown, 2 * k + 1, stride=1, padding=k) < 0.5 for k in range(1, EDGE_STEPS + 1)]
+    return (1 + torch.stack(is_far).sum(dim=0)[:, 0]) / (EDGE_STEPS + 1)

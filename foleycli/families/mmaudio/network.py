@@ -1,7 +1,7 @@
 """MMAudio's flow network: noised latents, flow time and conditions in, velocity out.
 
-Module names are those of the published files, so that a checkpoint loads strictly.  Written from the facts
-in arXiv 2412.15322 and the measured behaviour of the published weights, errors that they depend on included.
+Module names are those of the published files, so that a checkpoint loads strictly.  Written from arXiv 2412.15322 and
+the measured behaviour of the published weights, including the errors that they depend on.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from foleycli.families.mmaudio.blocks import ChannelLastConv, FinalLayer, FusedBlock, GatedMlp, JointBlock, rotary_table
 from foleycli.families.mmaudio.config import SEGMENT_TOKENS, TEXT_TOKENS, MMAudioConfig
+from foleycli.families.network_family import ConfiguredNetwork
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """What the network is told about B windows."""
+class MMAudioInputs:
+    """What the network reads of B windows."""
 
     clip: Tensor  # [B, T, 1024] CLIP vectors
     sync: Tensor  # [B, 8 * segments, 768] Synchformer tokens
@@ -26,8 +27,8 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class Conditions:
-    """What does not change along the flow, computed once per window; H is the network's width."""
+class MMAudioConditions:
+    """All that does not depend on the flow time, computed once a window; H is the network's width."""
 
     clip: Tensor  # [B, T, H]
     sync: Tensor  # [B, L, H]
@@ -46,19 +47,25 @@ class TimeEmbedding(nn.Module):
 
     def forward(self, t: Tensor) -> Tensor:
         exponents = torch.arange(0, self.dim, 2, device=t.device, dtype=torch.float32) / self.dim
-        # In this order of float32 operations: the fast frequencies of v2 show every rounding.
+        # In this order of float32 operations: with the fast frequencies of v2 every rounding matters.
         frequencies = self.scale * (1.0 / 10_000.0**exponents)
         angles = t.float()[:, None] * frequencies  # [B, dim / 2]
         waves = torch.cat([angles.cos(), angles.sin()], dim=-1)  # [B, dim]
-        return self.mlp(waves.to(self.mlp[0].weight.dtype))
+        return self.mlp(waves.to(next(self.mlp.parameters()).dtype))
 
 
-class MMAudio(nn.Module):
-    """The whole network; `conditions` once per window, then `forward` at every step."""
+class MMAudio(ConfiguredNetwork[MMAudioConfig]):
+    """The whole network: `encode_conditions` once a window, then `forward` at every step."""
+
+    sync_pos_emb: Tensor
+    latent_mean: Tensor
+    latent_std: Tensor
+    empty_string_feat: Tensor
+    empty_clip_feat: Tensor
+    empty_sync_feat: Tensor
 
     def __init__(self, config: MMAudioConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         width, hidden = config.width, config.mlp_hidden
         activation = nn.SiLU if config.is_v2 else nn.SELU
         extra = [nn.SiLU()] if config.is_v2 else []
@@ -74,63 +81,63 @@ class MMAudio(nn.Module):
         self.text_cond_proj = nn.Linear(width, width)
         self.global_cond_mlp = GatedMlp(width, hidden)
         self.t_embed = TimeEmbedding(config)
-        last = config.n_joint - 1
-        self.joint_blocks = nn.ModuleList(JointBlock(config, index == last) for index in range(config.n_joint))
+        self.joint_blocks = nn.ModuleList(
+            JointBlock(config, is_last=index == config.n_joint - 1) for index in range(config.n_joint)
+        )
         self.fused_blocks = nn.ModuleList(FusedBlock(config, kernel=3) for _ in range(config.n_fused))
         self.final_layer = FinalLayer(config)
-        self._register_facts(config)
+        self.register_buffer("sync_pos_emb", torch.zeros(1, 1, SEGMENT_TOKENS, config.sync_dim))
+        self.register_buffer("latent_mean", torch.zeros(1, 1, config.latent_dim))
+        self.register_buffer("latent_std", torch.ones(1, 1, config.latent_dim))
+        self.register_buffer("empty_string_feat", torch.zeros(TEXT_TOKENS, config.text_dim))
+        self.register_buffer("empty_clip_feat", torch.zeros(1, config.clip_dim))
+        self.register_buffer("empty_sync_feat", torch.zeros(1, config.sync_dim))
 
-    def _register_facts(self, config: MMAudioConfig) -> None:
-        """Values that lie in the file beside the weights."""
-        shapes = {
-            "sync_pos_emb": (1, 1, SEGMENT_TOKENS, config.sync_dim),
-            "latent_mean": (1, 1, config.latent_dim),
-            "latent_std": (1, 1, config.latent_dim),
-            "empty_string_feat": (TEXT_TOKENS, config.text_dim),
-            "empty_clip_feat": (1, config.clip_dim),
-            "empty_sync_feat": (1, config.sync_dim),
-        }
-        for name, shape in shapes.items():
-            self.register_buffer(name, torch.ones(shape) if name == "latent_std" else torch.zeros(shape))
-
-    def conditions(self, inputs: Inputs, n_steps: int) -> Conditions:
-        """Project what is known about the windows; `n_steps` latents each."""
+    def encode_conditions(self, inputs: MMAudioInputs, n_steps: int) -> MMAudioConditions:
+        """Everything of windows of `n_steps` latent steps that is the same at every flow time."""
         segments = inputs.sync.unflatten(1, (-1, SEGMENT_TOKENS))  # [B, S, 8, 768]
         tokens = self.sync_input_proj((segments + self.sync_pos_emb).flatten(1, 2))  # [B, 8 S, H]
         index = token_of_step(tokens.shape[1], n_steps, inputs.sync_shift)  # [B, L]
         sync = tokens.gather(1, index[..., None].expand(-1, -1, tokens.shape[2]))  # [B, L, H]
         clip, text = self.clip_input_proj(inputs.clip), self.text_input_proj(inputs.text)
-        return Conditions(
-            clip, sync, text, self.clip_cond_proj(clip.mean(dim=1)), self.text_cond_proj(text.mean(dim=1))
+        return MMAudioConditions(
+            clip=clip,
+            sync=sync,
+            text=text,
+            clip_mean=self.clip_cond_proj(clip.mean(dim=1)),
+            text_mean=self.text_cond_proj(text.mean(dim=1)),
         )
 
-    def forward(self, x: Tensor, t: Tensor, of: Conditions) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, conditions: MMAudioConditions) -> Tensor:
         """Latents [B, L, D] at flow times [B] to their velocity [B, L, D]."""
-        about = self.t_embed(t) + self.global_cond_mlp(of.clip_mean + of.text_mean)  # [B, H]
-        about = about[:, None]  # [B, 1, H]
-        by_step = about + of.sync  # [B, L, H]
-        latent, clip, text = self.audio_input_proj(x), of.clip, of.text
+        global_ = self.t_embed(t) + self.global_cond_mlp(conditions.clip_mean + conditions.text_mean)  # [B, H]
+        global_ = global_[:, None]  # [B, 1, H]
+        local = global_ + conditions.sync  # [B, L, H]
+        latent, clip, text = self.audio_input_proj(x), conditions.clip, conditions.text
         head_dim = self.config.width // self.config.n_heads
-        latent_turn = rotary_table(latent.shape[1], head_dim, 1.0, x.device)
-        # CLIP's steps are stretched over the latents, so that the same moment has the same position.
-        clip_turn = rotary_table(clip.shape[1], head_dim, latent.shape[1] / clip.shape[1], x.device)
+        latent_table = rotary_table(latent.shape[1], head_dim, 1.0, x.device)
+        # CLIP's steps are stretched over the latents, so that the same time has the same position.
+        clip_table = rotary_table(clip.shape[1], head_dim, latent.shape[1] / clip.shape[1], x.device)
         for block in self.joint_blocks:
-            latent, clip, text = block(latent, clip, text, by_step, about, latent_turn, clip_turn)
+            latent, clip, text = block(
+                latent, clip, text, local=local, global_=global_, latent_table=latent_table, clip_table=clip_table
+            )
         for block in self.fused_blocks:
-            latent = block(latent, by_step, latent_turn)
-        # The last layer reads `about`, not `by_step`: an error of the original that the weights have learned.
-        return self.final_layer(latent, about)
+            latent = block(latent, local, latent_table)
+        # The last layer reads `global_`, not `local`: an error of the original that the weights depend on.
+        return self.final_layer(latent, global_)
 
     def normalise(self, raw: Tensor) -> Tensor:
-        """The VAE's latents to those that the flow knows, float32."""
+        """The autoencoder's latents to the network's, about unit variance, float32."""
         return (raw - self.latent_mean.float()) / self.latent_std.float()
 
     def denormalise(self, latents: Tensor) -> Tensor:
+        """The inverse of `normalise`."""
         return latents * self.latent_std.float() + self.latent_mean.float()
 
 
 def token_of_step(n_tokens: int, n_steps: int, shift: Tensor) -> Tensor:
-    """Which Synchformer token each latent step is told, int64 [B, L]: the nearest, as torch's "nearest-exact".
+    """Which Synchformer token each latent step reads, int64 [B, L]: the nearest, as torch's "nearest-exact".
 
     `shift` [B] moves the tokens earlier: segments lie on the video's grid of 0.32 s, windows need not.
     """

@@ -1,1 +1,1 @@
-"""SALSA-V: masked flow matching over codec latents, with shortcuts (arXiv 2510.02916)."""
+"""SALSA-V: masked flow matching over codec latents, with shortcut steps (arXiv 2510.02916)."""

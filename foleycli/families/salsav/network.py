@@ -1,8 +1,9 @@
-"""The SALSA-V network: noisy latents and conditions in, velocity out.
+"""The SALSA-V network (arXiv 2510.02916, Fig. 1): noisy latents and conditions in, velocity out.
 
-Features -> encode_conditions (once a window) -> Conditions -> forward (once a step) -> velocity.
-MMDiT-X blocks let audio and semantic tokens attend to one another, DiT blocks refine the audio alone;
-synchronisation reaches every audio token through its own modulation (papers.md 1.3, 1.4).
+    Inputs -> encode_conditions (once a window) -> SalsaVConditions -> forward (once a step) -> velocity
+
+MMDiT-X blocks let audio and semantic tokens attend to one another, DiT blocks refine the audio alone; the
+synchronisation features modulate every audio token (adaptive layer norm) with what is seen at its own time.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from foleycli.families.flow import FlowNetwork
 from foleycli.families.inputs import Inputs
 from foleycli.families.salsav.config import SalsaVConfig
 from foleycli.nn.embedding import StepEmbedding, TimeEmbedding, random_vectors, vector_in
@@ -33,18 +35,18 @@ from foleycli.nn.transformer import (
 
 
 @dataclass(frozen=True)
-class Conditions:
-    """All that does not depend on the flow time: made once a window, read at every step."""
+class SalsaVConditions:
+    """All that does not depend on the flow time: computed once a window, read at every step."""
 
     pooled: Tensor  # [B, D]: text and mean semantics
     sync: Tensor  # [B, L, D]
     semantic: Tensor  # [B, S, D]
     audio_table: Tensor  # rotary angles of the latent steps
-    semantic_table: Tensor  # and of the semantic steps, on the same time line
+    semantic_table: Tensor  # the same for the semantic steps, on the same time line
 
 
 class SemanticStream(nn.Module):
-    """The semantic half of a joint block; the last block only lends its keys and values."""
+    """The semantic half of a joint block; in the last block it gives keys and values only."""
 
     def __init__(self, config: SalsaVConfig, is_last: bool) -> None:
         super().__init__()
@@ -56,14 +58,14 @@ class SemanticStream(nn.Module):
             self.mlp = MLPS[config.mlp](config.width, config.mlp_hidden)
 
     def finish(self, x: Tensor, attended: Tensor, vectors: tuple[Tensor, ...]) -> Tensor:
-        """Write what was attended to, and the MLP, back to the stream."""
+        """Add the attention's output, then the MLP's, to the stream."""
         _, _, gate, shift, scale, mlp_gate = vectors
         x = add_gated(x, gate, self.out(attended))
         return add_gated(x, mlp_gate, self.mlp(modulate(norm(x), shift, scale)))
 
 
 class JointBlock(nn.Module):
-    """MMDiT-X (SD3.5): joint attention of audio and semantics; with `has_self`, audio also to itself."""
+    """MMDiT-X (Stable Diffusion 3.5): joint attention of audio and semantics; with `has_self`, of audio to itself."""
 
     def __init__(self, config: SalsaVConfig, has_self: bool, is_last: bool) -> None:
         super().__init__()
@@ -76,7 +78,7 @@ class JointBlock(nn.Module):
         self.semantic = SemanticStream(config, is_last)
 
     def forward(
-        self, audio: Tensor, semantic: Tensor, local: Tensor, global_: Tensor, conditions: Conditions
+        self, audio: Tensor, semantic: Tensor, local: Tensor, global_: Tensor, conditions: SalsaVConditions
     ) -> tuple[Tensor, Tensor]:
         """`local` [B, L, D] modulates the audio [B, L, D], `global_` [B, 1, D] the semantics [B, S, D]."""
         vectors = self.modulation(local)
@@ -87,7 +89,7 @@ class JointBlock(nn.Module):
         query, key, value = (torch.cat(pair, dim=2) for pair in zip(ours, theirs, strict=True))
         n_audio = audio.shape[1]
         if self.semantic.is_last:
-            query = ours[0]  # nobody reads the semantic stream after the last joint block
+            query = ours[0]  # nothing reads the semantic stream after the last joint block
         attended = attend(query, key, value)  # [B, L (+ S), D]
         audio = add_gated(audio, vectors[2], self.out(attended[:, :n_audio]))
         if self.self_attention is not None:
@@ -99,22 +101,21 @@ class JointBlock(nn.Module):
         return audio, semantic
 
 
-class SalsaV(nn.Module):
+class SalsaV(FlowNetwork[SalsaVConfig]):
     """Velocity of latents under masked flow matching with shortcut steps."""
 
     def __init__(self, config: SalsaVConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         width = config.width
         self.audio_in = nn.Linear(config.latent_dim, width)
-        self.known_tokens = random_vectors(2, width, std=0.02)  # row 0: to be made, row 1: known
+        self.known_tokens = random_vectors(2, width, std=0.02)  # row 0: to be generated, row 1: known
         self.empty_sync = random_vectors(config.sync_dim, std=0.02)
         self.empty_semantic = nn.Parameter(torch.randn(config.semantic_dim))
         self.empty_text = nn.Parameter(torch.randn(config.text_dim))
         self.text_in = vector_in(config.text_dim, width)
         self.pool_in = vector_in(config.semantic_dim, width)
         self.semantic_in = vector_in(config.semantic_dim, width)
-        self.sync_in = FrameUpsampler(config.sync_dim, width, float(config.sync_rate_hz / config.latent_rate_hz))
+        self.sync_in = FrameUpsampler(config.sync_dim, width, config.frames_per_step)
         self.time_in = TimeEmbedding(width)
         self.step_in = StepEmbedding(width)
         self.joint = nn.ModuleList(
@@ -131,8 +132,8 @@ class SalsaV(nn.Module):
     def dtype(self) -> torch.dtype:
         return self.audio_in.weight.dtype
 
-    def encode_conditions(self, inputs: Inputs, n_steps: int) -> Conditions:
-        """Everything of a window of `n_steps` latent steps that is the same at every flow time."""
+    def encode_conditions(self, inputs: Inputs, n_steps: int) -> SalsaVConditions:
+        """See `FlowNetwork`."""
         config = self.config
         sync = torch.where(inputs.has_sync[:, None, None], inputs.sync, self.empty_sync).to(self.dtype)
         semantic = torch.where(inputs.has_semantic[:, None, None], inputs.semantic, self.empty_semantic)
@@ -140,7 +141,7 @@ class SalsaV(nn.Module):
         text = torch.where(inputs.has_text[:, None], inputs.text, self.empty_text).to(self.dtype)
         head_dim, device = config.width // config.n_heads, sync.device
         scale = float(config.latent_rate_hz / config.semantic_rate_hz)
-        return Conditions(
+        return SalsaVConditions(
             pooled=self.text_in(text) + self.pool_in(semantic.mean(dim=1)),
             sync=self.sync_in(sync, n_steps, inputs.late_frames),
             semantic=self.semantic_in(semantic),
@@ -148,7 +149,7 @@ class SalsaV(nn.Module):
             semantic_table=rotary_table(semantic.shape[1], head_dim, scale, device=device),
         )
 
-    def forward(self, x: Tensor, t: Tensor, d: Tensor, conditions: Conditions, is_known: Tensor) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, d: Tensor, conditions: SalsaVConditions, is_known: Tensor) -> Tensor:
         """Velocity float32 [B, L, latent_dim] of `x` [B, L, latent_dim].
 
         t         flow time [B]; 0 is noise
@@ -165,9 +166,3 @@ class SalsaV(nn.Module):
         for block in self.single:
             audio = block(audio, local, conditions.audio_table)
         return self.final(audio, local).float()  # [B, L, latent_dim]
-
-
-def count_parameters(config: SalsaVConfig) -> int:
-    """How many numbers the network of this shape learns; allocates none of them."""
-    with torch.device("meta"):
-        return sum(parameter.numel() for parameter in SalsaV(config).parameters())

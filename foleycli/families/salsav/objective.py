@@ -1,7 +1,8 @@
-"""What SALSA-V is trained on: latents with features in, loss out.
+"""What SALSA-V is trained on (arXiv 2510.02916): latents with features in, loss out.
 
-Masked flow matching (papers.md 1.5): a clean span stays in the input and out of the loss.  Shortcut
-self-consistency (1.6): on a share of the batch, one step of size d must equal two of d/2 by the teacher.
+Masked flow matching: a span of latents stays clean in the input and is left out of the loss.  Shortcut
+self-consistency (Frans et al., arXiv 2410.12557): on a share of the batch, one step of size d must equal two
+steps of d/2 by the teacher.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ class ObjectiveConfig(KnownSpans):
     """Shares and probabilities; [paper] marks what SALSA-V states, the rest is our choice."""
 
     shortcut_share: float = 0.25  # of the batch [paper]
-    shortcut_from: int = 1000  # training step; an earlier teacher knows nothing to be consistent with
-    t_mean: float = 0.0  # of the logit-normal flow time [paper: 0]; below 0: nearer to noise, where words decide
-    p_drop_all: float = 0.1  # all conditions at once, for guidance [paper: 0.1, which it means is open]
+    shortcut_from: int = 1000  # training step; before it the teacher is too poor to be consistent with
+    t_mean: float = 0.0  # of the logit-normal flow time [paper: 0]; below 0: nearer to noise, where text decides
+    p_drop_all: float = 0.1  # all conditions at once, for guidance [paper: 0.1, of all or of each it does not say]
     p_drop_each: float = 0.1  # each modality by itself
 
 
 @dataclass(frozen=True)
-class Batch:
+class SalsaVBatch:
     """B training windows of equal length."""
 
     latents: Tensor  # float32 [B, L, D], unit variance
@@ -39,7 +40,7 @@ class Batch:
 def training_loss(
     network: SalsaV,
     teacher: SalsaV | None,
-    batch: Batch,
+    batch: SalsaVBatch,
     generator: torch.Generator,
     config: ObjectiveConfig = ObjectiveConfig(),
 ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -48,13 +49,12 @@ def training_loss(
     teacher    the moving average of `network`; None leaves the shortcut rows out
     generator  on any device; all random draws come from it
 
-    One squared error over both kinds of rows without a weight, as shortcut models have it, averaged
-    over every number at a noised position: a row with a long clean span has less to say, not the same
-    in fewer places.
+    One squared error over both kinds of rows without a weight, as in shortcut models, averaged over every number
+    at a noised position: rows with a long clean span weigh less.
     """
     latents = batch.latents.float()
     n_rows, n_steps, _ = latents.shape
-    n_shortcut = round(config.shortcut_share * n_rows) if teacher is not None else 0
+    n_shortcut = 0 if teacher is None else round(config.shortcut_share * n_rows)
     n_flow = n_rows - n_shortcut
     device = latents.device
     inputs = drop_conditions(batch.inputs, generator, config.p_drop_all, config.p_drop_each)
@@ -64,10 +64,10 @@ def training_loss(
     t, d = t.to(device), d.to(device)
     x = torch.where(is_known[..., None], latents, torch.lerp(noise, latents, t[:, None, None]))
     target = latents - noise  # [B, L, D]
-    if n_shortcut:
-        late = slice(n_flow, n_rows)
-        bootstrapped = shortcut_target(teacher, x[late], t[late], d[late], inputs.rows(late), is_known[late])
-        target = torch.cat([target[:n_flow], bootstrapped])
+    if teacher is not None and n_shortcut:
+        last = slice(n_flow, n_rows)
+        consistent = shortcut_target(teacher, x[last], t[last], d[last], inputs.rows(last), is_known[last])
+        target = torch.cat([target[:n_flow], consistent])
     velocity = network(x, t, d, network.encode_conditions(inputs, n_steps), is_known)
     return _masked_error(velocity, target, is_known, n_flow)
 
@@ -77,16 +77,16 @@ def _masked_error(velocity: Tensor, target: Tensor, is_known: Tensor, n_flow: in
     counts = ~is_known  # [B, L]
     errors = (velocity.float() - target).square().mean(dim=-1) * counts  # [B, L]
     loss = errors.sum() / counts.sum()
-    seen = errors.detach()
-    metrics = {"loss": loss.detach(), "flow": seen[:n_flow].sum() / counts[:n_flow].sum()}
+    detached = errors.detach()
+    metrics = {"loss": loss.detach(), "flow": detached[:n_flow].sum() / counts[:n_flow].sum()}
     if n_flow < len(errors):
-        metrics["shortcut"] = seen[n_flow:].sum() / counts[n_flow:].sum()
+        metrics["shortcut"] = detached[n_flow:].sum() / counts[n_flow:].sum()
     return loss, metrics
 
 
 @torch.no_grad()
 def shortcut_target(teacher: SalsaV, x: Tensor, t: Tensor, d: Tensor, inputs: Inputs, is_known: Tensor) -> Tensor:
-    """The mean velocity of two half steps [B, L, D]; known steps stay clean in both, nothing is guided."""
+    """The mean velocity of two half steps [B, L, D]; known steps stay clean in both, without guidance."""
     conditions = teacher.encode_conditions(inputs, x.shape[1])
     half = 0.5 * d
     first = teacher(x, t, half, conditions, is_known)

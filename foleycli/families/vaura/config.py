@@ -10,7 +10,7 @@ from foleycli.families.base import NetworkConfig
 
 @dataclass(frozen=True)
 class VAuraConfig(NetworkConfig):
-    """The defaults are the published network (papers.md 3.3, peers.md B.2)."""
+    """The defaults are the published network (arXiv 2409.13689, github.com/ilpoviertola/V-AURA)."""
 
     width: int = 1536
     n_heads: int = 16
@@ -18,16 +18,16 @@ class VAuraConfig(NetworkConfig):
     n_codebooks: int = 9
     codebook_size: int = 1024
     codebook_dim: int = 8
-    visual_width: int = 512  # of `width`; the rest is the audio's
-    stream: str = "avclip"  # the picture feature that it reads
+    visual_width: int = 512  # channels of `width` for the picture; the rest is for the codes
+    stream: str = "avclip"  # the feature stream that it reads
     visual_dim: int = 768
     visual_rate_hz: Fraction = Fraction(25, 2)
     n_visual: int = 32  # visual tokens in a window
-    # Columns that each visual token serves.  The published weights were trained with 7, which is 81.3 ms
-    # where a token lasts 80 ms; 0 asks for the token of each column's true time.
+    # Columns for which each visual token is repeated.  The published weights were trained with 7, which is 81.3 ms
+    # where a token lasts 80 ms; 0: each column reads the token of its true time.
     visual_repeat: int = 7
-    # Tokens are stretches of time, and a column reads the one that it lies in.  If they are moments, as the
-    # vectors of single pictures are, it reads between the two that its middle lies between.
+    # False: a token stands for a stretch of time, and a column reads the one that it lies in.  True: for a moment, as
+    # the vectors of single frames do, and a column reads between the two tokens nearest to its middle.
     visual_moments: bool = False
     latent_rate_hz: Fraction = Fraction(44100, 512)
     window_steps: int = 220
@@ -47,7 +47,7 @@ class VAuraConfig(NetworkConfig):
 
     @property
     def special(self) -> int:
-        """The code that stands where no code can."""
+        """The code at places of the delay pattern that hold none."""
         return self.codebook_size
 
 
@@ -67,7 +67,7 @@ SIZES: dict[str, VAuraConfig] = {
         visual_moments=True,
         latent_rate_hz=Fraction(44100, 1024),
         window_steps=215,
-        window_grid_s=Fraction(0),  # pictures are read at any time between them
+        window_grid_s=Fraction(0),  # tokens are interpolated, so a window can begin anywhere
         dropout=0.0,
     ),
 }

@@ -1,18 +1,21 @@
 """V-AURA's published Lightning checkpoint to a model folder: network, codec and visual tower as safetensors.
 
-The pickle is read by torch's restricted unpickler: nothing but tensors, plain containers and a few named
-settings classes is made, the latter as empty stand-ins, and no code of the file runs.
+The pickle is read by torch's restricted unpickler: it makes tensors, plain containers and, for a few named classes of
+hyper-parameters, empty stand-ins; no code of the file runs.
 """
 
 from __future__ import annotations
 
 import json
 import pickle
+import shutil
+import tarfile
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch import Tensor, nn
@@ -25,15 +28,13 @@ from foleycli.nn.motionformer import UNUSED, Motionformer, MotionformerConfig
 from foleycli.weights.checkpoint import unpickled
 from foleycli.weights.folder import CONFIG_NAME, WEIGHTS_NAME, sha256_of
 
-# What the published system is sampled with (papers.md 3.3): guidance 6; its demo goes on from 1.28 s.
-SETTINGS = {"guidance": 6.0, "context_s": 1.28}
 SAMPLER, CODEC = "sampler.", "audio_encoder.model."
 TOWER_MARK = "patch_embed_3d.proj.weight"  # the tower's keys begin with what stands before this
-AGAIN = "get the checkpoint again, or pass the .ckpt file of V-AURA"
+AGAIN = "Download it again, or pass the .ckpt file of V-AURA"
 
 
 class Inert:
-    """Stands for an object of a class that is not needed: takes what is put into it, does nothing."""
+    """Stand-in for objects of classes that are not needed: accepts any state and keeps none."""
 
     def __new__(cls, *_: object, **__: object) -> Inert:
         return super().__new__(cls)
@@ -45,7 +46,7 @@ class Inert:
         pass
 
 
-# What a Lightning checkpoint names beside tensors: hyper-parameters, as OmegaConf's or Lightning's own objects.
+# Classes in a Lightning checkpoint beside tensors: hyper-parameters, as OmegaConf's or Lightning's own objects.
 INERT = (
     "omegaconf.dictconfig.DictConfig",
     "omegaconf.listconfig.ListConfig",
@@ -69,7 +70,7 @@ DICTS = (
 )
 ALLOWED: list[Any] = [
     *((type(name.rpartition(".")[2], (Inert,), {}), name) for name in INERT),
-    *((dict, name) for name in DICTS),  # the unpickler fills no dictionaries but plain ones
+    *((dict, name) for name in DICTS),  # the unpickler can only fill plain dictionaries
     (defaultdict, "collections.defaultdict"),
     (dict, "builtins.dict"),
     (list, "builtins.list"),
@@ -77,8 +78,47 @@ ALLOWED: list[Any] = [
 ]
 
 
+@contextmanager
+def unpacked_checkpoint(path: Path, folder: Path) -> Iterator[Path]:
+    """The checkpoint itself; one out of an archive lies in `folder` for as long as it is needed.
+
+    Errors: FoleyError for an archive that is damaged or holds no checkpoint.
+    """
+    if not path.name.endswith((".tar.gz", ".tgz", ".tar")):
+        yield path
+        return
+    target = folder / ".checkpoint.ckpt"
+    try:
+        with tarfile.open(path) as archive, target.open("wb") as out:
+            shutil.copyfileobj(_best_checkpoint(archive, path), out, 1 << 20)
+        yield target
+    except (tarfile.TarError, EOFError) as error:
+        raise FoleyError(f"{path} is no archive that can be read: {error}", "Download it again") from error
+    finally:
+        target.unlink(missing_ok=True)
+
+
+def _best_checkpoint(archive: tarfile.TarFile, path: Path) -> IO[bytes]:
+    """The checkpoint with the lowest validation loss in its name, as the publisher chooses too, else the only one."""
+    found = [member for member in archive.getmembers() if member.isfile() and member.name.endswith(".ckpt")]
+    if not found:
+        raise FoleyError(f"{path} holds no .ckpt", "Pass V-AURA's published archive, or its checkpoint")
+    stream = archive.extractfile(min(found, key=lambda member: _validation_loss(member.name)))
+    assert stream is not None  # a regular file has content
+    return stream
+
+
+def _validation_loss(name: str) -> float:
+    """0.5 of `epoch=3-val_loss=0.5.ckpt`; infinite where no loss is named."""
+    digits = name.removesuffix(".ckpt").rpartition("loss=")[2]
+    try:
+        return float(digits.split("-")[0])
+    except ValueError:
+        return float("inf")
+
+
 def convert(path: Path, out_folder: Path) -> Path:
-    """The .ckpt at `path` as a model folder that renders; every weight is kept in its own type.
+    """The .ckpt at `path` as a model folder that renders; every weight keeps its own dtype.
 
     Errors: FoleyError when the file is no such checkpoint, is damaged, or names anything beyond `ALLOWED`.
     """
@@ -96,7 +136,7 @@ def convert(path: Path, out_folder: Path) -> Path:
          {"name": "vaura-avclip", "kind": "sync", "class": "avclip", "network": asdict(tower_config(tower))}),
         (".", network, lambda: VAura(config),
          {"name": "vaura", "kind": "family", "family": "vaura", "codec": "codec", "sync": "avclip",
-          "network": config.to_dict(), "settings": SETTINGS}),
+          "network": config.to_dict()}),
     ]  # fmt: skip
     for name, tensors, build, facts in parts:
         _check(tensors, build, name, path)
@@ -112,9 +152,9 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     except OSError as error:
         raise FoleyError(f"{path} cannot be read: {error.strerror or error}", AGAIN) from error
     except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError) as error:
-        # torch's advice stands before what is wrong: after "WeightsUnpickler error:", or with a name in capitals.
-        said = " ".join(str(error).split()).rpartition("WeightsUnpickler error: ")[2]
-        why = said[max(0, said.find("GLOBAL ")) :]
+        # What is wrong stands behind torch's advice: after "WeightsUnpickler error:", or with a name in capitals.
+        message = " ".join(str(error).split()).rpartition("WeightsUnpickler error: ")[2]
+        why = message[max(0, message.find("GLOBAL ")) :]
         raise FoleyError(f"{path} is no checkpoint that can be read safely: {why[:160]}", AGAIN) from error
     state = found.get("state_dict") if isinstance(found, Mapping) else None
     if not isinstance(state, Mapping):
@@ -130,7 +170,7 @@ def _part(state: Mapping[str, Tensor], prefix: str, path: Path) -> dict[str, Ten
 
 
 def tower_prefix(state: Mapping[str, Tensor], path: Path) -> str:
-    """Where the visual tower lies, which depends on how it was wrapped in training."""
+    """What the visual tower's keys begin with, which depends on how it was wrapped in training."""
     for key in state:
         if key.startswith("visual_feature_extractor.") and key.endswith(TOWER_MARK):
             return key.removesuffix(TOWER_MARK)
@@ -184,12 +224,12 @@ def codec_config(state: Mapping[str, Tensor]) -> DacConfig:
 
 
 def _count(state: Mapping[str, Tensor], prefix: str) -> int:
-    """How many numbers follow `prefix` in the keys."""
+    """How many different numbers follow `prefix` in the keys."""
     return len({key.removeprefix(prefix).split(".")[0] for key in state if key.startswith(prefix)})
 
 
 def _check(tensors: Mapping[str, Tensor], build: Callable[[], nn.Module], name: str, path: Path) -> None:
-    """Every key and shape of the part is there, and no other."""
+    """Errors: FoleyError unless every key and shape of the part is there, and no other."""
     with torch.device("meta"):
         own = {key: value.shape for key, value in build().state_dict().items()}
     wrong = sorted(key for key in own.keys() | tensors.keys() if own.get(key) != getattr(tensors.get(key), "shape", 0))

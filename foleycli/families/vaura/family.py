@@ -1,7 +1,6 @@
-"""V-AURA as the pipeline sees it: features of B windows in, codes out, as whole numbers in float32.
+"""V-AURA as the rest of foley sees it: pictures of B windows in, codes out, as whole numbers in float32.
 
-Reads and writes its weights folder (config.json, model.safetensors).  Words are not heard: the network
-knows pictures and what has sounded.
+It reads no text: the network knows the pictures and the codes so far.
 """
 
 from __future__ import annotations
@@ -13,25 +12,29 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from foleycli.families.base import FamilySpec, check_stream, check_window, open_network, write_network
+from foleycli.families.base import FamilySpec, check_stream, check_window, hold_last
+from foleycli.families.network_family import NetworkFamily
 from foleycli.families.vaura.config import VAuraConfig
 from foleycli.families.vaura.network import Cache, VAura
 from foleycli.records import Features, Report, silent
-from foleycli.sampling.autoregressive import Predict, draw_top_k, generate
-from foleycli.sampling.guidance import guide, twice
+from foleycli.sampling.autoregressive import draw_top_k, generate
+from foleycli.sampling.guidance import guide, repeat_rows
 from foleycli.settings.settings import Settings
 
-NAME = "vaura"
 
+class VAuraFamily(NetworkFamily[VAura]):
+    """Meets `families.base.Family`.  Latents are codes: D is the number of codebooks."""
 
-class VAuraFamily:
-    """A loaded V-AURA network; meets `families.base.Family`.  Latents are codes: D is the number of codebooks."""
+    name = "vaura"
+    config_class = VAuraConfig
+    network_class = VAura
+    published_endings = (".ckpt", ".tar.gz", ".tgz", ".tar")
 
-    def __init__(self, network: VAura) -> None:
-        config = network.config
-        self.network = network.eval().requires_grad_(False)
-        self.spec = FamilySpec(
-            name=NAME,
+    @classmethod
+    def spec_of(cls, config: VAuraConfig) -> FamilySpec:
+        return FamilySpec(
+            name=cls.name,
+            width=config.width,
             latent_rate_hz=config.latent_rate_hz,
             latent_dim=config.n_codebooks,
             window_steps=config.window_steps,
@@ -42,14 +45,12 @@ class VAuraFamily:
         )
 
     @classmethod
-    def load(cls, folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> VAuraFamily:
-        """Read `config.json` and `model.safetensors`; every weight must be there, and no other."""
-        network = open_network(lambda values: VAura(VAuraConfig.from_dict(values)), folder)
-        return cls(network.to(device=device, dtype=dtype))
+    def import_files(cls, path: Path, folder: Path) -> None:
+        """See `families.base.Family`; `path` is the published archive, or a checkpoint out of it."""
+        from foleycli.families.vaura.convert import convert, unpacked_checkpoint
 
-    def save(self, folder: Path, dtype: torch.dtype = torch.float16) -> None:
-        """Write a weights folder that `load` reads."""
-        write_network(self.network, NAME, folder, dtype)
+        with unpacked_checkpoint(path, folder) as checkpoint:
+            convert(checkpoint, folder)
 
     @torch.inference_mode()
     def sample(
@@ -61,61 +62,51 @@ class VAuraFamily:
         rngs: Sequence[torch.Generator],
         report: Report = silent,
     ) -> Tensor:
-        """See `families.base.Family.sample`.  Known codes are heard by what follows them, not by what precedes."""
+        """See `families.base.Family.sample`.  Known codes condition what follows them, not what precedes."""
         check_window(self.spec, features, known, is_known, rngs)
-        config, device = self.network.config, self.network.norm.weight.device
-        # Drawn for every code, so that what is known changes nothing else.
+        network, config = self.network, self.network.config
+        # Drawn for every code, so that what is known changes no other draw.
         uniforms = torch.stack([torch.rand(known.shape[1:], generator=rng) for rng in rngs])  # [B, L, K]
-        visual, is_guided = self._visual(features, known.shape[1], settings.guidance)
+        n_columns = known.shape[1] + config.n_codebooks
+        conditional = [self._visual_columns(window, n_columns) for window in features]
+        # Without any picture, both passes of guidance would be the same.
+        is_guided = settings.guidance > 1.0 and any(part is not None for part in conditional)
+        unconditional = network.visual_columns(None, n_columns)
+        rows = [unconditional if part is None else part for part in conditional]
+        visual = torch.cat(rows + [unconditional] * len(rows) if is_guided else rows)
+        cache = Cache(room=n_columns)
+
+        def predict(sequence: Tensor) -> Tensor:
+            """Logits of the column after `sequence`; only columns that are new since the last call are read.
+
+            Guidance is on log-probabilities in the paper, which differ from logits by a constant per place that no
+            draw depends on.
+            """
+            new = slice(cache.n_columns, sequence.shape[1])
+            columns = repeat_rows(sequence[:, new], 2) if is_guided else sequence[:, new]
+            logits = network(columns, visual[:, new], cache, last_only=True)[:, 0].float()  # [B or 2B, K, V]
+            return guide(logits, settings.guidance) if is_guided else logits
+
         made = generate(
-            predict=_cached(self.network, visual, settings.guidance if is_guided else 1.0),
+            predict=predict,
             draw=partial(draw_top_k, temperature=config.temperature, top_k=config.top_k),
-            known=known.round().long().to(device),
-            is_known=is_known.to(device),
-            uniforms=uniforms.to(device),
+            known=known.round().long().to(self.device),
+            is_known=is_known.to(self.device),
+            uniforms=uniforms.to(self.device),
             special=config.special,
             report=report,
         )
         return torch.where(is_known[..., None], known, made.to(known.device, known.dtype))
 
-    def _visual(self, features: Sequence[Features], n_steps: int, scale: float) -> tuple[Tensor, bool]:
-        """The visual part of all columns, [B, C, visual width], and the unconditional one after it if guided.
+    def _visual_columns(self, window: Features, n_columns: int) -> Tensor | None:
+        """The visual part of a window's columns [1, C, visual width]; None for a window without pictures.
 
-        A window without a picture is unconditional; if all are, there is nothing to guide.
+        A full window's number of tokens is read: cut, or the last one held.
         """
-        n_columns = n_steps + self.network.config.n_codebooks
-        nothing = self.network.visual_columns(None, n_columns)
-        parts = [self._columns(window, n_columns) for window in features]
-        is_guided = scale > 1.0 and any(part is not None for part in parts)
-        columns = [nothing if part is None else part for part in parts]
-        return torch.cat(columns + [nothing] * len(parts) * is_guided), is_guided
-
-    def _columns(self, window: Features, n_columns: int) -> Tensor | None:
-        """The visual part of a window's columns [1, C, visual width], from a full window's number of tokens:
-        cut, or the last one held."""
         config = self.network.config
         stream = window.streams.get(config.stream)
         if stream is None:
             return None
         check_stream(stream, config.stream, config.visual_rate_hz, config.visual_dim)
-        values = stream.values
-        index = torch.arange(config.n_visual).clamp(max=len(values) - 1)
-        tokens = values[index.to(values.device)][None].to(self.network.norm.weight.device)
+        tokens = hold_last(stream.values, config.n_visual)[None].to(self.device)
         return self.network.visual_columns(tokens, n_columns, late_s=stream.late_s)
-
-
-def _cached(network: VAura, visual: Tensor, scale: float) -> Predict:
-    """The network as the sampler's predictor: each call reads only the columns that are new.
-
-    Guidance is on log-probabilities (papers.md 3.1), which differ from logits by a constant per place
-    that no draw depends on; both passes run as one batch.
-    """
-    cache = Cache(room=visual.shape[1])
-
-    def predict(sequence: Tensor) -> Tensor:
-        piece = slice(cache.n_columns, sequence.shape[1])
-        rows = twice(sequence[:, piece]) if scale > 1.0 else sequence[:, piece]
-        logits = network(rows, visual[:, piece], cache, last_only=True)[:, 0].float()  # [B or 2B, K, V]
-        return guide(logits, scale) if scale > 1.0 else logits
-
-    return predict

@@ -1,0 +1,103 @@
+"""Flow matching over latents with known steps kept clean: what the families SALSA-V and Foley-Flow share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from foleycli.families.base import FamilySpec, check_window
+from foleycli.families.inputs import ConditioningSpec, Inputs, guidance_batch
+from foleycli.families.network_family import ConfiguredNetwork, NetworkFamily, draw_noise
+from foleycli.records import Features, Report, silent
+from foleycli.sampling import masked_flow
+from foleycli.settings.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowConfig(ConditioningSpec):
+    """What the shapes of such networks have in common."""
+
+    width: int
+    n_heads: int
+    latent_dim: int = 64
+    mlp_ratio: float = 4.0
+    modulation_rank: int = 0  # 0: the full projection of DiT; see nn.transformer.Modulation
+
+    @property
+    def mlp_hidden(self) -> int:
+        return round(self.width * self.mlp_ratio)
+
+
+FlowConfigT = TypeVar("FlowConfigT", bound=FlowConfig)
+
+
+class FlowNetwork(ConfiguredNetwork[FlowConfigT], Generic[FlowConfigT]):
+    """A network that gives velocities from noise to latents."""
+
+    def encode_conditions(self, inputs: Inputs, n_steps: int) -> Any:
+        """Everything of windows of `n_steps` latent steps that is the same at every flow time."""
+        raise NotImplementedError
+
+
+FlowNetworkT = TypeVar("FlowNetworkT", bound=FlowNetwork[Any])
+
+
+class FlowFamily(NetworkFamily[FlowNetworkT], Generic[FlowNetworkT]):
+    """Meets `families.base.Family`; a subclass says at which flow times its network runs, and calls it."""
+
+    @classmethod
+    def spec_of(cls, config: FlowConfig) -> FamilySpec:
+        return FamilySpec(
+            name=cls.name,
+            width=config.width,
+            latent_rate_hz=config.latent_rate_hz,
+            latent_dim=config.latent_dim,
+            window_steps=config.window_steps,
+            stream_dims=config.stream_dims,
+            text_dim=config.text_dim,
+        )
+
+    @staticmethod
+    def flow_times(n_steps: int) -> list[float]:
+        """The times at which the sampler stops, see sampling.times."""
+        raise NotImplementedError
+
+    def velocity(self, x: Tensor, t: Tensor, d: Tensor, conditions: Any, is_known: Tensor) -> Tensor:
+        """The network's velocity [B, L, D] of `x` [B, L, D] at flow times `t` [B], before a step of size `d` [B]."""
+        raise NotImplementedError
+
+    @torch.inference_mode()
+    def sample(
+        self,
+        features: Sequence[Features],
+        known: Tensor,
+        is_known: Tensor,
+        settings: Settings,
+        rngs: Sequence[torch.Generator],
+        report: Report = silent,
+    ) -> Tensor:
+        """See `families.base.Family.sample`; latents have unit variance here, the codec scales them."""
+        check_window(self.spec, features, known, is_known, rngs)
+        network, device, n_steps = self.network, self.device, known.shape[1]
+        batch = guidance_batch(features, network.config, n_steps, settings, device)
+        conditions = network.encode_conditions(batch.inputs, n_steps)
+        mask = batch.repeat(is_known.to(device))
+
+        def guided_velocity(x: Tensor, t: float, d: float) -> Tensor:
+            rows = batch.repeat(x)
+            t_rows, d_rows = rows.new_full((len(rows),), t), rows.new_full((len(rows),), d)
+            return batch.guide(self.velocity(rows, t_rows, d_rows, conditions, mask))
+
+        made = masked_flow.sample(
+            guided_velocity,
+            noise=draw_noise(known.shape[1:], rngs).to(device),
+            known=known.to(device),
+            is_known=is_known.to(device),
+            times=self.flow_times(settings.steps),
+            report=report,
+        )
+        return made.to(known.device)

@@ -1,0 +1,94 @@
+"""What families have in common: one network, described by a config.json, with its weights beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from foleycli.errors import FoleyError
+from foleycli.families.base import FamilySpec, NetworkConfig
+from foleycli.weights import checkpoint as checkpoints
+from foleycli.weights.folder import WEIGHTS_NAME, read_config
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+ConfigT = TypeVar("ConfigT", bound=NetworkConfig)
+
+
+class ConfiguredNetwork(nn.Module, Generic[ConfigT]):
+    """A network that keeps the configuration it was built from."""
+
+    def __init__(self, config: ConfigT) -> None:
+        super().__init__()
+        self.config = config
+
+
+NetworkT = TypeVar("NetworkT", bound=ConfiguredNetwork[Any])
+
+
+class NetworkFamily(Generic[NetworkT]):
+    """All of `families.base.Family` but `sample`; a subclass names its classes and says its spec."""
+
+    name: ClassVar[str]
+    config_class: ClassVar[type[NetworkConfig]]
+    network_class: ClassVar[type[Any]]  # called with a config
+    published_endings: ClassVar[tuple[str, ...]] = ()
+    computed_weights: ClassVar[tuple[str, ...]] = ()  # keys of published files that are computed here instead
+
+    def __init__(self, network: NetworkT) -> None:
+        self.network = network.eval().requires_grad_(False)
+        self.spec = self.spec_of(network.config)
+
+    @classmethod
+    def spec_of(cls, config: Any) -> FamilySpec:
+        """The facts of a network of this shape."""
+        raise NotImplementedError
+
+    @classmethod
+    def config_from(cls, network: Any) -> Any:
+        """The "network" part of a config.json as the family's own dataclass; errors: FoleyError."""
+        return cls.config_class.from_dict(network)
+
+    @classmethod
+    def spec_from_config(cls, network: Any) -> FamilySpec:
+        """See `families.base.Family`."""
+        return cls.spec_of(cls.config_from(network))
+
+    @classmethod
+    def build_empty(cls, network: Any) -> Self:
+        """See `families.base.Family`."""
+        config = cls.config_from(network)
+        with torch.device("meta"):
+            return cls(cls.network_class(config))
+
+    @classmethod
+    def load(cls, folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Self:
+        """See `families.base.Family`; errors: FoleyError."""
+        config = read_config(folder)
+        family = cls.build_empty(config.get("network", {}))
+        path = folder / config.get("weights", WEIGHTS_NAME)
+        found = checkpoints.read_tensors(path)
+        state = {key: value for key, value in found.items() if key not in cls.computed_weights}
+        checkpoints.fill(family.network, state, path)
+        family.network.to(device=device, dtype=dtype)
+        return family
+
+    @classmethod
+    def import_files(cls, path: Path, folder: Path) -> None:
+        """See `families.base.Family`.  Errors: FoleyError, since nobody publishes such weights in another form."""
+        raise FoleyError(f"{path}: there are no published files of the family {cls.name}", "See: foley models list")
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.network.parameters()).device
+
+
+def draw_noise(shape: Sequence[int], rngs: Sequence[torch.Generator]) -> Tensor:
+    """Standard normal noise float32 [B, *shape], each row by its own CPU generator."""
+    return torch.stack([torch.randn(*shape, generator=rng) for rng in rngs])
