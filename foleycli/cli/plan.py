@@ -6,7 +6,6 @@ Reads the model's config.json, never its weights.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,14 +37,15 @@ class DryRun:
 
 
 def make(job: Job, folder: Path, device: str, dtype: str) -> DryRun:
-    """Plan a job; errors: FoleyError for a device that is not there."""
+    """Plan a job; errors: FoleyError for a device that is not there, or a model that this version does not know."""
     from foleycli.device import choose_device, choose_dtype
+    from foleycli.families import spec_from_config
     from foleycli.weights.folder import read_config
 
     config = read_config(folder)
-    chosen, spec, steps = choose_device(device), _spec(config), job.settings.steps
+    chosen, spec, steps = choose_device(device), spec_from_config(config), job.settings.steps
     plan = job.plan(spec)
-    costs = cost.measured(config.get("family", ""), _width(config), chosen.type)
+    costs = cost.measured(spec.name, spec.width, chosen.type)
     return DryRun(
         out=str(job.out),
         takes=job.takes,
@@ -70,34 +70,6 @@ def show(plan: DryRun, source: Path, as_json: bool) -> None:
         console.result_json({"input": str(source), **asdict(plan)})
     else:
         console.result(text(plan, source))
-
-
-@dataclass(frozen=True)
-class _Spec:
-    """Meets `rendering.plan.WindowSpec`."""
-
-    latent_rate_hz: Fraction
-    window_steps: int
-    window_grid_s: Fraction  # where windows may begin: every so many seconds; 0: anywhere
-    whole_windows: bool  # all are of one length
-
-
-def _spec(config: dict[str, Any]) -> _Spec:
-    """What windows depend on, from a family's configuration."""
-    network = config.get("network", {})
-    if config.get("family") == "mmaudio":  # a published network's name stands for its numbers
-        from foleycli.families.mmaudio.config import SEGMENT_RATE_HZ, config_of
-
-        shape = config_of(network)
-        return _Spec(shape.latent_rate_hz, shape.window_steps, 1 / SEGMENT_RATE_HZ, whole_windows=True)
-    rate_hz = Fraction(network.get("latent_rate_hz", "11025/256"))
-    grid_s = Fraction(network.get("window_grid_s", 0))
-    return _Spec(rate_hz, int(network.get("window_steps", 431)), grid_s, whole_windows=False)
-
-
-def _width(config: dict[str, Any]) -> int | None:
-    network = config.get("network", {})
-    return network.get("width") if isinstance(network, dict) else None
 
 
 def text(plan: DryRun, source: Path) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from foleycli.families.salsav.config import SIZES
 from foleycli.media.ffmpeg import find_ffmpeg
 
 
@@ -33,7 +34,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder with a configuration alone: enough for everything before a model is loaded."""
     folder = tmp_path_factory.mktemp("model")
-    network = {"width": 256, "latent_rate_hz": "11025/256", "window_steps": 215}
+    network = SIZES["mini"].to_dict()
     config = {"name": "bare", "kind": "family", "family": "salsa-v", "network": network}
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     return folder
