@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -46,8 +46,8 @@ class MMAudioFamily(NetworkFamily[MMAudio]):
     name = "mmaudio"
     config_class = MMAudioConfig
     network_class = MMAudio
-    published_endings = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
-    computed_weights = ("t_embed.freqs", "latent_rot", "clip_rot")
+    published_endings: ClassVar[tuple[str, ...]] = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
+    computed_weights: ClassVar[tuple[str, ...]] = ("t_embed.freqs", "latent_rot", "clip_rot")
 
     @classmethod
     def spec_of(cls, config: MMAudioConfig) -> FamilySpec:

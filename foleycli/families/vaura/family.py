@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -28,7 +29,7 @@ class VAuraFamily(NetworkFamily[VAura]):
     name = "vaura"
     config_class = VAuraConfig
     network_class = VAura
-    published_endings = (".ckpt", ".tar.gz", ".tgz", ".tar")
+    published_endings: ClassVar[tuple[str, ...]] = (".ckpt", ".tar.gz", ".tgz", ".tar")
 
     @classmethod
     def spec_of(cls, config: VAuraConfig) -> FamilySpec:
