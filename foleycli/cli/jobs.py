@@ -19,6 +19,7 @@ from foleycli.errors import EXIT_FAILED, EXIT_SOME_FAILED, FoleyError, UsageErro
 
 if TYPE_CHECKING:
     from foleycli.models.model import Model
+    from foleycli.records import Report
     from foleycli.rendering.job import ExtendJob, RenderJob
     from foleycli.rendering.result import RenderResult
 
@@ -90,16 +91,17 @@ def run_jobs(requests: Sequence[Request], run: RunOptions) -> None:
         for source, job in ready:
             plan.show(plan.make(job, folder, run.device, run.dtype), source, run.json)
         raise typer.Exit(tally.exit_code)
-    model = load(folder, run)
-    for index, (source, job) in enumerate(ready, start=1):
-        if not tally.is_alone:
-            console.note(f"{source} ({index} of {len(ready)})", run.quiet)
-        with isolated(source, tally, run):
-            with console.progress(run.quiet) as report:
-                results = job.run(model, report)
-                for result in results if run.report else ():
-                    write_report(job, result)
-            show_results(source, job, results, run)
+    with console.progress(run.quiet) as report:  # one display for loading and all jobs
+        model = load(folder, run, report)
+        for index, (source, job) in enumerate(ready, start=1):
+            if not tally.is_alone:
+                console.note(f"{source} ({index} of {len(ready)})", run.quiet)
+            with isolated(source, tally, run):
+                with console.progress(run.quiet) as report_job:
+                    results = job.run(model, report_job)
+                    for result in results if run.report else ():
+                        write_report(job, result)
+                show_results(source, job, results, run)
     if tally.failed:
         raise typer.Exit(tally.exit_code)
 
@@ -123,12 +125,12 @@ def isolated(source: Path, tally: Tally, run: RunOptions) -> Iterator[None]:
             console.result_json({"input": str(source), "error": error.message, "hint": error.hint})
 
 
-def load(folder: Path, run: RunOptions) -> Model:
+def load(folder: Path, run: RunOptions, report: Report) -> Model:
     """The model, with its loading drawn."""
     from foleycli.device import oom_as_foley_error
     from foleycli.models import model as models
 
-    with console.progress(run.quiet) as report, oom_as_foley_error():
+    with oom_as_foley_error():
         report("load", 0, 1)
         model = models.load_model(folder, run.device, run.dtype)
         if run.compiled:

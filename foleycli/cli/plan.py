@@ -74,11 +74,12 @@ def show(plan: DryRun, source: Path, as_json: bool) -> None:
 
 def text(plan: DryRun, source: Path) -> str:
     """The plan for people, on a few lines."""
+    windows = console.count(plan.windows, "window")
     return "\n".join(
         (
             f"{source} -> {_files(plan)}",
             *_takes(plan),
-            f"  sound     {plan.duration_s:g} s in {plan.windows} windows of up to {plan.window_s:g} s, "
+            f"  sound     {plan.duration_s:g} s in {windows} of up to {plan.window_s:g} s, "
             f"each going on from {plan.context_s:g} s of the last (a scene cut can add one)",
             f"  model     {plan.model}, {plan.steps} steps, on {plan.device} in {plan.dtype}",
             f"  expected  {_expected(plan)}",

@@ -170,6 +170,11 @@ def test_dry_run_says_the_plan(foley, made, model, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_one_window_is_one_window(foley, made, model, tmp_path):
+    told = foley("render", made / "second.mp4", "-o", tmp_path / "out.mp4", "--model", model, "--dry-run")
+    assert "2 s in 1 window of up to" in told.out
+
+
 def test_dry_run_as_json(foley, made, model, tmp_path):
     args = ("--start", "1", "--duration", "2.5", "--preset", "draft", "--prompt", "rain", "--device", "cpu")
     told = foley("render", made / "clip.mp4", "-o", tmp_path / "o.wav", "--model", model, "--dry-run", "--json", *args)
