@@ -20,7 +20,7 @@ from foleycli.evaluation.embedders.base import build, read_published
 from foleycli.evaluation.metrics.offset import OFFSETS_S
 from foleycli.evaluation.synchrony import extract_stream
 from foleycli.features.synchformer import PREFIX, Synchformer
-from foleycli.nn.motionformer import Gather, MotionformerConfig, load_tower
+from foleycli.nn.motionformer import MotionformerConfig, PatchPooling, load_tower
 
 RATE_HZ = 16000
 SEGMENT, STEP = 10240, 5120  # samples: 0.64 s, as many as the visual tower's 16 pictures
@@ -39,7 +39,7 @@ class AudioTower(nn.Module):
     def __init__(self, shape: MotionformerConfig) -> None:
         super().__init__()
         self.ast = SpectrogramTransformer(shape)
-        self.freq_attn_agg = Gather(shape)
+        self.freq_attn_agg = PatchPooling(shape)
 
     def forward(self, spectrograms: Tensor) -> Tensor:
         patches = self.ast(spectrograms)[:, 2:].unflatten(1, GRID).transpose(1, 2)  # [B, 6, 12, D]
