@@ -43,7 +43,7 @@ class AudioTower(nn.Module):
 
     def forward(self, spectrograms: Tensor) -> Tensor:
         patches = self.ast(spectrograms)[:, 2:].unflatten(1, GRID).transpose(1, 2)  # [B, 6, 12, D]
-        return self.freq_attn_agg(patches.flatten(0, 1)).unflatten(0, (-1, GRID[1]))
+        return self.freq_attn_agg.pool(patches.flatten(0, 1)).unflatten(0, (-1, GRID[1]))
 
 
 class SpectrogramTransformer(nn.Module):
