@@ -12,9 +12,10 @@ from foleycli.cli import console
 from foleycli.errors import EXIT_USAGE, FoleyError, UsageError
 
 MEASUREMENTS = {
-    "docs": "write the generated tables of README and guide",
+    "docs": "write the generated tables of README, guide and model cards",
     "encoder": "onsets and loudness that a synchronisation encoder predicts for filmed clips",
     "families": "all families on the same held-out synthetic clips, one table",
+    "figures": "put new figures of a measurement into a model's metrics.json",
     "held_out": "one model on held-out synthetic clips: the figures of its card",
     "prompts": "whether 20 prompts on one clip sound like what they say",
     "round_trip": "what a codec changes, by kind of sound",

@@ -1,16 +1,17 @@
-"""The tables of README and guide, generated from the code and from measured figures, so that they cannot drift.
+"""The tables of README, guide and model cards, generated from the code and from measured figures.
 
     python -m foleycli.lab docs            # write them
     python -m foleycli.lab docs --check    # only say which pages are not up to date; exit 1 if any is
 
 A table stands between `<!-- begin NAME ARGUMENT -->` and `<!-- end NAME ARGUMENT -->`; NAME is a key of `TABLES`.
+A test fails when one drifts.
 """
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -21,6 +22,8 @@ from foleycli.cli import console
 from foleycli.cli.guide import FOLDER, PAGES, summary
 from foleycli.errors import EXIT_FAILED, FoleyError
 from foleycli.hub.catalog import DEFAULT_MODEL, Entry, entries, with_parts
+from foleycli.lab import figures
+from foleycli.lab.tables import text_table
 from foleycli.settings import preset
 
 README = Path(__file__).parents[2] / "README.md"
@@ -30,19 +33,20 @@ MARKED = re.compile(r"(<!-- begin (\S+) ?(.*?) -->\n).*?(<!-- end \2 ?\3 -->)", 
 def main(
     check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 1 where a page is out of date.")] = False,
 ) -> None:
-    """Write the generated tables of README and guide."""
+    """Write the generated tables of README, guide and model cards."""
     stale = [page for page in pages() if updated(text := page.read_text(encoding="utf-8")) != text]
     for page in stale:
         if not check:
             page.write_text(updated(page.read_text(encoding="utf-8")), encoding="utf-8")
-        console.result(f"{page.name}\t{'out of date' if check else 'written'}")
+        console.result(f"{page}\t{'out of date' if check else 'written'}")
     if check and stale:
         raise typer.Exit(EXIT_FAILED)
 
 
 def pages() -> list[Path]:
     """The files that may hold generated tables; the README is only in a checkout."""
-    return [page for page in (README, *sorted(FOLDER.glob("*.md"))) if page.is_file()]
+    cards = sorted(entry.folder / "README.md" for entry in entries() if entry.is_shipped)
+    return [page for page in (README, *sorted(FOLDER.glob("*.md")), *cards) if page.is_file()]
 
 
 def updated(text: str) -> str:
@@ -57,12 +61,6 @@ def updated(text: str) -> str:
     return MARKED.sub(fill, text)
 
 
-def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of text; `|` inside cells is escaped."""
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
-
-
 def leaf_commands() -> Iterator[tuple[str, Any]]:
     """Every command that does something, with its words: `models pull`."""
     for name, command in typer.main.get_command(cli.app).commands.items():  # type: ignore[attr-defined]
@@ -75,7 +73,7 @@ def leaf_commands() -> Iterator[tuple[str, Any]]:
 def commands_table(_: str) -> str:
     """All commands with the first sentence of their help."""
     rows = [(f"`foley {name}`", _first_sentence(command.help or "")) for name, command in leaf_commands()]
-    return markdown(("command", "what it does"), rows)
+    return text_table(("command", "what it does"), rows)
 
 
 def options_table(name: str) -> str:
@@ -86,7 +84,7 @@ def options_table(name: str) -> str:
     ordered = [param for panel in panels for param in options if param.rich_help_panel == panel]
     hints = get_type_hints(inspect.unwrap(command.callback))
     rows = [(_option(param), _option_help(param, _choices(hints[param.name]))) for param in ordered]
-    return markdown(("option", "what it does"), rows)
+    return text_table(("option", "what it does"), rows)
 
 
 def _option(param: Any) -> str:
@@ -111,7 +109,7 @@ def _option_help(param: Any, choices: tuple[str, ...]) -> str:
 
 def presets_table(_: str) -> str:
     """The shipped presets with what they are for."""
-    return markdown(
+    return text_table(
         ("preset", "for"),
         [(f"`{name}`", preset.describe(preset.find(name)).rstrip(".")) for name in preset.names()],
     )
@@ -121,7 +119,7 @@ def models_table(which: str) -> str:
     """The catalogue: `generators` for what makes sound, "" for everything."""
     chosen = entries("family") if which == "generators" else entries()
     rows = [(f"`{entry.name}`", entry.what, _download(entry), _terms(entry)) for entry in chosen]
-    return markdown(("model", "what it is", "download", "licence"), rows)
+    return text_table(("model", "what it is", "download", "licence"), rows)
 
 
 def _download(entry: Entry) -> str:
@@ -139,7 +137,7 @@ def _terms(entry: Entry) -> str:
 
 def guide_table(_: str) -> str:
     """The pages of the guide, as links from the README."""
-    return markdown(
+    return text_table(
         ("page", "what it is about"),
         [(f"[{name}](foleycli/guide/{name}.md)", summary(name)) for name in PAGES],
     )
@@ -150,7 +148,7 @@ def measurements_table(_: str) -> str:
     from foleycli.lab.__main__ import MEASUREMENTS
 
     rows = [(f"`{name.replace('_', '-')}`", about) for name, about in MEASUREMENTS.items()]
-    return markdown(("`python -m foleycli.lab …`", "what it measures or makes"), rows)
+    return text_table(("`python -m foleycli.lab …`", "what it measures or makes"), rows)
 
 
 def _first_sentence(text: str) -> str:
@@ -164,4 +162,5 @@ TABLES: dict[str, Callable[[str], str]] = {
     "models": models_table,
     "guide": guide_table,
     "measurements": measurements_table,
+    "figures": figures.block,
 }

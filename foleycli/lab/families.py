@@ -42,16 +42,16 @@ from foleycli.weights.folder import read_config
 ENCODERS = ("sync", "semantic", "text")  # parts of a model's configuration that decide what is extracted from a clip
 COLUMNS = (
     Column("model", "model"),
-    Column("parameters_m", "parameters, M", 1),
+    Column("parameters_m", "parameters", 1, unit="M"),
     Column("steps", "steps"),
     Column("evaluations", "network evaluations"),
     Column("s_per_10s", "s per 10 s of sound", 2),
     Column("f1_60ms", "onset F1 ±60 ms", 2),
     Column("f1_60ms_shifted", "shifted", 2),
     Column("envelope_correlation", "loudness correlation", 2),
-    Column("distance_db", "distance to the real sound, dB", 1),
-    Column("distance_with_reference_db", "with a reference, dB", 1),
-    Column("distance_of_reference_db", "the reference itself, dB", 1),
+    Column("distance_db", "distance to the real sound", 1, unit="dB"),
+    Column("distance_with_reference_db", "with a reference", 1, unit="dB"),
+    Column("distance_of_reference_db", "the reference itself", 1, unit="dB"),
     Column("f1_60ms_best_take", "F1 of the best take", 2),
 )
 

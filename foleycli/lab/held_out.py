@@ -11,9 +11,9 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -41,7 +41,13 @@ TOLERANCE_S = 0.06
 LOUD = 0.02  # peak of a sound that has a timbre to measure
 MIN_EVENTS = 2  # of clips on which prompts and references are compared
 PROMPTS = ("hammer on anvil", "footsteps on gravel", "dog bark", "glass breaking", "drum hit", "water splash")
-COLUMNS = (Column("figure", "figure"), Column("value", "value"), Column("control", "control in the same run"))
+COLUMNS = (
+    Column("figure", "figure"),
+    Column("value", "value"),
+    Column("unit", "unit"),
+    Column("control", "control"),
+    Column("control_is", "what the control is"),
+)
 
 
 @dataclass(frozen=True)
@@ -203,24 +209,27 @@ def measure(model: Model, n: int, settings: Settings, sounds: Path | None) -> Su
         seed_distance_db=mean([seeds for _, seeds in by_prompt]),
         distance_to_reference_db=mean([with_it for with_it, _ in by_reference]),
         distance_without_reference_db=mean([without for _, without in by_reference]),
-        f1_by_scene={scene: round(mean(f1), 3) for scene, f1 in sorted(f1_by_scene.items())},
+        f1_by_scene={scene: mean(f1) for scene, f1 in sorted(f1_by_scene.items())},
     )
 
 
-def rows_of(summary: Summary) -> list[dict[str, str]]:
+def rows_of(summary: Summary, by_scene: bool = False) -> list[dict[str, Any]]:
     """The summary as rows under COLUMNS."""
     s = summary
-    figures = (
-        ("onset F1 at ±60 ms", f"{s.f1_60ms:.2f}", f"{s.f1_60ms_shifted:.2f} (the same onsets shifted)"),
-        ("onset F1 of the encoder alone", f"{s.f1_60ms_encoder:.2f}", ""),
-        ("correlation of the loudness envelope", f"{s.envelope_correlation:.2f}", ""),
-        ("onsets per second in clips without events", f"{s.onsets_per_s_without_events:.2f}", ""),
-        ("spectral distance of two prompts, dB", f"{s.prompt_distance_db:.1f}",
-         f"{s.seed_distance_db:.1f} (two seeds of one prompt)"),
-        ("spectral distance to a 2 s reference, dB", f"{s.distance_to_reference_db:.1f}",
-         f"{s.distance_without_reference_db:.1f} (without the reference)"),
-    )  # fmt: skip
-    return [dict(zip(("figure", "value", "control"), figure, strict=True)) for figure in figures]
+    figures = [
+        ("onset F1 at ±60 ms", round(s.f1_60ms, 2), "", round(s.f1_60ms_shifted, 2), "the same onsets shifted"),
+        ("onset F1 at ±60 ms of the encoder alone", round(s.f1_60ms_encoder, 2)),
+        ("correlation of the loudness envelope", round(s.envelope_correlation, 2)),
+        ("onsets in clips without events", round(s.onsets_per_s_without_events, 2), "per second"),
+        ("spectral distance of two prompts", round(s.prompt_distance_db, 1), "dB",
+         round(s.seed_distance_db, 1), "two seeds of one prompt"),
+        ("spectral distance to a 2 s reference", round(s.distance_to_reference_db, 1), "dB",
+         round(s.distance_without_reference_db, 1), "without the reference"),
+    ]  # fmt: skip
+    if by_scene:
+        figures += [(f"onset F1 at ±60 ms, scene {scene}", round(f1, 2)) for scene, f1 in s.f1_by_scene.items()]
+    keys = [column.key for column in COLUMNS]
+    return [{key: value for key, value in zip(keys, figure, strict=False) if value != ""} for figure in figures]
 
 
 def main(
@@ -230,12 +239,13 @@ def main(
     steps: Annotated[int | None, typer.Option(help="Sampler steps.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Guidance.")] = None,
     library: Annotated[bool | None, typer.Option(help="Whether the library gives a reference for the prompt.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, with F1 by kind of scene.")] = False,
+    by_scene: Annotated[bool, typer.Option("--by-scene", help="Also F1 for each kind of scene.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object a row.")] = False,
     device: str = "auto",
 ) -> None:
-    """Print the figures as a Markdown table, or as JSON."""
+    """Print the figures as a Markdown table, or as JSON lines."""
     options = {"steps": steps, "guidance": guidance, "library": library}
     given = {name: value for name, value in options.items() if value is not None}
     settings = resolve_settings(overrides=given, model_defaults=default_settings(model))
-    summary = measure(load_model(resolve(model), device), clips, settings, sounds)
-    typer.echo(json.dumps(without_nan(asdict(summary)), indent=2) if as_json else markdown(COLUMNS, rows_of(summary)))
+    rows = rows_of(measure(load_model(resolve(model), device), clips, settings, sounds), by_scene)
+    typer.echo("\n".join(json.dumps(without_nan(row)) for row in rows) if as_json else markdown(COLUMNS, rows))

@@ -41,7 +41,7 @@ COLUMNS = (
     Column("mel_codes", "mel, codes", 2),
     Column("zimtohrli_latents", "zimtohrli, latents", 4),
     Column("zimtohrli_codes", "zimtohrli, codes", 4),
-    Column("level_db", "level, dB", 2, signed=True),
+    Column("level_db", "level", 2, signed=True, unit="dB"),
     Column("level_worst_db", "level, worst", 1, signed=True),
     Column("clicks", "clicks"),
 )

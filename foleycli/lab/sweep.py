@@ -37,7 +37,7 @@ COLUMNS = (
     Column("f1_60ms_shifted", "shifted", 2),
     Column("onsets_per_s_without_events", "onsets/s without events", 2),
     Column("envelope_correlation", "loudness correlation", 2),
-    Column("distance_db", "distance to the real sound, dB", 1),
+    Column("distance_db", "distance to the real sound", 1, unit="dB"),
     Column("s_per_10s", "s per 10 s", 2),
 )
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from foleycli.lab import held_out
+from foleycli.lab.figures import read_metrics
 from foleycli.lab.tables import markdown
 
 SUMMARY = held_out.Summary(
@@ -18,18 +19,22 @@ SUMMARY = held_out.Summary(
 
 
 def test_every_figure_is_printed_once(lab):
-    """One step and one clip: what is measured is the command, not the model."""
-    told = lab("held_out", "--clips", 1, "--steps", 1, "--json", "--device", "cpu")
+    """One step and two clips: what is measured is the command, not the model."""
+    told = lab("held_out", "--clips", 2, "--steps", 1, "--by-scene", "--json", "--device", "cpu")
     assert told.code == 0, told.err
-    summary = json.loads(told.out, parse_constant=pytest.fail)
-    assert (summary["clips"], summary["steps"], summary["model"]) == (1, 1, "salsav-mini")
-    assert summary["f1_by_scene"] and -1 <= summary["envelope_correlation"] <= 1
+    rows = [json.loads(line, parse_constant=pytest.fail) for line in told.out.splitlines()]
+    values = {row["figure"]: row["value"] for row in rows}
+    assert len(values) == len(rows) > 6
+    assert -1 <= values["correlation of the loudness envelope"] <= 1
+    known = read_metrics("salsav-mini")["held_out"].rows
+    assert {row["figure"] for row in known} <= values.keys()  # what `figures` would put into the card
 
 
 def test_figures_stand_beside_their_controls():
     lines = markdown(held_out.COLUMNS, held_out.rows_of(SUMMARY)).splitlines()
-    assert lines[2] == "| onset F1 at ±60 ms | 0.83 | 0.12 (the same onsets shifted) |"
-    assert "| spectral distance of two prompts, dB | 15.4 | 3.4 (two seeds of one prompt) |" in lines
+    assert lines[2] == "| onset F1 at ±60 ms | 0.83 |  | 0.12 | the same onsets shifted |"
+    assert "| spectral distance of two prompts | 15.4 | dB | 3.4 | two seeds of one prompt |" in lines
+    assert "| onsets in clips without events | – | per second |  |  |" in lines
 
 
 def test_mean_is_of_numbers_alone():
