@@ -78,7 +78,11 @@ def markdown(text: str) -> Markdown:
 
 def read(page: str) -> str:
     """The Markdown of a page, without the marks of its generated tables."""
-    text = (FOLDER / f"{page}.md").read_text(encoding="utf-8")
+    return without_marks((FOLDER / f"{page}.md").read_text(encoding="utf-8"))
+
+
+def without_marks(text: str) -> str:
+    """Markdown without the marks of generated tables."""
     return re.sub(r"^<!--.*-->\n", "", text, flags=re.MULTILINE).rstrip()
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from foleycli.cli import console, fetched, options
+from foleycli.cli.guide import without_marks
 from foleycli.errors import EXIT_FAILED, FoleyError
 from foleycli.hub import places
 from foleycli.hub.catalog import DEFAULT_MODEL, Entry, entries, find
@@ -143,7 +144,11 @@ def show(name: Name = DEFAULT_MODEL, json: options.Json = False) -> None:
     folder = resolve(name)
     config = read_config(folder)
     is_intact = verify(folder)
-    weights = [file for file in folder.rglob("*") if file.is_file() and file.name not in (CONFIG_NAME, "README.md")]
+    weights = [
+        file
+        for file in folder.rglob("*")
+        if file.is_file() and file.name not in (CONFIG_NAME, "README.md", "metrics.json")
+    ]
     size_mb = sum(file.stat().st_size for file in weights) / 1e6
     if json:
         console.result_json({"folder": str(folder), "size_mb": size_mb, "is_intact": is_intact, **config})
@@ -155,7 +160,7 @@ def show(name: Name = DEFAULT_MODEL, json: options.Json = False) -> None:
     console.result(f"{'weights':8} {size_mb:.1f} MB, {'intact' if is_intact else 'DAMAGED OR MISSING'}")
     card = folder / "README.md"
     if card.is_file():
-        console.result("\n" + card.read_text(encoding="utf-8").rstrip())
+        console.result("\n" + without_marks(card.read_text(encoding="utf-8")))
 
 
 @app.command(

@@ -70,7 +70,9 @@ class Entry:
     @property
     def is_here(self) -> bool:
         """Whether its own files are on this machine; config.json is written last."""
-        weights = [file for file in self.folder.glob("*") if file.name not in ("config.json", "README.md")]
+        weights = [
+            file for file in self.folder.glob("*") if file.name not in ("config.json", "README.md", "metrics.json")
+        ]
         return (self.folder / "config.json").is_file() and bool(weights) and all(map(Path.exists, weights))
 
     @property
