@@ -1,6 +1,6 @@
 """Makes the library of short sounds that foley takes a timbre from (`foleycli.library.library`) from recordings.
 
-    python -m foleycli.soundset.build_library --sounds ../shared/sounds --out foleycli/shipped/library
+    python -m foleycli.soundset.build_library --sounds sounds --out foleycli/shipped/library
 
 A library sound is what a reference was in training: a few hits of one thing, or a stretch of something even.
 `library_sounds.yaml` says which recordings: in the public domain, or under licences that ask for no more than
