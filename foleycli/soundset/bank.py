@@ -1,13 +1,15 @@
 """A bank of labelled sounds: folders go in, takes come out, trimmed to their attack and sorted by kind of sound.
 
-With an `index.jsonl` the kinds' patterns sort the files; without one, the names of their folders do too.
-Files are decoded when their kind is first asked for, and kept as int16.  The files that `held_out` keeps back are the
-split "test".  Where a kind has no recording, `synth` makes takes, so that no folder at all works too.
+An `index.jsonl` sorts the files by their sub-categories or, where it has none, by the kinds' patterns; without an
+index, the names of their folders do.  Files are decoded when their kind is first asked for, and kept as int16.  The
+files that `held_out` keeps back in each folder are the split "test".  Where a game kind has no recording, `synth` makes
+takes, so that no folder at all works too.
 """
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -18,7 +20,7 @@ import numpy as np
 from foleycli.errors import FoleyError
 from foleycli.library.index import INDEX_NAME
 from foleycli.soundset.held_out import held_out_of
-from foleycli.soundset.kinds import RATE_HZ, SOUND_KINDS, Shape, SoundKind, Split
+from foleycli.soundset.kinds import EVEN_KINDS, RATE_HZ, SOUND_KINDS, Shape, SoundKind, Split
 from foleycli.soundset.names import kinds_by_name
 from foleycli.soundset.sounds import ListedSound, list_sounds, read_mono
 from foleycli.soundset.synth import synthetic_take
@@ -46,27 +48,27 @@ class SoundBank:
     """Takes by kind of sound and split."""
 
     def __init__(self, *folders: Path, only_recorded: bool = False) -> None:
-        """`only_recorded` leaves kinds without recordings empty instead of synthesising them.
+        """`only_recorded` leaves game kinds without recordings empty instead of synthesising them.
 
         Errors: FoleyError for a folder that is none, or, where no index sorts it, holds no sound of any kind.
         """
-        self.folders = folders
-        self._only_recorded = only_recorded
-        self._kinds_of: dict[ListedSound, frozenset[str]] = {}  # folder by folder, by file name
-        self._held_out: set[ListedSound] = set()
+        self.folders, self._only_recorded = folders, only_recorded
+        self.unused: list[str] = []  # files of folders without an index whose names mean no kind
+        self._sounds: dict[tuple[str, Split], list[ListedSound]] = defaultdict(list)  # of a kind
         self._takes: dict[tuple[str, Split], list[Take]] = {}
         for folder in folders:
-            sorted_sounds = sort_folder(folder)
-            held_out = held_out_of(one.file for one in sorted_sounds)
-            self._kinds_of |= sorted_sounds
-            self._held_out |= {one for one in sorted_sounds if one.file in held_out}
+            kinds_of = sort_folder(folder)
+            held_out = held_out_of(one.file for one in kinds_of)
+            for one, kinds in kinds_of.items():
+                for kind in kinds:
+                    self._sounds[kind, "test" if one.file in held_out else "train"].append(one)
+            if not (folder / INDEX_NAME).is_file():
+                self.unused += [one.file for one, kinds in kinds_of.items() if not kinds]
 
-    @property
-    def unused(self) -> list[str]:
-        """Files of folders without an index whose names mean no kind, so that nothing sounds like them."""
-        return [
-            one.file for one, kinds in self._kinds_of.items() if not kinds and not (one.folder / INDEX_NAME).is_file()
-        ]
+    def even_kinds(self, split: Split) -> tuple[str, ...]:
+        """Kinds that go with any picture: those among the game kinds, and the everyday loops that were recorded."""
+        everyday = [name for name, kind in SOUND_KINDS.items() if kind.is_everyday and kind.shape == "loop"]
+        return (*EVEN_KINDS, *(name for name in everyday if (name, split) in self._sounds))
 
     def takes(self, kind: str, split: Split) -> list[Take]:
         """All takes of a kind; with a folder, kinds that have too few recordings may be empty."""
@@ -84,11 +86,10 @@ class SoundBank:
 
     def _load(self, kind: SoundKind, split: Split) -> list[Take]:
         takes = []
-        for one, kinds in self._kinds_of.items():
-            if kind.name in kinds and (one in self._held_out) == (split == "test"):
-                take = make_take(one.file, one.key, read_mono(one.folder / one.file), kind.shape)
-                takes += [take] if take is not None else []
-        if takes or (self._kinds_of and self._only_recorded):
+        for one in self._sounds.get((kind.name, split), ()):
+            take = make_take(one.file, one.key, read_mono(one.folder / one.file), kind.shape)
+            takes += [take] if take is not None else []
+        if takes or kind.is_everyday or (self.folders and self._only_recorded):
             return takes
         first = 0 if split == "train" else 1000
         n_takes = (_N_SYNTHETIC_LOOPS if kind.shape == "loop" else _N_SYNTHETIC)[split]
@@ -102,21 +103,27 @@ def shared_bank(*folders: Path) -> SoundBank:
 
 
 def sort_folder(folder: Path) -> dict[ListedSound, frozenset[str]]:
-    """The kinds of each sound of a folder: by their patterns or, where there is no index, by its folders' names.
+    """The kinds of each sound of a folder, in the order of the files' names.
 
     Errors: FoleyError for a folder that is none, or, where no index sorts it, holds no sound of any kind.
     """
     listed = sorted(list_sounds(folder), key=lambda one: one.file)
-    by_pattern = {one: kinds_by_pattern(one.key) for one in listed}
+    by_index = {one: kinds_by_subcategory(one) or kinds_by_pattern(one.key) for one in listed}
     if (folder / INDEX_NAME).is_file():
-        return by_pattern
-    by_name = {one: kinds or kinds_by_name(one.file) for one, kinds in by_pattern.items()}
+        return by_index
+    by_name = {one: kinds or kinds_by_name(one.file) for one, kinds in by_index.items()}
     if not any(by_name.values()):
         raise FoleyError(
             f"none of the {len(listed)} sounds in {folder} is of a kind that the worlds know",
             f"Name its sub-folders for what is in them, such as {', '.join(SOUND_KINDS)}",
         )
     return by_name
+
+
+def kinds_by_subcategory(sound: ListedSound) -> frozenset[str]:
+    """The kinds that have the sub-category of an index; none where it has no sub-categories."""
+    subcategory = f"{sound.category}/{sound.subcategory}"
+    return frozenset(name for name, kind in SOUND_KINDS.items() if subcategory in kind.subcategories)
 
 
 def kinds_by_pattern(key: str) -> frozenset[str]:
@@ -126,7 +133,7 @@ def kinds_by_pattern(key: str) -> frozenset[str]:
 
 @cache
 def _patterns() -> dict[str, re.Pattern[str]]:
-    return {name: re.compile(kind.pattern) for name, kind in SOUND_KINDS.items()}
+    return {name: re.compile(kind.pattern) for name, kind in SOUND_KINDS.items() if kind.pattern}
 
 
 def make_take(name: str, group: str, mono: np.ndarray, shape: Shape) -> Take | None:

@@ -1,14 +1,22 @@
 """Kinds of recorded sound: which recordings are of a kind, how they go over time, and what people call them.
 
-A kind's pattern is searched in "category|folder|name" (lower case, digits taken out) of a sound index.
+The 56 kinds here have a pattern over the index of the set of game sounds (`soundset.debian`), and a recipe of
+`soundset.synth` that stands in where there is no recording.  `everyday.yaml` has more kinds: they exist only where a
+set has recordings of them, and are found by the category and sub-category that the set's index gives each sound.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, get_args
+
+import yaml
+
+from foleycli.errors import FoleyError
 
 RATE_HZ = 44100  # of every sound of a bank
+EVERYDAY = Path(__file__).with_name("everyday.yaml")
 
 Split = Literal["train", "test"]
 Shape = Literal["hit", "rough", "voice", "loop"]
@@ -16,17 +24,23 @@ Shape = Literal["hit", "rough", "voice", "loop"]
 
 @dataclass(frozen=True)
 class SoundKind:
-    """Sounds that can stand for one another: a pattern over the index, labels, and a synthetic stand-in."""
+    """Sounds that can stand for one another."""
 
     name: str
     shape: Shape  # hit: one sharp attack; rough: short, may rattle; voice: softer attack; loop: even texture
-    pattern: str
-    labels: tuple[str, ...]  # the first is the main label
-    material: str  # recipe of `synth` when there is no recording
+    labels: tuple[str, ...]  # ways to say what it is; the first is the main label
+    pattern: str = ""  # searched in "category|group|name" (lower case, no digits) of an index; "": finds nothing
+    material: str = ""  # recipe of `synth` when there is no recording; "": then the kind has no takes
+    subcategories: frozenset[str] = frozenset()  # "category/sub" of an index that has sub-categories
+
+    @property
+    def is_everyday(self) -> bool:
+        """Whether it exists only where it was recorded."""
+        return not self.material
 
 
 def _kind(shape: Shape, name: str, material: str, labels: tuple[str, ...], pattern: str) -> SoundKind:
-    return SoundKind(name, shape, pattern, labels, material)
+    return SoundKind(name, shape, labels, pattern, material)
 
 
 # fmt: off
@@ -144,6 +158,29 @@ _LOOPS = (
 )
 # fmt: on
 
-SOUND_KINDS = {kind.name: kind for kind in (*_HITS, *_VOICES, *_LOOPS)}
-# Shapes that go on evenly: an even texture goes with any picture, if words ask for it.
+_GAME_KINDS = {kind.name: kind for kind in (*_HITS, *_VOICES, *_LOOPS)}
+# Loops among them that go with any picture, if words ask for them; those of `everyday.yaml` all do.
 EVEN_KINDS = ("engine", "machine", "water", "rain", "wind", "fire", "nature", "place")
+
+
+def read_kinds(path: Path = EVERYDAY) -> dict[str, SoundKind]:
+    """All kinds by name: the game kinds, with the sub-categories that the table adds to them, then the table's own.
+
+    Errors: FoleyError for a row that is neither a new kind with shape and labels nor adds to a game kind.
+    """
+    kinds = dict(_GAME_KINDS)
+    for row in yaml.safe_load(path.read_text(encoding="utf-8")):
+        name, subcategories = row["name"], frozenset(row["from"])
+        if name in _GAME_KINDS and row.keys() == {"name", "from"}:
+            kinds[name] = replace(kinds[name], subcategories=subcategories)
+        elif name not in kinds and row.get("shape") in get_args(Shape) and row.get("labels"):
+            kinds[name] = SoundKind(name, row["shape"], tuple(row["labels"]), subcategories=subcategories)
+        else:
+            raise FoleyError(
+                f"{path.name}: {name!r} is no new kind with shape and labels, and adds to no game kind",
+                "Give it a name of its own, a shape and labels",
+            )
+    return kinds
+
+
+SOUND_KINDS = read_kinds()

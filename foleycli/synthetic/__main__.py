@@ -32,14 +32,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _write_clip(given: argparse.Namespace) -> None:
+    bank = SoundBank(*given.sounds)
     config = WorldConfig(
         duration_s=given.duration,
         size_px=given.size,
         difficulty=given.difficulty,
         split=given.split,
         scene=given.scene,
+        even_kinds=bank.even_kinds(given.split),
     )
-    bank = SoundBank(*given.sounds)
     if bank.unused:
         told = f"not used for the names of their folders, which the worlds do not know: {len(bank.unused)} sounds"
         print(f"{told}, such as {bank.unused[0]}", file=sys.stderr)

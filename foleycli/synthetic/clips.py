@@ -84,7 +84,7 @@ def _scene_name(rng: np.random.Generator, config: WorldConfig) -> str:
 def _stage_drawn(build: Builder, rng: np.random.Generator, config: WorldConfig) -> tuple[Stage, np.ndarray, Film]:
     """A scene drawn with sprites, which events are seen bool [e], and how to film it."""
     t = grid(config.duration_s)
-    props = Props(rng, config.split, config.difficulty)
+    props = Props(rng, config.split, config.difficulty, config.even_kinds)
     stage = build(rng, t, props)
     stage = replace(stage, parts=[*stage.parts, *occluders(props, rng, t)])
     camera, seen = _film(rng, t, stage, config)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from foleycli.soundset.kinds import RATE_HZ, Split
+from foleycli.soundset.kinds import EVEN_KINDS, RATE_HZ, Split
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,7 +16,7 @@ __all__ = ["GRID_HZ", "RATE_HZ", "SILENT_WORDS", "VERSION", "Clip", "Event", "Mo
 # How a scene sounds: at single moments, following a speed, evenly throughout, not at all.
 Mode = Literal["hits", "driven", "texture", "silence"]
 GRID_HZ = 200  # of every trajectory
-VERSION = 2  # one more when the same seed makes another clip, so that examples kept from before are not taken for it
+VERSION = 3  # one more when the same seed makes another clip, so that examples kept from before are not taken for it
 
 SILENT_WORDS = ("silence", "no sound", "quiet")
 
@@ -33,6 +33,7 @@ class WorldConfig:
     height_px: int | None = None
     scene: str | None = None  # only this scene kind; None draws one
     scene_weights: Mapping[str, float] = field(default_factory=dict, hash=False)  # in place of the usual ones
+    even_kinds: tuple[str, ...] = EVEN_KINDS  # what may sound over a still view: see `SoundBank.even_kinds`
 
     @property
     def n_frames(self) -> int:

@@ -5,12 +5,13 @@ What is drawn and what sounds are then no longer tied, so that a generator must 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from foleycli.soundset.bank import SoundBank
-from foleycli.soundset.kinds import EVEN_KINDS, SOUND_KINDS
+from foleycli.soundset.kinds import SOUND_KINDS, SoundKind
 from foleycli.synthetic.clips import make_clip, make_scene, own_mix
 from foleycli.synthetic.config import SILENT_WORDS, Clip, Mode, Track, WorldConfig
 from foleycli.synthetic.sound import Mix, library_sound_of, mix_of
@@ -68,10 +69,15 @@ def _draw_alternative(track: Track, bank: SoundBank, rng: np.random.Generator) -
         return track
     if alternative == "even":
         track = replace(track, mode="texture", drive=None)
-        fitting = [name for name in SOUND_KINDS if name in EVEN_KINDS]
+        fitting: Sequence[str] = bank.even_kinds(track.split)
     else:
-        fitting = [name for name, kind in SOUND_KINDS.items() if kind.shape == alternative]
+        fitting = [name for name, kind in SOUND_KINDS.items() if _fits(kind, alternative)]
     names = [name for name in fitting if bank.takes(name, track.split)]
     if not names or (alternative != "even" and rng.random() < 0.15):
         return track
     return replace(track, sound_kinds=(names[rng.integers(len(names))], *track.sound_kinds))
+
+
+def _fits(kind: SoundKind, alternative: str) -> bool:
+    """Whether a kind is of a shape; of the rough ones only everyday kinds stand for hits."""
+    return kind.shape == alternative or (alternative == "hit" and kind.shape == "rough" and kind.is_everyday)

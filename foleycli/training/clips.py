@@ -39,7 +39,7 @@ class ClipData:
     """Where clips come from: the `data` part of a recipe."""
 
     videos: str = ""  # a folder of filmed videos with sound; "" is synthetic worlds
-    sounds: str = ""  # a folder of labelled sounds for the worlds; "" is synthesised ones
+    sounds: str | tuple[str, ...] = ""  # a folder of labelled sounds for the worlds, or several; "": synthesised ones
     duration_s: float = 5.0
     size_px: int = 112
     difficulty: float = 1.0
@@ -89,12 +89,14 @@ def world_config(data: ClipData, split: Split) -> WorldConfig:
         difficulty=data.difficulty,
         split=split,
         scene_weights=data.scene_weights,
+        even_kinds=bank_of(data).even_kinds(split),
     )
 
 
 def bank_of(data: ClipData) -> SoundBank:
     """The sounds of the worlds; errors: FoleyError for a folder of sounds of which they can use nothing."""
-    return shared_bank(*[Path(data.sounds)] if data.sounds else [])
+    folders = (data.sounds,) if isinstance(data.sounds, str) else data.sounds
+    return shared_bank(*(Path(folder) for folder in folders if folder))
 
 
 def world_clips(data: ClipData, first_seed: int, stride: int = 1, split: Split = "train") -> Iterator[TrainingClip]:

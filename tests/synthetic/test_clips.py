@@ -96,3 +96,8 @@ def test_a_long_clip_pans_and_zooms_around_its_middle() -> None:
     whole = [camera for camera in cameras if camera.cut_s > t[-1]]
     assert sum(camera.zoom[0] != camera.zoom[-1] for camera in whole) > 10
     assert all(0.29 < camera.zoom[len(t) // 2] < 1.71 for camera in whole)
+
+
+def test_what_sounds_over_a_still_view_is_one_of_the_even_kinds_that_are_given() -> None:
+    config = WorldConfig(duration_s=1.0, size_px=32, scene="still_view", even_kinds=("phone", "waves"))
+    assert {make_scene(seed, config)[1].sound_kinds[0] for seed in range(12)} == {"phone", "waves"}

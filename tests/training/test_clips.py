@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from itertools import islice
 
 import numpy as np
 import pytest
+import soundfile
 from clips import FLASH_FRAME
 
+from foleycli.errors import FoleyError
 from foleycli.media.probe import probe
-from foleycli.training.clips import ClipData, TrainingClip, _cut, cached_clips, filmed_clips, world_clips
+from foleycli.soundset.kinds import EVEN_KINDS
+from foleycli.training.clips import ClipData, TrainingClip, _cut, cached_clips, filmed_clips, world_clips, world_config
 from foleycli.training.pool import Pool
+from foleycli.training.recipe import from_dict
+from foleycli.training.sources import check_sounds
 
 
 @pytest.mark.parametrize(("name", "beep_s"), [("plain.mp4", FLASH_FRAME / 25), ("offset.mp4", FLASH_FRAME / 25 - 0.4)])
@@ -63,3 +69,31 @@ def test_pool_keeps_the_latest_clips_and_no_more() -> None:
     assert {int(c.grey[0, 0, 0]) for c in pool.draw(50, np.random.default_rng(0))} == {0, 1, 2}
     pool.take(6)
     assert {int(c.grey[0, 0, 0]) for c in pool.draw(80, np.random.default_rng(0))} == {5, 6, 7, 8}
+
+
+def test_worlds_take_their_sounds_from_one_folder_or_several(tmp_path):
+    for name, sub in (("one", "waves"), ("other", "shower")):
+        (tmp_path / name).mkdir()
+        rows = [{"file": f"{k}.wav", "category": "water", "sub": sub} for k in range(3)]
+        for row in rows:
+            soundfile.write(tmp_path / name / row["file"], np.random.default_rng(0).uniform(-0.5, 0.5, 44100), 44100)
+        (tmp_path / name / "index.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    folders = [str(tmp_path / name) for name in ("one", "other")]
+    read = [from_dict(ClipData, {"sounds": sounds}, "recipe") for sounds in (folders[0], folders)]
+    assert [world_config(data, "train").even_kinds[len(EVEN_KINDS) :] for data in read] == [
+        ("waves",),
+        ("waves", "shower"),
+    ]
+    assert read[0].described() != read[1].described()  # what is cached of one is not taken for the other
+    with pytest.raises(FoleyError, match="nowhere"):
+        check_sounds(ClipData(sounds=(folders[0], str(tmp_path / "nowhere"))))
+
+
+def test_a_damaged_clip_of_the_cache_is_made_again(tmp_path):
+    data = ClipData(duration_s=1.0, size_px=16, cache=str(tmp_path))
+    made = next(cached_clips(data, 5))
+    (path,) = tmp_path.rglob("*.npz")
+    for damaged in (b"", path.read_bytes()[:1000], b"no archive"):
+        path.write_bytes(damaged)
+        again = next(cached_clips(data, 5))
+        assert np.array_equal(again.samples, made.samples) and path.stat().st_size > 1000

@@ -75,6 +75,16 @@ def test_an_example_is_read_as_it_was_written(tmp_path):
             assert torch.equal(getattr(getattr(found, kind), name), getattr(getattr(written, kind), name))
 
 
+def test_a_missing_or_damaged_example_is_none(tmp_path):
+    path = tmp_path / "0.npz"
+    assert read_example(path) is None
+    write_example(example(), path)
+    whole = path.read_bytes()
+    for damaged in (b"", whole[:500], whole[:-100], b"no archive"):
+        path.write_bytes(damaged)
+        assert read_example(path) is None
+
+
 def test_what_sounds_in_an_example_has_a_library_sound_and_silence_has_none():
     clips = ClipData(duration_s=2.0, scene_weights={name: 0 for name in WEIGHTS} | {"waving": 1, "strike": 1})
     data = FamilyData(codec="mel-mini", sync="sync-mini", clips={}, sounds_per_clip=3)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from foleycli.soundset.kinds import EVEN_KINDS
 from foleycli.synthetic.physics import event_times, smooth_noise, strike_height
 from foleycli.synthetic.scenes.stage import Props, Stage, living, path, still, surface
 from foleycli.synthetic.scenes.strikes import arm
@@ -59,4 +58,4 @@ def still_view(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
         kind, size = str(rng.choice(["disc", "box", "blob", "soft"])), rng.uniform(0.1, 0.9)
         where = path(t, rng.uniform(-0.9, 0.9), rng.uniform(-0.7, 0.8))
         parts.append(props.sprite(kind, where, (size, size * rng.uniform(0.5, 2)), rng.uniform(-0.5, 0.5) + 0 * t))
-    return Stage(parts, "texture", (str(rng.choice(EVEN_KINDS)), "place"))
+    return Stage(parts, "texture", (str(rng.choice(props.even_kinds)), "place"))

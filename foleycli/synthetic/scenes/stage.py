@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from foleycli.soundset.kinds import EVEN_KINDS
 from foleycli.synthetic.config import Mode, Split
 from foleycli.synthetic.physics import smooth_noise
 from foleycli.synthetic.render import Limb, Part, Sprite
@@ -34,11 +35,14 @@ Builder = Callable[[np.random.Generator, np.ndarray, "Props"], Stage]
 class Props:
     """Random looks; objects of the two splits never share a sprite."""
 
-    def __init__(self, rng: np.random.Generator, split: Split, difficulty: float) -> None:
+    def __init__(
+        self, rng: np.random.Generator, split: Split, difficulty: float, even_kinds: tuple[str, ...] = EVEN_KINDS
+    ) -> None:
         self._rng = rng
         self._first = 0 if split == "train" else 1000
         self.split = split
         self.difficulty = difficulty
+        self.even_kinds = even_kinds
 
     def color(self) -> np.ndarray:
         return color(self._rng, 0.2)
