@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from foleycli.families.base import FamilySpec, check_window
 from foleycli.families.inputs import ConditioningSpec, Inputs, guidance_batch
 from foleycli.families.network_family import ConfiguredNetwork, NetworkFamily, draw_noise
 from foleycli.records import Features, Report, silent
-from foleycli.sampling import masked_flow
+from foleycli.sampling import masked_flow, times
 from foleycli.settings.settings import Settings
 
 
@@ -47,7 +47,10 @@ FlowNetworkT = TypeVar("FlowNetworkT", bound=FlowNetwork[Any])
 
 
 class FlowFamily(NetworkFamily[FlowNetworkT], Generic[FlowNetworkT]):
-    """Meets `families.base.Family`; a subclass says at which flow times its network runs, and calls it."""
+    """Meets `families.base.Family`; a subclass names its classes, and says what its steps are."""
+
+    # A shortcut model: its network reads the size of each step, which must be a power of two.
+    is_shortcut: ClassVar[bool]
 
     @classmethod
     def spec_of(cls, config: FlowConfig) -> FamilySpec:
@@ -60,15 +63,6 @@ class FlowFamily(NetworkFamily[FlowNetworkT], Generic[FlowNetworkT]):
             stream_dims=config.stream_dims,
             text_dim=config.text_dim,
         )
-
-    @staticmethod
-    def flow_times(n_steps: int) -> list[float]:
-        """The times at which the sampler stops, see sampling.times."""
-        raise NotImplementedError
-
-    def velocity(self, x: Tensor, t: Tensor, d: Tensor, conditions: Any, is_known: Tensor) -> Tensor:
-        """The network's velocity [B, L, D] of `x` [B, L, D] at flow times `t` [B], before a step of size `d` [B]."""
-        raise NotImplementedError
 
     @torch.inference_mode()
     def sample(
@@ -90,14 +84,16 @@ class FlowFamily(NetworkFamily[FlowNetworkT], Generic[FlowNetworkT]):
         def guided_velocity(x: Tensor, t: float, d: float) -> Tensor:
             rows = batch.repeat(x)
             t_rows, d_rows = rows.new_full((len(rows),), t), rows.new_full((len(rows),), d)
-            return batch.guide(self.velocity(rows, t_rows, d_rows, conditions, mask))
+            if self.is_shortcut:
+                return batch.guide(network(rows, t_rows, d_rows, conditions, mask))
+            return batch.guide(network(rows, t_rows, conditions, mask))
 
         made = masked_flow.sample(
             guided_velocity,
             noise=draw_noise(known.shape[1:], rngs).to(device),
             known=known.to(device),
             is_known=is_known.to(device),
-            times=self.flow_times(settings.steps),
+            times=times.shortcut(settings.steps) if self.is_shortcut else times.uniform(settings.steps),
             report=report,
         )
         return made.to(known.device)

@@ -13,7 +13,7 @@ from typing import Protocol
 from foleycli.records import Window
 from foleycli.settings.settings import Settings
 from foleycli.timebase import step_at, steps_to_cover
-from foleycli.windows.plan import windows_for
+from foleycli.windows.plan import plan_windows, repeated_steps
 
 
 class WindowSpec(Protocol):
@@ -56,15 +56,17 @@ def plan_render(
     """
     rate_hz = spec.latent_rate_hz
     n_steps = steps_to_cover(float(duration_s), rate_hz) if n_steps is None else n_steps
-    windows = windows_for(
+    half = spec.window_steps // 2  # neither context nor reference takes more of a window
+    n_reference = min(n_reference, half)
+    n_repeated = repeated_steps(n_reference, spec.window_steps, spec.window_grid_s, spec.whole_windows)
+    windows = plan_windows(
         n_steps,
         spec.window_steps,
-        rate_hz,
-        settings.context_s,
-        n_reference,
-        [step_at(cut_s, rate_hz) for cut_s in cuts_s],
-        spec.window_grid_s,
-        spec.whole_windows,
-        repeat_reference,
+        min(round(settings.context_s * rate_hz), half),
+        cut_steps=[step_at(cut_s, rate_hz) for cut_s in cuts_s],
+        n_reference=n_reference,
+        n_repeated=n_repeated if repeat_reference else 0,
+        grid_steps=spec.window_grid_s * rate_hz,
+        whole=spec.whole_windows,
     )
     return RenderPlan(float(duration_s), n_steps, windows)

@@ -1,4 +1,8 @@
-"""Windows in, one latent track (or several takes of it) out: window by window, each continuing the one before."""
+"""Windows in, one latent track (or several takes of it) out: window by window, each continuing the one before.
+
+Known steps (`known`, `is_known` in the samplers) are latents that are there already and condition the rest: what the
+window before has made, and what the caller gives as `context`.
+"""
 
 from __future__ import annotations
 
@@ -33,11 +37,11 @@ def compose(
 ) -> Tensor:
     """The latents of the whole clip for each of B seeds, all takes of a window in one batch: float32 [B, L, D].
 
-    Each take goes on from its own windows, with the noise that its seed alone would give.
+    Each take continues its own windows, with the noise that its seed alone would give.
 
-    context, context_mask   [L, D] and bool [L]: steps that are known, anywhere; they come back bit for bit
-    reference               latents [R, D] of another sound whose timbre is matched: they stand as clean context before
-                            every window for which the plan leaves room, a shot's first or all, and are thrown away
+    context, context_mask   float32 [L, D] and bool [L]: steps that are known, anywhere; they come back bit for bit
+    reference               latents [R, D] of another sound whose timbre is matched: they stand, known, before every
+                            window for which the plan leaves room, a shot's first or all, and are cut off again
     """
     tracks = torch.where(context_mask[:, None], context, torch.zeros_like(context)).repeat(len(seeds), 1, 1)
     is_known = context_mask.clone()
@@ -70,10 +74,10 @@ def compose(
 
 
 def cut_features(features: Features, start_s: Fraction, duration_s: Fraction, held_s: Fraction) -> Features:
-    """The streams of a window, its first step held for `held_s` before it (over a reference), as in training.
+    """The streams of a window; for `held_s` before it, over a reference, its first step stands still, as in training.
 
-    What lies before a shot is another picture and is never shown; after the end the last step stands.
-    Steps stay on the video's own grid: `late_s` says how much later than the window's they begin.
+    What lies before a shot is another picture and is never read; after the end the last step is held.
+    Steps stay on the video's own grid: `late_s` says how much later than the window they begin.
     """
     streams = {name: _cut(stream, start_s, duration_s, held_s) for name, stream in features.streams.items()}
     return replace(features, streams=streams)
@@ -91,12 +95,12 @@ def _cut(stream: Stream, start_s: Fraction, duration_s: Fraction, held_s: Fracti
 def decode_chunks(codec: Codec, track: Tensor, chunk_steps: int = 430) -> Iterator[Tensor]:
     """The sound of a latent track [L, D] piece by piece, float32 [n]; pieces join without a seam.
 
-    Each piece is decoded with the codec's context on both sides, which is cut off again: the result is
-    what decoding at once would give, in memory that does not grow with the track.  Codecs with attention,
-    which no context is enough for, name `blend_steps`: over so many, each piece is faded into the next.
+    Each piece is decoded with the codec's context on both sides, which is cut off again: the result is what decoding at
+    once would give, in memory that does not grow with the track.  For codecs with attention no context is enough: over
+    their `blend_steps` each piece is faded into the next.
     """
     margin, blend, hop = codec.context_steps, codec.blend_steps, codec.hop
-    fading: Tensor | None = None  # [blend * hop], how the piece before goes on
+    fading: Tensor | None = None  # [blend * hop]: how the piece before continues
     for start in range(0, len(track), chunk_steps):
         end = min(start + chunk_steps, len(track))
         first, last = max(0, start - margin), min(len(track), end + blend + margin)

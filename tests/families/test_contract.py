@@ -173,9 +173,13 @@ class Subject:
         n_steps, rate_hz = steps_to_cover(LONG_S, spec.latent_rate_hz), spec.latent_rate_hz
         n_reference = 0 if reference is None else len(reference)
         windows = plan_windows(
-            n_steps, spec.window_steps, round(rate_hz), (), n_reference, spec.window_grid_s * rate_hz,
-            spec.whole_windows,
-        )  # fmt: skip
+            n_steps,
+            spec.window_steps,
+            round(rate_hz),
+            n_reference=n_reference,
+            grid_steps=spec.window_grid_s * rate_hz,
+            whole=spec.whole_windows,
+        )
         assert len(windows) > 3
         known, is_known = self.known(n_steps), torch.zeros(n_steps, dtype=torch.bool)
         is_known[n_steps // 2 : n_steps // 2 + round(rate_hz)] = True

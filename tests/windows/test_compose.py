@@ -49,7 +49,7 @@ def made(family, known=None, is_known=None, cuts=(), reference=None, told=featur
     known = torch.zeros(L, 64) if known is None else known
     is_known = torch.zeros(L, dtype=torch.bool) if is_known is None else is_known
     n_reference = 0 if reference is None else len(reference)
-    windows = plan_windows(L, CONFIG.window_steps, CONTEXT, cuts, n_reference)
+    windows = plan_windows(L, CONFIG.window_steps, CONTEXT, cut_steps=cuts, n_reference=n_reference)
     more = {} if report is None else {"report": report}
     return compose(
         family,
@@ -91,7 +91,7 @@ def test_takes_made_together_are_what_their_seeds_make_alone(family):
     known, is_known = torch.randn(L, 64, generator=torch.Generator().manual_seed(1)), torch.zeros(L, dtype=torch.bool)
     is_known[30:50] = True
     reference, seeds = torch.randn(15, 64, generator=torch.Generator().manual_seed(2)), [3, 9, 4]
-    windows = plan_windows(L, CONFIG.window_steps, CONTEXT, [CUT], len(reference))
+    windows = plan_windows(L, CONFIG.window_steps, CONTEXT, cut_steps=[CUT], n_reference=len(reference))
     given = {"context": known, "context_mask": is_known, "reference": reference}
     together = compose(family, features(), windows, SETTINGS, seeds, **given)  # [3, L, D]
     for seed, track in zip(seeds, together, strict=True):
@@ -130,16 +130,16 @@ def test_a_reference_is_heard_in_every_shot_and_thrown_away(family):
         assert not any(torch.equal(step, reference[0]) for step in with_ref[shot])
 
 
-def test_a_reference_is_heard_again_in_later_windows_where_there_is_room(family):
+def test_a_reference_is_repeated_in_later_windows_where_there_is_room(family):
     sounds = torch.randn(2, 15, 64, generator=torch.Generator().manual_seed(2))
     first = CONFIG.window_steps - 15
     sounds[1, 8:] = sounds[0, 8:]  # what differs stands at the beginning, where a reference has its attack
     known, is_known = torch.zeros(L, 64), torch.arange(L) < first  # later windows go on from the same
-    for n_again in (0, 8):
-        windows = plan_windows(L, CONFIG.window_steps, CONTEXT, (), 15, n_again=n_again)
+    for n_repeated in (0, 8):
+        windows = plan_windows(L, CONFIG.window_steps, CONTEXT, n_reference=15, n_repeated=n_repeated)
         assert windows[0].end_step == first
         one, two = (made_after(family, windows, known, is_known, sound) for sound in sounds)
-        assert torch.equal(one, two) == (n_again == 0)
+        assert torch.equal(one, two) == (n_repeated == 0)
 
 
 def test_progress_rises_to_its_end(family):

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foleycli.windows.plan import plan_windows, steps_heard_again
+from foleycli.windows.plan import plan_windows, repeated_steps
 
 
 @st.composite
-def plans(draw: st.DrawFn) -> tuple[int, int, int, list[int], int, int]:
+def plans(draw: st.DrawFn) -> tuple[int, int, int, dict[str, Any]]:
     n_steps = draw(st.integers(1, 3000))
     window_steps = draw(st.integers(2, 500))
     n_context = draw(st.integers(0, window_steps - 1))
     cuts = draw(st.lists(st.integers(-5, 3005), max_size=8))
     n_reference = draw(st.integers(0, window_steps - 1))
-    n_again = draw(st.integers(0, window_steps - n_context - 1))
-    return n_steps, window_steps, n_context, cuts, n_reference, n_again
+    n_repeated = draw(st.integers(0, window_steps - n_context - 1))
+    return n_steps, window_steps, n_context, {"cut_steps": cuts, "n_reference": n_reference, "n_repeated": n_repeated}
 
 
 @given(plans())
 def test_every_step_is_made_exactly_once_in_order(plan) -> None:
-    n_steps, *rest, n_again = plan
-    windows = plan_windows(n_steps, *rest, n_again=n_again)
+    n_steps, window_steps, n_context, more = plan
+    windows = plan_windows(n_steps, window_steps, n_context, **more)
     made = [step for window in windows for step in range(window.start_step + window.n_context, window.end_step)]
     assert made == list(range(n_steps))
     assert [window.index for window in windows] == list(range(len(windows)))
@@ -33,15 +34,16 @@ def test_every_step_is_made_exactly_once_in_order(plan) -> None:
 
 @given(plans())
 def test_windows_fit_and_carry_the_context_within_their_shot(plan) -> None:
-    n_steps, window_steps, n_context, cuts, n_reference, n_again = plan
+    n_steps, window_steps, n_context, more = plan
+    cuts, n_reference, n_repeated = more.values()
     shots = {0, *(cut for cut in cuts if 0 < cut < n_steps)}
-    for window in plan_windows(n_steps, window_steps, n_context, cuts, n_reference, n_again=n_again):
+    for window in plan_windows(n_steps, window_steps, n_context, **more):
         first_made = window.start_step + window.n_context
         shot = max(cut for cut in shots if cut <= first_made)
         is_first = first_made == shot
         assert window.n_context == min(n_context, first_made - shot)
         assert window.start_step >= shot
-        assert window.n_reference == (n_reference if is_first else n_again)
+        assert window.n_reference == (n_reference if is_first else n_repeated)
         assert window.n_steps <= window_steps - window.n_reference
         assert not any(first_made < cut < window.end_step for cut in shots)
 
@@ -50,8 +52,8 @@ def test_windows_fit_and_carry_the_context_within_their_shot(plan) -> None:
     ("n_reference", "grid", "whole", "steps"),
     [(86, 0, False, 43), (30, 0, False, 30), (0, 0, False, 0), (86, 10, False, 0), (86, 0, True, 0)],
 )
-def test_a_fifth_of_a_window_is_for_hearing_a_reference_again(n_reference, grid, whole, steps) -> None:
-    assert steps_heard_again(n_reference, 215, Fraction(grid), whole) == steps
+def test_a_fifth_of_a_window_is_for_a_repeated_reference(n_reference, grid, whole, steps) -> None:
+    assert repeated_steps(n_reference, 215, Fraction(grid), whole) == steps
 
 
 def test_half_second_contexts_of_a_long_clip() -> None:
@@ -59,10 +61,11 @@ def test_half_second_contexts_of_a_long_clip() -> None:
     assert [(w.start_step, w.n_steps, w.n_context) for w in windows] == [(0, 215, 0), (193, 215, 22), (386, 44, 22)]
 
 
-@pytest.mark.parametrize("plan", [(0, 10, 0), (5, 10, 10), (5, 10, -1), (5, 10, 0, (), 10)])
+@pytest.mark.parametrize("plan", [(0, 10, 0), (5, 10, 10), (5, 10, -1), (5, 10, 0, 10)])
 def test_plans_that_make_nothing_are_refused(plan) -> None:
+    n_steps, window_steps, n_context, *n_reference = plan
     with pytest.raises(ValueError, match="no windows"):
-        plan_windows(*plan)
+        plan_windows(n_steps, window_steps, n_context, n_reference=n_reference[0] if n_reference else 0)
 
 
 @pytest.mark.parametrize("n_context", [0, 13, 26, 43, 86, 110])
