@@ -1,9 +1,8 @@
-"""What stands beside a result on request: a JSON from which it can be made again, and a picture of it."""
+"""What is written beside a result on request: a JSON with every fact about how it was made, and a picture of it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +14,7 @@ from foleycli import __version__
 from foleycli.errors import FoleyError
 from foleycli.media.audio import read_audio
 from foleycli.media.frames import read_frames
+from foleycli.media.output import replacing
 from foleycli.records import Video
 from foleycli.report.picture import STRIP, draw_report, n_pictures
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from foleycli.rendering.result import RenderResult
 
 PICTURE_RATE_HZ = 48000
-PICTURE_FPS = Fraction(25)  # only says how far a picture may lie from its asked time
+PICTURE_FPS = Fraction(25)  # a picture may lie one frame of this from its asked time
 
 
 def facts(result: RenderResult) -> dict[str, Any]:
@@ -41,40 +41,51 @@ def facts(result: RenderResult) -> dict[str, Any]:
         "settings": asdict(result.settings),
         "windows": [asdict(window) for window in result.windows],
         "cuts_s": [round(float(time_s), 3) for time_s in result.cuts_s],
-        "seen": [{"word": word, "confidence": round(float(sure), 4)} for word, sure in result.labels],
+        "seen": [{"word": label, "confidence": round(float(confidence), 4)} for label, confidence in result.labels],
         "timbre_of": str(result.reference) if result.reference else None,
         "events_s": [round(float(time_s), 3) for time_s in result.events_s],
+        "lufs": _rounded(result.lufs),
+        "peak_dbtp": _rounded(result.peak_dbtp),
         "stage_s": {stage: round(float(spent_s), 4) for stage, spent_s in result.stage_s.items()},
     }
 
 
+def _rounded(level_db: float | None) -> float | None:
+    """A level with as many digits as a meter shows; None where it was not measured, as of silence."""
+    return None if level_db is None else round(float(level_db), 2)
+
+
 def inputs(job: RenderJob | ExtendJob) -> dict[str, Any]:
-    """The job's files and places, as plain values for JSON."""
-    plain: Mapping[str, Any] = {name: getattr(job, name) for name in job.__dataclass_fields__}
-    kept = {name: value for name, value in plain.items() if name not in ("settings", "out", "video")}
-    told = {name: str(value) if isinstance(value, Path) else value for name, value in kept.items()}
-    return {"video": str(job.video.path) if job.video else None, **told}
+    """The job's files, part and takes, as plain values for JSON; its settings and output are among the facts."""
+    values = {name: getattr(job, name) for name in job.__dataclass_fields__ if name not in ("settings", "out", "video")}
+    plain = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+    return {"video": str(job.video.path) if job.video else None, **plain}
 
 
 def write_json(path: Path, result: RenderResult, job: RenderJob | ExtendJob) -> None:
     """Write the facts and the job; the file is renamed into place."""
-    part = path.with_name(path.name + ".part")
     text = json.dumps({**facts(result), "input": inputs(job)}, indent=2, ensure_ascii=False) + "\n"
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def write_picture(path: Path, result: RenderResult, video: Video | None, start_s: float = 0.0) -> None:
     """Draw the result; the film strip shows the part of the video from `start_s` that has its sound."""
-    sound = read_audio(result.out, PICTURE_RATE_HZ, 1).samples[0]  # [N]
+    samples = read_audio(result.out, PICTURE_RATE_HZ, 1).samples[0]  # [N]
     strip = filmstrip(video, start_s, result.duration_s) if video else np.empty((0, 1, 1, 3), np.uint8)
-    part = path.with_name(f"{path.stem}.part{path.suffix}")
-    draw_report(part, strip, sound, PICTURE_RATE_HZ, result.events_s, result.out.name)
-    part.replace(path)
+    with replacing(path) as part:
+        draw_report(
+            part,
+            filmstrip=strip,
+            samples=samples,
+            rate_hz=PICTURE_RATE_HZ,
+            events_s=result.events_s,
+            title=result.out.name,
+        )
 
 
 def filmstrip(video: Video, start_s: float, duration_s: float) -> np.ndarray:
-    """uint8 [n, H, W, 3]: as many pictures as fill the strip, from the middles of equal parts.
+    """Frames uint8 [n, H, W, 3]: as many as fill the strip, from the middles of equal parts.
 
     A picture that cannot be read is left black: a report must not fail for it.
     """

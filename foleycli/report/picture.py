@@ -60,13 +60,13 @@ def n_pictures(width_px: int, height_px: int) -> int:
 
 
 def draw_report(
-    path: Path, filmstrip: np.ndarray, samples: np.ndarray, rate_hz: int, events_s: Sequence[float], title: str
+    path: Path, *, filmstrip: np.ndarray, samples: np.ndarray, rate_hz: int, events_s: Sequence[float], title: str
 ) -> None:
-    """Write the picture.
+    """Write the picture of a result.
 
     filmstrip  uint8 [n, H, W, 3], from the middles of n equal parts; n = 0 for sound without a picture
     samples    float [N], mono, as long as the picture
-    events_s   when something is seen to sound
+    events_s   when the picture is predicted to sound
     """
     axis = Axis(max(samples.shape[-1] / rate_hz, 1e-3))
     strip = STRIP if len(filmstrip) else 0
@@ -85,8 +85,8 @@ def draw_report(
     page.save(path, optimize=True)
 
 
-def draw_pair(path: Path, real: np.ndarray, made: np.ndarray, rate_hz: int, title: str, facts: str) -> None:
-    """Write a picture of two sounds [N] of one length: the real one's waveform and spectrogram over the made one's."""
+def draw_pair(path: Path, *, real: np.ndarray, made: np.ndarray, rate_hz: int, title: str, facts: str) -> None:
+    """Write a picture of two sounds [N] of one length: waveform and spectrogram of the real, then of the made one."""
     axis = Axis(max(real.shape[-1] / rate_hz, 1e-3))
     panels = WAVE + GAP + MEL
     page = Image.new("RGB", (WIDTH, HEADER + panels + 2 * GAP + panels + AXIS), PAPER)

@@ -46,10 +46,12 @@ def made(tmp_path) -> RenderResult:
         labels=[("rain", 0.5)],
         events_s=[0.5, 1.5],
         stage_s={"sampler": 0.25},
+        lufs=-23.456,
+        peak_dbtp=None,
     )
 
 
-def test_json_says_all_that_makes_it_again(made, clip, tmp_path):
+def test_json_says_everything_about_how_it_was_made(made, clip, tmp_path):
     job = RenderJob(probe(clip), made.out, made.settings, start_s=0.5, reference=Path("take.wav"))
     write_json(tmp_path / "out.json", made, job)
     told = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
@@ -74,7 +76,8 @@ def test_json_of_a_take_alone(made, tmp_path):
 
 def test_facts_are_plain(made):
     told = facts(made)
-    assert json.loads(json.dumps(told)) == told
+    assert json.loads(json.dumps(told, allow_nan=False)) == told
+    assert (told["lufs"], told["peak_dbtp"]) == (-23.46, None)
     assert told["settings"] == asdict(made.settings)
 
 

@@ -17,7 +17,9 @@ MEL_Y = WAVE_Y + picture.WAVE + picture.GAP
 def draw(tmp_path, samples, events_s=(), filmstrip=None) -> np.ndarray:
     if filmstrip is None:
         filmstrip = np.zeros((4, 40, 60, 3), np.uint8)
-    draw_report(tmp_path / "r.png", filmstrip, samples, RATE_HZ, events_s, "clip")
+    draw_report(
+        tmp_path / "r.png", filmstrip=filmstrip, samples=samples, rate_hz=RATE_HZ, events_s=events_s, title="clip"
+    )
     with Image.open(tmp_path / "r.png") as image:
         return np.asarray(image.convert("RGB")).astype(int)
 
