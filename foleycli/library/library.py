@@ -1,50 +1,105 @@
-"""Recorded sounds that a render can take a timbre from, chosen by words: the shipped library, or a user's own folder.
+"""Recorded sounds that are looked up by words: the shipped library, or a user's own folder.
 
-A reference says how a thing sounds far better than a word does.  Where a prompt is near to what a recording of the
-library is called, the recording stands before the windows as a reference would (`windows.compose`); what is made is
-still made by the model, at the picture's times.
+Where the words of a prompt name a sound, its takes are laid along the picture (`recordings.engine`), and it stands
+before the model's windows as a reference (`windows.compose`).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from foleycli.errors import FoleyError
 from foleycli.features.text import TextEncoder, WordLlamaText
 from foleycli.library.index import INDEX_NAME, index_rows
+from foleycli.library.phrases import PhraseIndex
+from foleycli.media.audio import read_audio
+from foleycli.recordings.takes import KINDS, Kind, Take, cut_takes, guess_kind, make_take
 
 SHIPPED_LIBRARY = Path(__file__).parents[1] / "shipped" / "library"
 ENDINGS = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".m4a"}  # what ffmpeg reads and people keep
-# Cosines of text vectors from which on words mean the same.  By trial: "rifle shots" is 0.88 from "rifle shot", "cat on
-# a keyboard" 0.61 from "typing on a keyboard".  What was only seen must say it more plainly than what was asked for.
-NEAR, SEEN_NEAR = 0.65, 0.75
+AMBIENCE = "ambience"  # the category of what lies under other sounds
+AMBIENCE_HANDICAP = 0.05  # "fireworks at night" names fireworks first
+MOST_FILES = 16  # of one sound that takes are read from
+LONGEST_FILE_S = 60.0  # of a user's recording that is read
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A sound file and the phrases that name it."""
+    """A sound file and the phrases that name it, the first being its name."""
 
     path: Path
     phrases: tuple[str, ...]
+    kind: Kind | None = None  # None: by its sound
+    category: str = ""
+    place: str = ""  # of what can be room tone: where that is heard
+    takes_s: tuple[tuple[float, float], ...] = ()  # where each take begins and ends; empty: cut by its sound
+    origins: tuple[dict[str, Any], ...] = field(default=(), compare=False)  # licence, authors and source of each part
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.phrases[0]
+
+
+@dataclass(frozen=True)
+class Match:
+    """A recording, and why it was found."""
+
+    recording: Recording
+    score: float  # 1 and a little more for the very words
+    span: str  # the words that were looked up
+    phrase: str  # and the phrase that they are near to
 
 
 class Library:
     """Recordings that words can be looked up in."""
 
     def __init__(self, recordings: Sequence[Recording], text: TextEncoder) -> None:
-        self.recordings, self.text = recordings, text
+        self.recordings = list(recordings)
         self._owners = [recording for recording in recordings for _ in recording.phrases]
-        self._vectors = text.encode([phrase for recording in recordings for phrase in recording.phrases])  # [P, D]
+        self._index = PhraseIndex([phrase for one in recordings for phrase in one.phrases], text)
+        stands_back = np.array([one.category == AMBIENCE for one in self._owners], np.float32)
+        self._handicap = AMBIENCE_HANDICAP * stands_back  # [P]
 
-    def nearest(self, words: str, at_least: float = NEAR) -> Recording | None:
-        """The recording with a name nearest to the words, the first of those as near; None where none is near."""
-        likeness = self._vectors @ self.text.encode([words])[0]  # [P]
-        best = int(likeness.argmax())
-        return self._owners[best] if likeness[best] >= at_least else None
+    def find(self, words: str, n: int = 3) -> list[Match]:
+        """The recordings that a sentence names, best first, at most `n` and none twice; often there is none."""
+        found: dict[str, Match] = {}
+        for one in self._index.find(words, n, self._handicap):
+            recording = self._owners[one.phrase]
+            match = Match(recording, round(one.score, 3), one.span, self._index.phrases[one.phrase])
+            found.setdefault(recording.name, match)
+        return list(found.values())
+
+    def nearest(self, words: str) -> Recording | None:
+        """The recording that a sentence names first; None where it names none."""
+        return next((match.recording for match in self.find(words, 1)), None)
+
+    def takes(self, recording: Recording, rate_hz: int) -> tuple[Kind, list[Take]]:
+        """What kind of sound a recording is, and its takes with those of all files of the same name.
+
+        Errors: FoleyError for a file that cannot be read, or is silent.
+        """
+        alike = [one for one in self.recordings if one.name == recording.name]
+        kind = recording.kind
+        takes: list[Take] = []
+        for one in sorted(alike, key=lambda one: one.path != recording.path)[:MOST_FILES]:
+            samples = read_audio(one.path, rate_hz, 1, duration_s=None if one.takes_s else LONGEST_FILE_S).samples[0]
+            kind = kind or guess_kind(samples, rate_hz)
+            if one.takes_s:
+                bounds = [(round(first * rate_hz), round(end * rate_hz)) for first, end in one.takes_s]
+                takes += [make_take(samples[first:end], rate_hz, kind) for first, end in bounds]
+            else:
+                takes += cut_takes(samples, rate_hz, kind)
+        if kind is None or not takes:
+            raise FoleyError(f"{recording.path} is silent: there is nothing to lay", "Give another sound")
+        return kind, takes
 
 
 @cache
@@ -60,10 +115,10 @@ def read_library(folder: Path = SHIPPED_LIBRARY) -> list[Recording]:
     """
     if not folder.is_dir():
         raise FoleyError(f"{folder} is not a folder", "--sounds takes a folder of recordings")
-    found = [Recording(folder / row["file"], words) for row in index_rows(folder) if (words := _words_of(row))]
+    found = [_indexed(folder, row, words) for row in index_rows(folder) if (words := _words_of(row))]
     missing = [recording.path for recording in found if not recording.path.is_file()]
     if missing:
-        raise FoleyError(f"{missing[0]} is in {folder / INDEX_NAME}, but not there", "mend the index, or remove it")
+        raise FoleyError(f"{missing[0]} is in {folder / INDEX_NAME}, but not there", "Mend the index, or remove it")
     found = found or _by_names(folder)
     if not found:
         raise FoleyError(f"there is no sound with a name in {folder}", "--sounds takes a folder of recordings")
@@ -71,8 +126,23 @@ def read_library(folder: Path = SHIPPED_LIBRARY) -> list[Recording]:
 
 
 def lent_files(folder: Path = SHIPPED_LIBRARY) -> set[str]:
-    """The files of the sound set that the reels of a library were cut from, as its index names them."""
-    return {origin["file"] for row in index_rows(folder) for origin in row.get("from", ())}
+    """The files of the sound sets that the sounds of a library were cut from, without the sets' names."""
+    return {origin["file"].partition("/")[2] for row in index_rows(folder) for origin in row.get("from", ())}
+
+
+def _indexed(folder: Path, row: dict[str, Any], words: tuple[str, ...]) -> Recording:
+    kind = row.get("kind")
+    if kind is not None and kind not in KINDS:
+        raise FoleyError(f"{folder / INDEX_NAME}: {row['file']} is of the kind {kind!r}", f"Use {', '.join(KINDS)}")
+    return Recording(
+        path=folder / row["file"],
+        phrases=words,
+        kind=kind,
+        category=str(row.get("category", "")),
+        place=str(row.get("place", "")),
+        takes_s=tuple((float(first), float(end)) for first, end in row.get("takes_s", ())),
+        origins=tuple(row.get("from", ())),
+    )
 
 
 def _words_of(row: dict) -> tuple[str, ...]:

@@ -11,12 +11,11 @@ from torch import Tensor
 
 from foleycli.dsp.onsets import detect_onsets
 from foleycli.errors import FoleyError
-from foleycli.library.library import NEAR, SEEN_NEAR, SHIPPED_LIBRARY, open_library
+from foleycli.library.library import SHIPPED_LIBRARY, open_library
 from foleycli.media.audio import read_audio
 from foleycli.models.model import Model
 from foleycli.settings.settings import Settings
 
-MIN_LABEL_CONFIDENCE = 0.3  # from here on a recording may stand for what is seen
 HOP_S = 0.05
 FULL_ONSETS = 4  # so many onsets in a part are enough: more do not make it more characteristic
 ONSET_DB = 3.0  # what one onset counts for, beside decibels of mean level
@@ -25,17 +24,16 @@ ONSET_DB = 3.0  # what one onset counts for, beside decibels of mean level
 def find_reference(
     settings: Settings, labels: Sequence[tuple[str, float]] = (), sounds: Path | None = None
 ) -> Path | None:
-    """The library's recording of what the prompt names, or else of what is surely seen; None: there is none.
+    """The library's recording of what the prompt names, or else of what is seen; None: there is none.
 
     labels   what is seen, with confidences, most confident first
     sounds   a folder in place of the shipped library; given, it is used whatever the settings say
     """
-    surely_seen = next((word for word, confidence in labels[:1] if confidence >= MIN_LABEL_CONFIDENCE), "")
-    words = settings.prompt or surely_seen
-    if not words or not (settings.library or sounds):
+    if not (settings.library or sounds):
         return None
-    found = open_library(sounds or SHIPPED_LIBRARY).nearest(words, NEAR if settings.prompt else SEEN_NEAR)
-    return found.path if found else None
+    library = open_library(sounds or SHIPPED_LIBRARY)
+    asked = [settings.prompt] if settings.prompt else [label for label, _ in labels]
+    return next((found.path for words in asked if (found := library.nearest(words)) is not None), None)
 
 
 def encode_reference(path: Path | None, start_s: float | None, model: Model, settings: Settings) -> Tensor | None:

@@ -18,6 +18,7 @@ from foleycli.features.tagger import (
     labels_of,
     load_classifier,
     middle_square,
+    read_groups,
     read_table,
     simulate_tagger,
     smooth,
@@ -133,8 +134,24 @@ def test_smoothing_keeps_what_stays() -> None:
 
 
 def test_the_most_probable_label_comes_first_and_improbable_ones_are_left_out() -> None:
-    probabilities = torch.tensor([[0.2, 0.6, 0.01, 0.0], [0.2, 0.4, 0.02, 0.0]])
-    assert top_labels(probabilities, ["a", "b", "c", "d"]) == [("b", 0.5), ("a", 0.2)]
+    probabilities = torch.tensor([[0.3, 0.6, 0.01, 0.0], [0.4, 0.4, 0.02, 0.0]])
+    assert top_labels(probabilities, ["a", "b", "c", "d"]) == [("b", 0.5), ("a", 0.35)]
+
+
+def test_what_is_not_sure_in_particular_is_told_in_general() -> None:
+    words = ["rifle", "pistol", "dog"]
+    groups = {"gunshot": [0, 1]}
+    assert top_labels(torch.tensor([[0.25, 0.25, 0.2]]), words, groups) == [("gunshot", 0.5)]
+    assert top_labels(torch.tensor([[0.35, 0.25, 0.2]]), words, groups) == [("rifle", 0.35)]
+    assert top_labels(torch.tensor([[0.15, 0.15, 0.2]]), words, groups) == []
+
+
+def test_groups_are_of_labels_of_the_table() -> None:
+    words, _ = read_table()
+    groups = read_groups(words)
+    assert {words[index] for index in groups["gunshot"]} >= {"rifle gun shot", "pistol gun shot"}
+    members = [index for indices in groups.values() for index in indices]
+    assert len(members) == len(set(members))
 
 
 def test_simulation_is_mostly_right_and_never_longer_than_one() -> None:

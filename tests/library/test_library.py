@@ -21,26 +21,6 @@ def beep(path: Path, hz: float, length_s: float = 0.3) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    ("words", "file"),
-    [
-        ("blacksmith hammering on an anvil", "hammer_on_anvil.ogg"),
-        ("a puppy barking", "dog_bark.ogg"),
-        ("walking through fresh snow", "footsteps_on_snow.ogg"),
-        ("snare drum", "snare_drum.ogg"),
-        ("chopping cabbage with a knife", "chopping_vegetables.ogg"),
-        ("rifle shots", "gunshot.ogg"),
-        *((words, None) for words in (
-            "string quartet", "cat meowing", "glass bottle clink", "bow arrow shot", "fire truck siren", "car horn",
-            "cardboard box", "cat on a keyboard", "impacts, hits and knocks", "ambience",
-        )),
-    ],
-)  # fmt: skip
-def test_words_choose_what_they_mean(words, file):
-    found = open_library().nearest(words)
-    assert (found.path.name if found else None) == file
-
-
 def test_a_folder_without_an_index_goes_by_its_names(tmp_path):
     wood = beep(tmp_path / "steps" / "wood" / "boot_03.wav", 200)
     glass = beep(tmp_path / "glass" / "Smash-2.flac", 2000)
