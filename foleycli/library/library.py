@@ -158,7 +158,7 @@ def _by_names(folder: Path) -> list[Recording]:
 
 
 def _phrases(path: Path) -> tuple[str, ...]:
-    """`steps/wood/boot_03.wav` is called "boot", "wood boot" and "steps wood boot"."""
+    """`steps/wood/boot_03.wav` is called "boot", "wood boot" and "steps wood boot", and by its folders "steps wood"."""
     words = [" ".join(re.findall(r"[^\W\d_]+", part.lower())) for part in (*path.parts[:-1], path.stem)]
-    phrases = (" ".join(filter(None, words[k:])) for k in reversed(range(len(words))))
-    return tuple(dict.fromkeys(filter(None, phrases)))
+    phrases = [" ".join(filter(None, words[k:])) for k in reversed(range(len(words)))]
+    return tuple(dict.fromkeys(filter(None, (*phrases, " ".join(filter(None, words[:-1]))))))

@@ -78,11 +78,11 @@ def generate_takes(
     features = build_features(analysis.streams, model, settings)
     tracks = sample_latents(model.family, features, plan, settings, seeds, reference=reference, report=report)
     rate_hz = model.codec.rate_hz
-    n_samples = seconds_to_samples(analysis.duration_s, rate_hz)
-    sounds = [decode(model.codec, track.to(model.device))[:n_samples] for track in tracks]
+    sounds = [decode(model.codec, track.to(model.device)) for track in tracks]
     if analysis.loudness_db is not None and settings.ride > 0:
         sounds = [ride_gain(sound, rate_hz, analysis.loudness_db, settings.ride) for sound in sounds]
-    return [Audio(sound[None], rate_hz) for sound in sounds]
+    n_samples = seconds_to_samples(analysis.duration_s, rate_hz)
+    return [Audio(sound[None, :n_samples], rate_hz) for sound in sounds]
 
 
 def check_prompt(settings: Settings, model: Model) -> None:

@@ -84,10 +84,16 @@ class RenderJob:
         """Refuse what cannot be done, before a model is loaded.
 
         Errors: UsageError for an unknown ending, or a part or reference start that does not lie in its file;
-        FoleyError for a reference that cannot be read, or a video that the output's container cannot hold.
+        FoleyError for a reference or a recording of `sounds` that cannot be read, or a video that the output's
+        container cannot hold.
         """
         check_ending(self.out)
         check_span(self.start_s, self.duration_s, self.video)
+        if self.sounds is not None and self.settings.prompt:
+            from foleycli.library.library import open_library
+
+            for match in open_library(self.sounds).find(self.settings.prompt):
+                probe_audio(match.recording.path)
         if self.reference is not None:
             length_s, _, _ = probe_audio(self.reference)
             if self.reference_start_s is not None and not 0 <= self.reference_start_s < length_s:
