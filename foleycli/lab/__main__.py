@@ -12,6 +12,7 @@ from foleycli.cli import console
 from foleycli.errors import EXIT_USAGE, FoleyError, UsageError
 
 MEASUREMENTS = {
+    "compare_builds": "CPU and wall seconds of commands in two checkouts, run in turn",
     "docs": "write the generated tables of README, guide and model cards",
     "encoder": "onsets and loudness that a synchronisation encoder predicts for filmed clips",
     "families": "all families on the same held-out synthetic clips, one table",
@@ -41,7 +42,7 @@ def main(args: list[str]) -> int:
     """Run one measurement, or list them; the exit code."""
     if not args or args[0] in ("-h", "--help"):
         typer.echo("Usage: python -m foleycli.lab MEASUREMENT [OPTIONS]\n")
-        typer.echo("\n".join(f"  {name:<12}{about}" for name, about in MEASUREMENTS.items()))
+        typer.echo("\n".join(f"  {name:<16}{about}" for name, about in MEASUREMENTS.items()))
         return 0 if args else EXIT_USAGE
     try:
         command(args[0])(args[1:], prog_name=f"python -m foleycli.lab {args[0]}", standalone_mode=True)

@@ -10,18 +10,20 @@ from torch import Tensor, nn
 N_FREQUENCIES = 128
 
 
-def random_vectors(*shape: int, std: float) -> nn.Parameter:
+def random_vectors(*shape: int, std: float = 1.0) -> nn.Parameter:
     """Learned vectors before training: normal with standard deviation `std`.
 
-    Scaled in place: out of place, on the meta device where networks are built to be loaded, torch would import its
-    compiler, which takes a second.  `nn.init.normal_` does the same there, and so does `nn.Embedding` by itself.
+    Nothing is drawn on the meta device, where networks are built to be loaded: drawing there makes torch import sympy
+    and parts of its compiler, which takes a second.  `nn.init.normal_` and `nn.Embedding` by itself do the same.
     """
+    if torch.get_default_device().type == "meta":
+        return nn.Parameter(torch.empty(shape))
     return nn.Parameter(torch.randn(shape).mul_(std))
 
 
 def code_embedding(n_codes: int, dim: int) -> nn.Embedding:
     """`nn.Embedding` with the same random start, made without torch's compiler: see `random_vectors`."""
-    return nn.Embedding(n_codes, dim, _weight=torch.randn(n_codes, dim))
+    return nn.Embedding(n_codes, dim, _weight=random_vectors(n_codes, dim).data)
 
 
 def sinusoids(values: Tensor, max_period: float) -> Tensor:

@@ -235,12 +235,12 @@ def test_an_empty_network_has_every_shape_and_no_number(subject):
 
 
 def test_a_network_is_built_to_be_loaded_without_torch_s_compiler(subject):
-    """Arithmetic on the meta device imports torch._dynamo, which would take a second of every start."""
+    """Drawing and arithmetic on the meta device import sympy, torch._dynamo: up to a second of every start."""
     code = f"""if True:
         import sys
         from foleycli.families import family_class
         family_class({subject.family.name!r}).build_empty({config_of_subject(subject)!r})
-        assert "torch._dynamo" not in sys.modules
+        assert not {{"torch._dynamo", "sympy"}} & set(sys.modules)
     """
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -40,8 +40,8 @@ class FoleyFlow(FlowNetwork[FoleyFlowConfig]):
         width = config.width
         self.video = video_encoder(config)
         self.empty_video = random_vectors(config.video_width, std=0.02)
-        self.empty_semantic = nn.Parameter(torch.randn(config.semantic_dim))
-        self.empty_text = nn.Parameter(torch.randn(config.text_dim))
+        self.empty_semantic = random_vectors(config.semantic_dim)
+        self.empty_text = random_vectors(config.text_dim)
         self.video_in = FrameUpsampler(config.video_width, config.condition_width, config.frames_per_step)
         self.video_out = nn.Linear(config.condition_width, width)
         self.text_in = vector_in(config.text_dim, width)

@@ -76,7 +76,7 @@ class CodeEmbedding(nn.Module):
         n_levels, dim = config.n_codebooks, config.codebook_dim
         self.size = config.codebook_size
         self.tables = code_embedding(n_levels * self.size, dim)  # level after level
-        self.mask = nn.Parameter(torch.randn(n_levels, dim))  # not a row of the tables: no code has it
+        self.mask = random_vectors(n_levels, dim)  # not a row of the tables: no code has it
         self.lift = nn.Linear(n_levels * dim, config.width)
 
     def vectors(self, codes: Tensor) -> Tensor:
@@ -176,8 +176,8 @@ class MaskVat(ConfiguredNetwork[MaskVatConfig]):
         super().__init__(config)
         self.codes_in = CodeEmbedding(config)
         self.empty_sync = random_vectors(config.sync_dim, std=0.02)
-        self.empty_semantic = nn.Parameter(torch.randn(config.semantic_dim))
-        self.empty_text = nn.Parameter(torch.randn(config.text_dim))
+        self.empty_semantic = random_vectors(config.semantic_dim)
+        self.empty_text = random_vectors(config.text_dim)
         self.local = Local(config) if config.is_modulated else None
         self.encoder = Encoder(config) if config.has_encoder else None
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_blocks))

@@ -110,8 +110,8 @@ class SalsaV(FlowNetwork[SalsaVConfig]):
         self.audio_in = nn.Linear(config.latent_dim, width)
         self.known_tokens = random_vectors(2, width, std=0.02)  # row 0: to be generated, row 1: known
         self.empty_sync = random_vectors(config.sync_dim, std=0.02)
-        self.empty_semantic = nn.Parameter(torch.randn(config.semantic_dim))
-        self.empty_text = nn.Parameter(torch.randn(config.text_dim))
+        self.empty_semantic = random_vectors(config.semantic_dim)
+        self.empty_text = random_vectors(config.text_dim)
         self.text_in = vector_in(config.text_dim, width)
         self.pool_in = vector_in(config.semantic_dim, width)
         self.semantic_in = vector_in(config.semantic_dim, width)
