@@ -41,7 +41,7 @@ def make_scene(seed: int, config: WorldConfig) -> tuple[np.ndarray, Track]:
     else:
         stage, seen, film = _stage_drawn(SCENES[name][0], rng, config)
     frames = _shoot(rng, film, config)
-    return frames, _track(rng, stage, seen, name, seed, config)
+    return frames, _track(rng, stage=stage, seen=seen, name=name, seed=seed, config=config)
 
 
 def make_clip(
@@ -59,7 +59,15 @@ def make_clip(
     events = [replace(event, category=labels[0]) for event in track.events]
     loudness = loudness_db(mix.clean, config.n_frames, config.fps)
     pick = np.random.default_rng([track.sound_seed, 10]).integers(len(labels))
-    return Clip(frames, mix.samples, events, loudness, labels[int(pick)], list(labels), track.scene)
+    return Clip(
+        frames=frames,
+        samples=mix.samples,
+        events=events,
+        loudness=loudness,
+        label=labels[int(pick)],
+        words=list(labels),
+        scene=track.scene,
+    )
 
 
 def own_mix(track: Track, bank: SoundBank) -> Mix:
@@ -88,7 +96,7 @@ def _stage_drawn(build: Builder, rng: np.random.Generator, config: WorldConfig) 
     stage = build(rng, t, props)
     stage = replace(stage, parts=[*stage.parts, *occluders(props, rng, t)])
     camera, seen = _film(rng, t, stage, config)
-    return stage, seen, lambda times, blur: render(stage.parts, camera, times, blur, config)
+    return stage, seen, lambda times, blur: render(stage.parts, camera=camera, times=times, blur=blur, config=config)
 
 
 def _film(rng: np.random.Generator, t: np.ndarray, stage: Stage, config: WorldConfig) -> tuple[Camera, np.ndarray]:

@@ -31,10 +31,20 @@ def make_demo() -> tuple[np.ndarray, np.ndarray]:
     size = WorldConfig(DURATION_S, FPS, _WIDTH_PX * _SUPERSAMPLE, 0.0, height_px=_HEIGHT_PX * _SUPERSAMPLE)
     parts = [_whole(_backdrop(), t), *_ball(t, height, bounce_s), *_block(t), *_arm(t)]
     zero = np.zeros_like(t)
-    camera = Camera(zero + 1, zero, zero, zero, 0.0, 0.0, 1.0, (0, 0), DURATION_S + 1)
+    camera = Camera(
+        zoom=zero + 1,
+        roll=zero,
+        x=zero,
+        y=zero,
+        yaw=0.0,
+        pitch=0.0,
+        squash=1.0,
+        background=(0, 0),
+        cut_s=DURATION_S + 1,
+    )
     frame_s = np.arange(size.n_frames)[:, None] / FPS
     times = frame_s + np.linspace(-_SHUTTER_S, 0, _BLUR)
-    large = render(parts, camera, times.ravel(), _BLUR, size, _GRID_HZ)
+    large = render(parts, camera=camera, times=times.ravel(), blur=_BLUR, config=size, grid_hz=_GRID_HZ)
     small = [cv2.resize(frame, (_WIDTH_PX, _HEIGHT_PX), interpolation=cv2.INTER_AREA) for frame in large]
     return np.stack(small), np.concatenate([bounce_s, _STRIKES_S])
 
@@ -134,7 +144,9 @@ def _block(t: np.ndarray) -> list[Part]:
     image = np.dstack([np.clip(wood, 0, 255), np.full((96, 256), 255)]).astype(np.uint8)
     center = path(t, _BLOCK_X, _BLOCK_Y + 0.1 + give)
     shade = Sprite(_shadow(), path(t, _BLOCK_X, _FLOOR_Y + 0.02), np.tile((0.9, 0.14), (len(t), 1)), 0 * t)
-    post = Limb(path(t, _BLOCK_X, _BLOCK_Y + 0.2), path(t, _BLOCK_X, _FLOOR_Y), 0.035, 0.045, np.array([52, 54, 62.0]))
+    post = Limb(
+        path(t, _BLOCK_X, _BLOCK_Y + 0.2), path(t, _BLOCK_X, _FLOOR_Y), r0=0.035, r1=0.045, rgb=np.array([52, 54, 62.0])
+    )
     return [shade, post, Sprite(image, center, np.tile((0.56, 0.2), (len(t), 1)), 0 * t)]
 
 
@@ -154,10 +166,10 @@ def _arm(t: np.ndarray) -> list[Part]:
     skin, cloth, stick = np.array([222, 170, 138.0]), np.array([38, 92, 118.0]), np.array([236, 208, 160.0])
     along = np.arctan2(hand[:, 1] - cuff[:, 1], hand[:, 0] - cuff[:, 0])
     return [
-        Limb(hand, cuff, 0.06, 0.075, skin),
-        Limb(cuff, elbow, 0.1, 0.16, cloth),
-        Limb(butt, tip, 0.022, 0.015, stick),
-        Limb(tip - 0.03 * reach, tip, 0.033, 0.033, stick * 0.92),
+        Limb(hand, cuff, r0=0.06, r1=0.075, rgb=skin),
+        Limb(cuff, elbow, r0=0.1, r1=0.16, rgb=cloth),
+        Limb(butt, tip, r0=0.022, r1=0.015, rgb=stick),
+        Limb(tip - 0.03 * reach, tip, r0=0.033, r1=0.033, rgb=stick * 0.92),
         Sprite(_fist(skin), hand, np.tile((0.22, 0.19), (len(t), 1)), along + np.pi),
     ]
 

@@ -65,7 +65,15 @@ def strike_height(
         lift_s = min(0.45 * gap, rng.choice([rng.uniform(0.06, 0.14), rng.uniform(0.15, 0.6)]))
         if low >= 0:
             dwell_s = rng.uniform(0, 1) * min(0.6, gap - strike_s - lift_s)
-            _raise(t, height, hover, (previous_s, dwell_s if rests else 0.0, lift_s), low, raised, rests)
+            _raise(
+                t=t,
+                height=height,
+                hover=hover,
+                when=(previous_s, dwell_s if rests else 0.0, lift_s),
+                low=low,
+                raised=raised,
+                rests=rests,
+            )
         low = 0.0 if touches else rng.uniform(0.25, 0.45) * raised
         go = (t >= time_s - strike_s) & (t <= time_s)
         top = height[max(0, np.searchsorted(t, time_s - strike_s) - 1)]
@@ -75,7 +83,15 @@ def strike_height(
         height[go] = low + (top - low) * curve
         previous_s = time_s
     if low >= 0:
-        _raise(t, height, hover, (previous_s, 0.3 if rests else 0.0, 0.3), low, 0.7, rests)
+        _raise(
+            t=t,
+            height=height,
+            hover=hover,
+            when=(previous_s, 0.3 if rests else 0.0, 0.3),
+            low=low,
+            raised=0.7,
+            rests=rests,
+        )
     return np.maximum(height, 0)
 
 

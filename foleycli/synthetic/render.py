@@ -88,7 +88,17 @@ def make_camera(rng: np.random.Generator, t: np.ndarray, config: WorldConfig) ->
     numbers = rng.integers(0, 120, 2) if not far else rng.integers(5000, 5040, 2)
     yaw = rng.uniform(-0.8, 0.8) * d if not far else rng.choice([-1, 1]) * rng.uniform(0.5, 1.0) * d
     squash = rng.uniform(0.56, 1.0) if rng.random() < 0.6 * d else 1.0
-    return Camera(z, roll, x, y, yaw, rng.uniform(-0.15, 0.4) * d, squash, (int(numbers[0]), int(numbers[1])), cut_s)
+    return Camera(
+        zoom=z,
+        roll=roll,
+        x=x,
+        y=y,
+        yaw=yaw,
+        pitch=rng.uniform(-0.15, 0.4) * d,
+        squash=squash,
+        background=(int(numbers[0]), int(numbers[1])),
+        cut_s=cut_s,
+    )
 
 
 def project(camera: Camera, points: np.ndarray, at: np.ndarray, config: WorldConfig) -> tuple[np.ndarray, np.ndarray]:

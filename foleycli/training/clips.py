@@ -181,7 +181,9 @@ def _cut(video: Video, start_s: float, data: ClipData, label: str) -> TrainingCl
     from foleycli.media.frames import read_frames
 
     size, length = data.size_px, data.duration_s
-    frames = np.concatenate(list(read_frames(video, Fraction(FPS), size, size, start_s, length)))
+    frames = np.concatenate(
+        list(read_frames(video, fps=Fraction(FPS), width_px=size, height_px=size, start_s=start_s, duration_s=length))
+    )
     audio = read_audio(video.path, rate_hz=44100, channels=1, start_s=start_s, duration_s=length)
     samples = np.zeros(round(length * 44100), np.float32)
     samples[: audio.samples.shape[1]] = audio.samples[0, : len(samples)]

@@ -119,7 +119,7 @@ class FamilyTask(Generic[NetworkT]):
         return Settings(**self.default_settings)
 
     def batches(self, first_step: int, rank: int, world_size: int) -> Iterator[TrainingBatch]:
-        pool = ExamplePool(self.recipe, self.data, self.clips, first_step, rank, world_size)
+        pool = ExamplePool(self.recipe, self.data, self.clips, step=first_step, rank=rank, n_ranks=world_size)
         step = first_step
         while True:
             rng = np.random.default_rng((self.recipe.seed, 2, step, rank))

@@ -105,7 +105,9 @@ class MelCodecTask:
         """Sound [N] to log-mels [2, mels, frames]: of the bands' mean magnitudes, and of their RMS."""
         c = self.network.config
         whole = torch.from_numpy(samples)[None]
-        rms = mel_spectrogram(whole, c.rate_hz, c.n_fft, c.mel_hop, c.n_mels, is_rms=True)[..., :-1]
+        rms = mel_spectrogram(whole, rate_hz=c.rate_hz, n_fft=c.n_fft, hop=c.mel_hop, n_mels=c.n_mels, is_rms=True)[
+            ..., :-1
+        ]
         return torch.cat([self.network.log_mels(whole), rms.clamp_min(FLOOR).log10()])
 
     def loss(self, network: MelVae, average: MelVae, batch: Tensor, step: int) -> tuple[Tensor, dict[str, Tensor]]:

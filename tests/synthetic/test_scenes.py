@@ -38,7 +38,7 @@ def test_a_tip_touches_at_strikes_and_only_there() -> None:
     rng = np.random.default_rng(0)
     t = grid(5.0)
     times, misses = np.array([1.0, 2.5, 4.0]), np.array([1.75])
-    height = strike_height(rng, t, times, np.full(3, 0.8), misses)
+    height = strike_height(rng, t, times=times, force=np.full(3, 0.8), misses=misses)
     assert height[[200, 500, 800]].max() < 0.02
     assert height[350] > 0.1  # the miss
     assert height[[195, 495, 795]].min() > 0.02  # still moving 25 ms before

@@ -135,7 +135,14 @@ def test_held_out_kinds_and_looks_are_for_tests_only() -> None:
 def test_what_is_projected_is_where_it_is_drawn() -> None:
     n, config = 10, WorldConfig(size_px=112)
     still = np.ones((n, 1))
-    shot = Shot(still * (6.0, -12.0, 5.0), still * (0.0, 0.0, 1.0), 0.2 * still[:, 0], 0.7 * still[:, 0], 0.8, 99.0)
+    shot = Shot(
+        eye=still * (6.0, -12.0, 5.0),
+        aim=still * (0.0, 0.0, 1.0),
+        roll=0.2 * still[:, 0],
+        fov=0.7 * still[:, 0],
+        squash=0.8,
+        cut_s=99.0,
+    )
     ball = Piece("ball", (0.8,) * 3, material="plastic", number=7)
     at = np.array([1.2, 0.3, 1.5])
     room = Room(
@@ -165,7 +172,14 @@ def test_blows_out_of_sight_do_not_count() -> None:
     n = len(scene.paths[0])
     still = np.ones((n, 1))
     top = scene.blows.where[0]
-    near = Shot(still * (top + (8, 8, 6)), still * top, still[:, 0] * 0, still[:, 0] * 0.8, 1.0, 99.0)
+    near = Shot(
+        eye=still * (top + (8, 8, 6)),
+        aim=still * top,
+        roll=still[:, 0] * 0,
+        fov=still[:, 0] * 0.8,
+        squash=1.0,
+        cut_s=99.0,
+    )
     assert seen_events(scene, near, SMALL).any()
     assert not seen_events(scene, replace(near, aim=still * (top + (90, 90, 6))), SMALL).any()
     assert not seen_events(scene, replace(near, eye=still * (top + (900, 900, 60))), SMALL).any()

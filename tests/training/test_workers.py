@@ -30,7 +30,7 @@ def test_an_error_of_a_worker_keeps_its_words_and_its_hint(tmp_path, workers):
 def test_an_error_of_a_worker_that_makes_examples_too(tmp_path):
     data = FamilyData("mel-mini", "sync-mini", {})
     with pytest.raises(FoleyError) as told:
-        ExamplePool(_recipe(1), data, ClipData(videos=str(tmp_path / "nowhere")), 0, 0, 1)
+        ExamplePool(_recipe(1), data, ClipData(videos=str(tmp_path / "nowhere")), step=0, rank=0, n_ranks=1)
     assert told.value.message == f"there is no folder {tmp_path / 'nowhere'}" and "data.videos" in told.value.hint
 
 

@@ -83,4 +83,11 @@ def _check_categories(asked: list[str] | None, known: set[str]) -> None:
 def _origin(row: dict, line: str) -> Origin:
     if not re.fullmatch(r"\w+/\w+\.ogg", row["file"]):  # it is written to
         raise FoleyError(f"{INDEX.name} names a file {row['file']!r} outside the set", "Install foley again")
-    return Origin(row["file"], row["category"], row["path"], row["md5"], row["duration_s"], line)
+    return Origin(
+        file=row["file"],
+        category=row["category"],
+        path=row["path"],
+        md5=row["md5"],
+        duration_s=row["duration_s"],
+        line=line,
+    )

@@ -71,21 +71,23 @@ def side_steps(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
     gap = float(np.median(np.diff(plants))) if len(plants) > 1 else 0.6
     stride = rng.uniform(0.3, 0.7)
     travel = (t - t[-1] / 2) * rng.choice([0.0, stride / gap / 2 * rng.uniform(0.3, 1)])
-    hip = path(t, travel, -0.2 + 0.03 * smooth_noise(rng, t, 1) + 0.03 * decays(t, plants, force, 0.12, 0.06))
+    hip = path(
+        t, travel, -0.2 + 0.03 * smooth_noise(rng, t, 1) + 0.03 * decays(t, plants, force, tau_s=0.12, rise_s=0.06)
+    )
     cloth, shoe, parts, tips = props.skin_or_color(), props.color(), [*living(props, rng, t)], []
     lift, thick = rng.uniform(0.08, 0.25), rng.uniform(0.06, 0.11)
     for k in range(2):
-        x, y = _foot(rng, t, plants[k::2], stride, lift, min(0.45, gap * 0.7))
+        x, y = _foot(rng, t, plants=plants[k::2], stride=stride, lift=lift, swing_s=min(0.45, gap * 0.7))
         foot = path(t, travel + x, 0.62 - y, 0.1 * k)
         knee = _knee(hip, foot, 0.46, 0.46)
         toe = foot + (0.16, 0.03, 0)
         parts += [
-            Limb(hip, knee, thick * 1.2, thick, cloth * (1 - 0.2 * k)),
-            Limb(knee, foot, thick, thick * 0.7, cloth * (1 - 0.2 * k)),
-            Limb(foot, toe, 0.05, 0.04, shoe),
+            Limb(hip, knee, r0=thick * 1.2, r1=thick, rgb=cloth * (1 - 0.2 * k)),
+            Limb(knee, foot, r0=thick, r1=thick * 0.7, rgb=cloth * (1 - 0.2 * k)),
+            Limb(foot, toe, r0=0.05, r1=0.04, rgb=shoe),
         ]
         tips.append(foot)
-    torso = Limb(hip + (0, -0.6, 0), hip, 0.2, 0.16, props.color())
+    torso = Limb(hip + (0, -0.6, 0), hip, r0=0.2, r1=0.16, rgb=props.color())
     marks = _ground_marks(rng, t, props, travel - np.cumsum(np.full_like(t, stride / gap / 2)) / 200)
     return Stage(
         [*marks, *parts, torso],
@@ -121,15 +123,15 @@ def first_person_steps(rng: np.random.Generator, t: np.ndarray, props: Props) ->
     parts: list[Part] = []
     tips = []
     for k in range(2):
-        x, y = _foot(rng, t, plants[k::2], stride, 0.25, min(0.5, gap * 0.8))
+        x, y = _foot(rng, t, plants=plants[k::2], stride=stride, lift=0.25, swing_s=min(0.5, gap * 0.8))
         grow = 1 + 0.8 * y
         center = path(t, (-0.22, 0.22)[k] + 0.03 * smooth_noise(rng, t, 1), 0.45 - x - 0.3 * y)
-        shin = Limb(center + (0, 0.1, 0), path(t, (-0.3, 0.3)[k], 1.3), 0.09, 0.14, cloth)
+        shin = Limb(center + (0, 0.1, 0), path(t, (-0.3, 0.3)[k], 1.3), r0=0.09, r1=0.14, rgb=cloth)
         foot = props.sprite("blob", center, (0.24, 0.5))
         parts += [shin, replace(foot, size=foot.size * grow[:, None])]
         tips.append(center)
     marks = _passing_ground(rng, t, props, stride / gap / 2)
-    jerk = decays(t, plants, force * rng.uniform(0.02, 0.07), 0.09, 0.02)
+    jerk = decays(t, plants, force * rng.uniform(0.02, 0.07), tau_s=0.09, rise_s=0.02)
     size = rng.uniform(0.01, 0.05)
     shake = np.stack(
         [

@@ -37,7 +37,7 @@ def rub(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
         *living(props, rng, t),
         *surface(props, rng, t, 0.35),
         props.sprite(str(rng.choice(["box", "disc"])), hand, (rng.uniform(0.2, 0.5), rng.uniform(0.1, 0.25))),
-        Limb(hand + (0.5, -0.8, 0), hand, thick, thick * 0.8, skin),
+        Limb(hand + (0.5, -0.8, 0), hand, r0=thick, r1=thick * 0.8, rgb=skin),
     ]
     speed = np.gradient(x, t)
     size = np.array(force) / (max(force, default=1.0) + 1e-9)
@@ -56,7 +56,7 @@ def roll(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
     """A ball or wheel rolls over the floor, speeds up and slows down."""
     speed = np.clip(rng.uniform(0.2, 0.9) + 0.8 * smooth_noise(rng, t, rng.uniform(0.3, 0.8)), 0, None)
     stops = event_times(rng, t[-1], (0.2, 0.5))
-    speed = speed * np.clip(1 - decays(t, stops, np.ones(len(stops)), 0.8, 0.3), 0, 1)
+    speed = speed * np.clip(1 - decays(t, stops, np.ones(len(stops)), tau_s=0.8, rise_s=0.3), 0, 1)
     way = np.cumsum(speed) / 200
     radius = rng.uniform(0.12, 0.3)
     x = (

@@ -19,13 +19,13 @@ def bounce(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
         radius = rng.uniform(0.08, 0.25)
         x = rng.uniform(-0.6, 0.6) + rng.normal(0, 0.15) * (t - 2) * (rng.random() < 0.5)
         center = path(t, x, 0.6 - radius - height)
-        parts += [shadow(t, center[:, 0], 0.6, height, 2.2 * radius)] if shaded else []
+        parts += [shadow(t, x=center[:, 0], floor_y=0.6, height=height, width=2.2 * radius)] if shaded else []
         parts.append(props.sprite("disc", center, (2 * radius, 2 * radius), rng.normal(0, 3) * t))
         times.append(when)
         force.append(np.clip(speed, 0.05, 1))
         tip_of.append(np.full(len(when), k))
         tips.append(center)
-    return _sorted_stage(parts, ("ball", "thud", "wood"), times, force, tip_of, tips)
+    return _sorted_stage(parts, ("ball", "thud", "wood"), times=times, force=force, tip_of=tip_of, tips=tips)
 
 
 def _sorted_stage(
@@ -58,7 +58,7 @@ def drop(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
     parts = [
         *living(props, rng, t),
         *surface(props, rng, t, 0.6),
-        shadow(t, center[:, 0], 0.6, height, size * rng.choice([0.01, 1.3])),
+        shadow(t, x=center[:, 0], floor_y=0.6, height=height, width=size * rng.choice([0.01, 1.3])),
         props.sprite(shape, center, (size, size * rng.uniform(0.5, 1)), turns),
     ]
     sound_kinds = [("wood", "thud"), ("metal", "stone"), ("stone", "wood"), ("glass", "metal"), ("thud", "ball")]
@@ -90,7 +90,7 @@ def hit_and_fly(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
     parts = [
         *living(props, rng, t),
         props.sprite("disc", ball, (2 * radius, 2 * radius), 9 * t),
-        Limb(bat, head + (0, 0.15, 0), 0.03, 0.03, props.color()),
+        Limb(bat, head + (0, 0.15, 0), r0=0.03, r1=0.03, rgb=props.color()),
         props.sprite(str(rng.choice(["disc", "box"])), head, (2 * radius * 0.5 + 0.1, 0.4)),
     ]
     sound_kinds = [("ball", "thud"), ("wood", "ball"), ("thud", "ball"), ("arrow", "wood"), ("metal", "sword")]
@@ -129,7 +129,7 @@ def pendulum(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
     radius = rng.uniform(0.1, 0.2)
     parts = [
         *living(props, rng, t),
-        Limb(still((0, -0.7, 0), t), bob, 0.012, 0.012, props.color()),
+        Limb(still((0, -0.7, 0), t), bob, r0=0.012, r1=0.012, rgb=props.color()),
         props.sprite("box", still((radius + 0.12, 0.2, 0), t), (0.24, 0.9)),
         props.sprite("disc", bob, (2 * radius, 2 * radius), angle),
     ]
@@ -155,7 +155,7 @@ def door(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
         angle[t > time_s] = 0.0
         before_s = time_s
     w, h = rng.uniform(0.5, 0.8), rng.uniform(1.2, 1.6)
-    panel, parts = _panel(t, angle, w, h, 0.0), [*living(props, rng, t)]
+    panel, parts = _panel(t, angle=angle, w=w, h=h, inset=0.0), [*living(props, rng, t)]
     frame = props.color()
     parts.append(
         Poly(
@@ -173,9 +173,9 @@ def door(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
             frame,
         )
     )
-    parts.append(Poly(_panel(t, 0 * angle, w, h, 0.0), frame * 0.3))
+    parts.append(Poly(_panel(t, angle=0 * angle, w=w, h=h, inset=0.0), frame * 0.3))
     face = props.color()
-    parts += [Poly(panel, face), Poly(_panel(t, angle, w, h, 0.12), face * 0.8)]
+    parts += [Poly(panel, face), Poly(_panel(t, angle=angle, w=w, h=h, inset=0.12), face * 0.8)]
     edge = panel[:, 1]
     return Stage(parts, "hits", ("door", "wood"), times=times, force=force, tips=(edge,))
 

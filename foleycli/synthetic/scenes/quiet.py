@@ -12,15 +12,15 @@ from foleycli.synthetic.scenes.strikes import arm
 def near_misses(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
     """An arm swings at a thing and never touches it."""
     times = event_times(rng, t[-1], (0.4, 1.6))
-    height = strike_height(rng, t, np.zeros(0), np.zeros(0), times) * 0.9 + 0.15
+    height = strike_height(rng, t, times=np.zeros(0), force=np.zeros(0), misses=times) * 0.9 + 0.15
     parts, tip = arm(
         rng,
         t,
         props,
-        height,
-        (0.0, 0.3, 0.0),
-        str(rng.choice(["stick", "hand", "hammer"])),
-        rng.random() < 0.5,
+        height=height,
+        target=(0.0, 0.3, 0.0),
+        tool=str(rng.choice(["stick", "hand", "hammer"])),
+        mirror=rng.random() < 0.5,
     )
     thing = props.sprite("box", still((0, 0.5, 0), t), (rng.uniform(0.2, 0.6), 0.3))
     return Stage(
@@ -34,7 +34,9 @@ def near_misses(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
 def waving(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
     """An arm waves or gestures in the air."""
     height = 0.6 + 0.5 * smooth_noise(rng, t, rng.uniform(0.6, 3))
-    parts, tip = arm(rng, t, props, np.abs(height), (0.0, 0.2, 0.0), "hand", rng.random() < 0.5)
+    parts, tip = arm(
+        rng, t, props, height=np.abs(height), target=(0.0, 0.2, 0.0), tool="hand", mirror=rng.random() < 0.5
+    )
     return Stage([*living(props, rng, t), *parts], "silence", ("place",), tips=(tip,))
 
 

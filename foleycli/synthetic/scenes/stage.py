@@ -87,7 +87,7 @@ def chain(origin: np.ndarray, angles: list[np.ndarray], lengths: list[float]) ->
 
 
 def limbs(points: list[np.ndarray], radii: list[float], colors: list[np.ndarray]) -> list[Limb]:
-    return [Limb(points[k], points[k + 1], radii[k], radii[k] * 0.85, colors[k]) for k in range(len(colors))]
+    return [Limb(points[k], points[k + 1], r0=radii[k], r1=radii[k] * 0.85, rgb=colors[k]) for k in range(len(colors))]
 
 
 def surface(props: Props, rng: np.random.Generator, t: np.ndarray, y: float) -> list[Part]:

@@ -47,7 +47,7 @@ def arm(
     skin, cloth = props.skin_or_color(), props.color()
     thick = rng.uniform(0.06, 0.12)
     parts = limbs(points[:-1], [thick * 0.9**k for k in range(n_links)], [cloth, skin, skin][:n_links])
-    return parts + _tool(rng, props, points[-2], points[-1], tool, skin, thick), points[-1]
+    return parts + _tool(rng, props, hand=points[-2], tip=points[-1], tool=tool, skin=skin, thick=thick), points[-1]
 
 
 def person(rng: np.random.Generator, t: np.ndarray, props: Props, shoulder: np.ndarray) -> list[Part]:
@@ -59,7 +59,7 @@ def person(rng: np.random.Generator, t: np.ndarray, props: Props, shoulder: np.n
     neck = shoulder + (inward * rng.uniform(0.15, 0.3), -0.05, 0.1) + sway
     hip = neck + (inward * 0.05, rng.uniform(0.7, 1.0), 0) - 0.7 * sway
     cloth, skin = props.color(), props.skin_or_color()
-    parts: list[Part] = [Limb(neck + (0, 0.1, 0), hip, 0.24, 0.2, cloth)]
+    parts: list[Part] = [Limb(neck + (0, 0.1, 0), hip, r0=0.24, r1=0.2, rgb=cloth)]
     if rng.random() < 0.6:
         parts.append(props.sprite("disc", neck + (0, -0.22, 0), (0.26, 0.34), 0.2 * smooth_noise(rng, t, 0.6)))
     moves = 0.25 * smooth_noise(rng, t, rng.uniform(0.4, 2.5)) * (rng.random() < 0.6)
@@ -76,17 +76,17 @@ def _tool(
     skin: np.ndarray,
     thick: float,
 ) -> list[Limb]:
-    grip = Limb(hand, hand + (tip - hand) * 0.15, thick, thick * 0.8, skin)
+    grip = Limb(hand, hand + (tip - hand) * 0.15, r0=thick, r1=thick * 0.8, rgb=skin)
     if tool == "hand":
-        return [Limb(hand, tip, thick * 0.9, thick * 0.6, skin)]
+        return [Limb(hand, tip, r0=thick * 0.9, r1=thick * 0.6, rgb=skin)]
     if tool == "knife":
-        return [Limb(hand, tip, 0.06, 0.03, np.full(3, rng.uniform(120, 230))), grip]
+        return [Limb(hand, tip, r0=0.06, r1=0.03, rgb=np.full(3, rng.uniform(120, 230))), grip]
     thin = rng.uniform(0.018, 0.04)
-    parts = [Limb(hand, tip, thin, thin, props.color()), grip]
+    parts = [Limb(hand, tip, r0=thin, r1=thin, rgb=props.color()), grip]
     if tool == "hammer":
         across = np.stack([-(tip - hand)[:, 1], (tip - hand)[:, 0], np.zeros(len(tip))], -1)
         across = across / np.linalg.norm(across, axis=1, keepdims=True) * rng.uniform(0.08, 0.14)
-        parts.append(Limb(tip - across, tip + across, 0.06, 0.06, props.color()))
+        parts.append(Limb(tip - across, tip + across, r0=0.06, r1=0.06, rgb=props.color()))
     return parts
 
 
@@ -109,10 +109,10 @@ def strike(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
     """A stick, hammer or hand hits a thing, with rebound, silent lifts and near misses."""
     times = event_times(rng, t[-1])
     force = strengths(rng, len(times))
-    height = strike_height(rng, t, times, force, _misses(rng, times, 0.3 * props.difficulty))
+    height = strike_height(rng, t, times=times, force=force, misses=_misses(rng, times, 0.3 * props.difficulty))
     tool = str(rng.choice(["stick", "hammer", "hand", "stick"]))
-    parts, tip = arm(rng, t, props, height, (0.0, 0.3, 0.0), tool, rng.random() < 0.5)
-    target = _target(props, rng, t, 0.0, 0.3, decays(t, times, force, tau_s=0.08))
+    parts, tip = arm(rng, t, props, height=height, target=(0.0, 0.3, 0.0), tool=tool, mirror=rng.random() < 0.5)
+    target = _target(props, rng, t, x=0.0, y=0.3, jolt=decays(t, times, force, tau_s=0.08))
     front = rng.random() < 0.3 * props.difficulty  # the struck thing hides the tip
     body: list[Part] = [*parts, *target] if front else [*target, *parts]
     body = [*person(rng, t, props, parts[0].p0), *body]
@@ -132,9 +132,17 @@ def chop(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
     fast = rng.random() < 0.5
     times = event_times(rng, t[-1], (1.2, 3.5) if fast else (0.4, 1.3))
     force = strengths(rng, len(times))
-    height = strike_height(rng, t, times, force, np.zeros(0)) * (0.35 if fast else 1.0)
-    parts, tip = arm(rng, t, props, height, (0.0, 0.3, 0.0), "knife" if fast else "hammer", rng.random() < 0.5)
-    target = _target(props, rng, t, -0.1, 0.28, decays(t, times, force, tau_s=0.08))
+    height = strike_height(rng, t, times=times, force=force, misses=np.zeros(0)) * (0.35 if fast else 1.0)
+    parts, tip = arm(
+        rng,
+        t,
+        props,
+        height=height,
+        target=(0.0, 0.3, 0.0),
+        tool="knife" if fast else "hammer",
+        mirror=rng.random() < 0.5,
+    )
+    target = _target(props, rng, t, x=-0.1, y=0.28, jolt=decays(t, times, force, tau_s=0.08))
     pieces: list[Part] = []
     for time_s in times[rng.random(len(times)) < 0.4]:
         u = np.maximum(t - time_s, 0)
@@ -172,8 +180,8 @@ def drumming(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
     tips = []
     for k in range(2):
         x, mine = (-0.4, 0.4)[k], hand_of == k
-        height = strike_height(rng, t, times[mine], force[mine], np.zeros(0)) * rng.uniform(0.3, 0.9)
-        more, tip = arm(rng, t, props, height, (x, 0.25, 0.0), tool, mirror=k == 0)
+        height = strike_height(rng, t, times=times[mine], force=force[mine], misses=np.zeros(0)) * rng.uniform(0.3, 0.9)
+        more, tip = arm(rng, t, props, height=height, target=(x, 0.25, 0.0), tool=tool, mirror=k == 0)
         arms += more
         tips.append(tip)
         w = rng.uniform(0.4, 0.8)
@@ -191,7 +199,7 @@ def tapping(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
     skin, parts, tips = props.skin_or_color(), [*living(props, rng, t), *surface(props, rng, t, 0.3)], []
     for k in range(4):
         mine = finger_of == k
-        height = strike_height(rng, t, times[mine], force[mine], np.zeros(0)) * 0.5
+        height = strike_height(rng, t, times=times[mine], force=force[mine], misses=np.zeros(0)) * 0.5
         root = still((0.13 * k - 0.2, -0.05, 0.0), t) + drift
         points = chain(root, [1.0 + 0.7 * height, 0.1 + 0.9 * height], [0.25, 0.2])
         points = [

@@ -15,7 +15,9 @@ def mouth(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
     """An animal or a person calls in bursts: the mouth opens, the head jerks; sometimes only the body does."""
     times = event_times(rng, t[-1], (0.5, 2.2))
     force = strengths(rng, len(times))
-    call = decays(t, times - 0.02, force, rng.uniform(0.08, 0.25), 0.05)  # the jaw leads the sound a little
+    call = decays(
+        t, times - 0.02, force, tau_s=rng.uniform(0.08, 0.25), rise_s=0.05
+    )  # the jaw leads the sound a little
     jerk = rng.uniform(0.05, 0.2) * call * rng.choice([-1, 1])
     drift = path(t, 0.08 * smooth_noise(rng, t, 0.6), 0.06 * smooth_noise(rng, t, 0.6))
     lift = path(t, 0.5 * jerk, -np.abs(jerk))
@@ -28,8 +30,8 @@ def mouth(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
     hidden = rng.random() < 0.25 * props.difficulty
     parts: list[Part] = [
         *living(props, rng, t),
-        Limb(body + (0, 0.3, 0), body, 0.45, 0.35, coat * 0.9),
-        Limb(body, head, 0.22, 0.2, coat),
+        Limb(body + (0, 0.3, 0), body, r0=0.45, r1=0.35, rgb=coat * 0.9),
+        Limb(body, head, r0=0.22, r1=0.2, rgb=coat),
         Sprite(fur, head, np.tile((w, w * rng.uniform(0.7, 1)), (len(t), 1)), turn),
     ]
     if not hidden:
@@ -46,7 +48,7 @@ def recoil(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
     """A gun kicks back and flashes; aiming moves it slowly in between."""
     times = event_times(rng, t[-1], (0.3, 1.8))
     force = np.clip(strengths(rng, len(times)) * 1.3, 0.5, 1)
-    kick = decays(t, times, force, rng.uniform(0.06, 0.2), 0.015) * rng.uniform(0.08, 0.25)
+    kick = decays(t, times, force, tau_s=rng.uniform(0.06, 0.2), rise_s=0.015) * rng.uniform(0.08, 0.25)
     aim = 0.1 * smooth_noise(rng, t, 0.5)
     side = rng.choice([-1.0, 1.0])
     grip = path(t, side * (-0.3 - kick), 0.2 + 0.1 * smooth_noise(rng, t, 0.4) - 0.3 * kick)
@@ -60,9 +62,9 @@ def recoil(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
     skin, steel = props.skin_or_color(), props.color() * 0.5
     parts: list[Part] = [
         *living(props, rng, t),
-        Limb(grip, muzzle, 0.06, 0.035, steel),
-        Limb(grip, grip + (side * 0.05, 0.2, 0), 0.06, 0.05, steel * 0.8),
-        Limb(grip + (-side * 0.7, 0.5, 0), grip + (0, 0.1, 0), 0.12, 0.08, skin),
+        Limb(grip, muzzle, r0=0.06, r1=0.035, rgb=steel),
+        Limb(grip, grip + (side * 0.05, 0.2, 0), r0=0.06, r1=0.05, rgb=steel * 0.8),
+        Limb(grip + (-side * 0.7, 0.5, 0), grip + (0, 0.1, 0), r0=0.12, r1=0.08, rgb=skin),
         Sprite(glow, muzzle, np.stack([size, size], -1), 20 * t),
     ]
     return Stage(parts, "hits", ("gun", "explosion"), times=times, force=force, tips=(muzzle,))

@@ -45,18 +45,18 @@ def random_shot(
     steady = np.repeat(focus.center.mean(axis=0, keepdims=True), n, axis=0)
     follow = rng.uniform(0.5, 1.0) if rng.random() < 0.3 * d else 0.0
     follow = follow if focus.follow is None else focus.follow
-    shot = _view(rng, focus, steady + follow * (smoothed(focus.center, STEP_HZ) - steady), t, d)
+    shot = _view(rng, focus, steady + follow * (smoothed(focus.center, STEP_HZ) - steady), t=t, d=d)
     if rng.random() < 0.06 * d and t[-1] > 2:
-        other = _view(rng, focus, steady, t, d)
+        other = _view(rng, focus, steady, t=t, d=d)
         cut_s = rng.uniform(1, t[-1] - 1)
         late = t >= cut_s
         shot = Shot(
-            np.where(late[:, None], other.eye, shot.eye),
-            np.where(late[:, None], other.aim, shot.aim),
-            np.where(late, other.roll, shot.roll),
-            np.where(late, other.fov, shot.fov),
-            shot.squash,
-            cut_s,
+            eye=np.where(late[:, None], other.eye, shot.eye),
+            aim=np.where(late[:, None], other.aim, shot.aim),
+            roll=np.where(late, other.roll, shot.roll),
+            fov=np.where(late, other.fov, shot.fov),
+            squash=shot.squash,
+            cut_s=cut_s,
         )
     if rng.random() < 0.12 * d:  # the camera stands on the same table
         jolt = decays(t, *hits, 0.06) * np.sin(t * rng.uniform(60, 120)) * rng.uniform(0.002, 0.012)
@@ -70,7 +70,7 @@ def worn_shot(rng: np.random.Generator, eye: np.ndarray, aim: np.ndarray, config
     n = len(eye)
     fov = np.full(n, rng.uniform(0.9, 1.5))
     roll = 0.04 * smooth_noise(rng, np.arange(n) / STEP_HZ, 1.5) * config.difficulty
-    return Shot(eye, aim, roll, fov, 1.0, n / STEP_HZ + 1)
+    return Shot(eye=eye, aim=aim, roll=roll, fov=fov, squash=1.0, cut_s=n / STEP_HZ + 1)
 
 
 def _view(rng: np.random.Generator, focus: Focus, center: np.ndarray, t: np.ndarray, d: float) -> Shot:
@@ -99,7 +99,7 @@ def _view(rng: np.random.Generator, focus: Focus, center: np.ndarray, t: np.ndar
         eye = eye + size * np.stack([smooth_noise(rng, t, rate) for _ in range(3)], -1)
         roll = roll + 0.02 * smooth_noise(rng, t, rate)
     squash = rng.uniform(0.56, 1.0) if rng.random() < 0.5 * d else 1.0
-    return Shot(eye, aim, roll, np.clip(fov * zoom, 0.2, 1.9), squash, t[-1] + 1)
+    return Shot(eye=eye, aim=aim, roll=roll, fov=np.clip(fov * zoom, 0.2, 1.9), squash=squash, cut_s=t[-1] + 1)
 
 
 def smoothed(values: np.ndarray, width: int) -> np.ndarray:

@@ -41,7 +41,7 @@ def arm(shop: Workshop, shoulder: np.ndarray, hand: np.ndarray, thick: float = 0
     far = float(np.linalg.norm(hand - shoulder, axis=1).max()) * 1.03
     upper = max(3.0, far / 2)
     hint = np.array([rng.normal(0, 0.5), rng.normal(0, 0.5), -1.0])
-    joint = elbow(shoulder, hand, upper, upper, np.broadcast_to(hint, hand.shape))
+    joint = elbow(shoulder, hand, upper=upper, lower=upper, hint=np.broadcast_to(hint, hand.shape))
     skin, sleeve = shop.look("flesh"), shop.look("cloth")
     lower = skin if rng.random() < 0.5 else sleeve
     parts = [limb(shoulder, joint, thick * 1.15, sleeve), limb(joint, hand, thick * 0.85, lower)]

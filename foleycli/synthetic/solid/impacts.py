@@ -28,7 +28,7 @@ def solid_drop(shop: Workshop, duration_s: float) -> SolidScene:
         size = np.exp(rng.uniform(np.log(0.7), np.log(2.6)))
         body = shop.ball("plastic", size) if balls else shop.thing(material, size)
         body = replace(body, bouncy=rng.uniform(0.85, 1.0)) if balls else body
-        bodies.append(_let_fall(shop, base, body, float(release_s[k]), duration_s, again=n <= 2))
+        bodies.append(_let_fall(shop, base, body, release_s=float(release_s[k]), duration_s=duration_s, again=n <= 2))
     bodies[0] = replace(bodies[0], bouncy=rng.uniform(0.75, 0.9)) if balls else bodies[0]
     motion = simulate(bodies, duration_s)
     return _filmed(shop, base, bodies, motion, hands=0.6)
@@ -43,7 +43,7 @@ def _let_fall(shop: Workshop, base: Support, body: Body, release_s: float, durat
         at = (*rng.uniform(-0.45, 0.45, 2) * base.half, height)
         throw = rng.normal(0, 6, 3) if rng.random() < 0.35 else rng.normal(0, 1, 3)
         spin = rng.normal(0, 5, 3) if rng.random() < 0.6 else rng.normal(0, 0.5, 3)
-        grips.append(Grip(start_s, release_s, at, tuple(throw), tuple(spin)))
+        grips.append(Grip(start_s=start_s, end_s=release_s, to=at, throw=tuple(throw), spin=tuple(spin)))
         first = first or at
         if not again:
             break
@@ -111,7 +111,7 @@ def _sliders(shop: Workshop, duration_s: float) -> SolidScene:
     for x, y in _apart(rng, n, 3.2, 0.55 * base.half):
         body = shop.thing(material, rng.uniform(1.0, 2.4))
         bodies.append(placed(body, (x, y, body.radius + 0.05), turn=(rng.uniform(0, 360), 0, 0)))
-    motion = simulate(bodies, duration_s, _shots(rng, len(bodies), first, duration_s, 0.4))
+    motion = simulate(bodies, duration_s, _shots(rng, n=len(bodies), first=first, duration_s=duration_s, start_s=0.4))
     return _filmed(shop, base, bodies, motion)
 
 

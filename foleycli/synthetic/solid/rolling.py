@@ -40,7 +40,7 @@ def _rolling(shop: Workshop, duration_s: float) -> SolidScene:
     bumps = blows_of(contacts.where_true(bumped), bodies, rng)
     drive = _drive(np.linalg.norm(np.gradient(path, 1 / STEP_HZ, axis=0)[:, :2], axis=1) * touching(path))
     t = np.arange(len(path)) / STEP_HZ
-    drive = np.clip(0.75 * drive + decays(t, bumps.times, bumps.force, 0.05, 0.004), 0, 1)
+    drive = np.clip(0.75 * drive + decays(t, bumps.times, bumps.force, tau_s=0.05, rise_s=0.004), 0, 1)
     focus = Focus(path, rng.uniform(1.5, 4.5), share=(0.35, 1.0), follow=rng.choice([0.3, 0.8, 1.0]))
     return SolidScene(
         shown(bodies, motion),

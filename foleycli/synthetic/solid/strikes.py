@@ -29,10 +29,10 @@ def solid_strike(shop: Workshop, duration_s: float) -> SolidScene:
     wide = np.flatnonzero(np.diff(times) > 0.7)
     misses = np.array([(times[k] + times[k + 1]) / 2 for k in wide if rng.random() < 0.35 * shop.difficulty])
     t = np.arange(round(duration_s * STEP_HZ) + 1) / STEP_HZ
-    height = strike_height(rng, t, times, force, misses) * (0.3 if fast else 1.0)
+    height = strike_height(rng, t, times=times, force=force, misses=misses) * (0.3 if fast else 1.0)
     facing = rng.uniform(0, 2 * np.pi)
-    parts, tip = _swing(shop, t, height, top, tool, facing)
-    bodies, pushes = _struck(shop, base, target, top, times, force, facing)
+    parts, tip = _swing(shop, t=t, height=height, top=top, tool=tool, facing=facing)
+    bodies, pushes = _struck(shop, base, target, top=top, times=times, force=force, facing=facing)
     motion = simulate(bodies, duration_s, pushes)
     struck = bodies[len(base.bodies)]
     sound_kinds = _sound_kinds(tool, struck.material, rng)
@@ -124,7 +124,7 @@ def _swing(
         parts += torso(shop, shoulder, side * rng.choice([-1, 1]), t)
     if tool == "hand":
         return parts, tip
-    return [*parts, _tool(shop, tool, long, hand, toward)], tip
+    return [*parts, _tool(shop, tool=tool, long=long, hand=hand, toward=toward)], tip
 
 
 def _tool(shop: Workshop, tool: str, long: float, hand: np.ndarray, toward: np.ndarray) -> Thing:

@@ -27,7 +27,7 @@ def solid_walk(shop: Workshop, duration_s: float) -> SolidScene:
     force = strengths(rng, len(plants))
     pace = rng.uniform(4.0, 8.5)  # dm a step
     body = _progress(t, plants, pace)
-    feet = [_foot(t, plants, pace, k, rng.uniform(0.8, 2.2)) for k in (0, 1)]
+    feet = [_foot(t, plants=plants, pace=pace, side=k, lift=rng.uniform(0.8, 2.2)) for k in (0, 1)]
     things, hips = _person(shop, t, body, feet)
     ground = str(rng.choice(["wood", "stone", "earth", "earth", "earth", "metal", "water"]))
     look = shop.look(ground)
@@ -108,7 +108,7 @@ def _person(shop: Workshop, t: np.ndarray, body: np.ndarray, feet: list[np.ndarr
     ahead, things = np.array([1.0, 0, 0]), []
     for foot in feet:
         hip = hips + (0, np.sign(foot[0, 1]) * 0.8, 0)
-        knee = elbow(hip, foot[:, :3], _THIGH, _SHANK, np.broadcast_to(ahead, hip.shape))
+        knee = elbow(hip, foot[:, :3], upper=_THIGH, lower=_SHANK, hint=np.broadcast_to(ahead, hip.shape))
         bare = rng.random() < 0.3
         things += [limb(hip, knee, 1.5, cloth), limb(knee, foot[:, :3], 1.1, skin if bare else cloth)]
         things.append(_shoe(foot, shoe))
@@ -118,7 +118,7 @@ def _person(shop: Workshop, t: np.ndarray, body: np.ndarray, feet: list[np.ndarr
     for side in (-1, 1):
         shoulder = neck + (0, 1.9 * side, -0.3)
         hand = shoulder + np.stack([side * swing, 0 * t, -5.0 + 0.05 * swing**2], -1)
-        joint = elbow(shoulder, hand, 2.8, 2.7, np.broadcast_to(-ahead, hand.shape))
+        joint = elbow(shoulder, hand, upper=2.8, lower=2.7, hint=np.broadcast_to(-ahead, hand.shape))
         things += [limb(shoulder, joint, 1.0, top), limb(joint, hand, 0.8, skin), fist(hand, hand - joint, 0.8, skin)]
     still = np.tile((1.0, 0, 0, 0), (len(t), 1))
     head = Piece("ball", (2.0, 1.8, 2.3), **skin), Piece("ball", (2.1, 1.9, 1.5), (-0.1, 0, 0.55), **shop.look("earth"))

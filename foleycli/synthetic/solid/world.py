@@ -32,7 +32,7 @@ def stage_solid(build: SolidBuilder, rng: np.random.Generator, config: WorldConf
         scene.drive * _in_sight(scene.paths[-1], shot, len(scene.drive), config) if scene.drive is not None else None
     )
     stage = Stage([], scene.mode, scene.blows.sound_kinds, *hits, drive=drive)
-    return stage, seen, lambda times, blur: shoot(scene.things, room, shot, times, blur, config)
+    return stage, seen, lambda times, blur: shoot(scene.things, room, shot, times=times, blur=blur, config=config)
 
 
 def _best_view(rng: np.random.Generator, scene: SolidScene, config: WorldConfig) -> tuple[Shot, np.ndarray]:
