@@ -15,13 +15,14 @@ MEASUREMENTS = {
     "compare_builds": "CPU and wall seconds of commands in two checkouts, run in turn",
     "docs": "write the generated tables of README, guide and model cards",
     "encoder": "onsets and loudness that a synchronisation encoder predicts for filmed clips",
+    "examples": "make the examples of a family's recipe ahead of its training",
     "families": "all families on the same held-out synthetic clips, one table",
     "figures": "put new figures of a measurement into a model's metrics.json",
     "held_out": "one model on held-out synthetic clips: the figures of its card",
     "prompts": "whether 20 prompts on one clip sound like what they say",
     "round_trip": "what a codec changes, by kind of sound",
     "seams": "whether the joins of windows can be heard",
-    "sound_set": "make the recorded sounds that the shipped weights learnt from",
+    "sound_set": "make the recorded sounds that the shipped weights were trained on",
     "sweep": "one model over sampler steps, guidance and prompts",
 }
 

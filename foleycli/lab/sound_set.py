@@ -1,4 +1,4 @@
-"""`python -m foleycli.lab sound_set --out DIR`: the recorded sounds that the shipped weights learnt from."""
+"""`python -m foleycli.lab sound_set --out DIR`: the recorded sounds that the shipped weights were trained on."""
 
 from __future__ import annotations
 

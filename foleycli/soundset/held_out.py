@@ -1,6 +1,6 @@
 """Which files nothing is trained on: one rule for codec, worlds and films, by the files' names alone.
 
-All that is trained keeps the same takes back, so that a figure on them says nothing learnt by heart.
+All trainings leave the same files out, so that figures measured on them show nothing that was memorised.
 """
 
 from __future__ import annotations

@@ -42,8 +42,8 @@ def _write_clip(given: argparse.Namespace) -> None:
         even_kinds=bank.even_kinds(given.split),
     )
     if bank.unused:
-        told = f"not used for the names of their folders, which the worlds do not know: {len(bank.unused)} sounds"
-        print(f"{told}, such as {bank.unused[0]}", file=sys.stderr)
+        unused = f"{len(bank.unused)} sounds, such as {bank.unused[0]}"
+        print(f"not used, because the names of their folders mean no kind of sound: {unused}", file=sys.stderr)
     clip = make_clip(given.seed, config, bank)
     write_mp4(given.out, clip.frames, config.fps, clip.samples)
     print(f"{clip.scene}: {clip.label}", file=sys.stderr)

@@ -3,9 +3,7 @@
 Making an example costs more than learning from it: worker processes draw a clip, compute its picture features with the
 trained synchronisation encoder and encode several sounds for it: the right one, and other kinds at the same times, so
 that words and not the drawing decide what sounds.  With `data.cache` each is written to a folder, which all families
-can share and a resumed training reads again:
-
-    python -m foleycli.training.examples --config presets/train/maskvat-mini.yaml --count 1600
+can share and a resumed training reads again; `python -m foleycli.lab examples` makes them ahead.
 """
 
 from __future__ import annotations
@@ -17,11 +15,10 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
-import typer
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
@@ -35,7 +32,7 @@ from foleycli.soundset.library_sound import N_SAMPLES
 from foleycli.synthetic.config import VERSION
 from foleycli.synthetic.variants import SoundVariant, own_sound, sounds_for
 from foleycli.training.clips import ClipData, TrainingClip, filmed_clips
-from foleycli.training.recipe import Recipe, from_dict, read_recipe
+from foleycli.training.recipe import Recipe
 from foleycli.training.sources import HELD_OUT_SEED, world_clips_with_tracks
 from foleycli.training.sync import prepare_grey
 from foleycli.training.workers import iterate_in_workers
@@ -229,29 +226,15 @@ class ExamplePool:
         return [self._latest[k] for k in rng.integers(len(self._latest), size=n)]
 
 
+def make_ahead(recipe: Recipe, data: FamilyData, clips: ClipData, count: int, workers: int = 0) -> None:
+    """Fill the cache with the held-out examples and the first `count` ones of a recipe, by so many processes."""
+    held_out_examples(data, clips)
+    stream = ExampleStream(data, clips, recipe.seed * SEED_STRIDE)
+    for _ in itertools.islice(iterate_in_workers(stream, workers), count):
+        pass
+
+
 def held_out_examples(data: FamilyData, clips: ClipData) -> list[Example]:
     """The same few every time, of takes, textures and scenes that are never trained on."""
     stream = ExampleStream(data, clips, HELD_OUT_SEED, split="test")
     return list(itertools.islice(stream, data.validation_clips))
-
-
-def main(
-    config: Annotated[Path, typer.Option(help="A family's recipe with data.cache.")],
-    count: Annotated[int, typer.Option(help="How many examples.", min=1)] = 1000,
-    workers: Annotated[int, typer.Option(help="Processes.", min=0)] = 0,
-) -> None:
-    """Make the first examples of a recipe ahead of its training."""
-    recipe = read_recipe(config)
-    data = from_dict(FamilyData, recipe.data, "recipe, data")
-    if not data.cache:
-        raise typer.BadParameter(f"{config} keeps no examples: set data.cache to a folder")
-    clips = from_dict(ClipData, data.clips, "recipe, data.clips")
-    stream = ExampleStream(data, clips, recipe.seed * SEED_STRIDE)
-    held_out_examples(data, clips)
-    for _ in itertools.islice(iterate_in_workers(stream, workers), count):
-        pass
-    typer.echo(f"{count} examples in {data.cache}")
-
-
-if __name__ == "__main__":
-    typer.run(main)
