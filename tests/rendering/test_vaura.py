@@ -9,7 +9,8 @@ import torch
 from clips import flash_clip
 from vaura_parts import save_checkpoint
 
-from foleycli.families.vaura.convert import convert
+from foleycli.hub.catalog import fetched_models
+from foleycli.hub.pull import import_network
 from foleycli.media.probe import probe
 from foleycli.models.model import load_model
 
@@ -17,7 +18,10 @@ from foleycli.models.model import load_model
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("vaura")
-    return convert(save_checkpoint(place / "small.ckpt"), place / "small")
+    checkpoint = save_checkpoint(place / "small.ckpt")
+    (place / "small").mkdir()
+    import_network(checkpoint, place / "small", "small", fetched_models("vaura"), facts={})
+    return place / "small"
 
 
 @pytest.fixture
