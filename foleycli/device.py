@@ -19,16 +19,16 @@ def choose_device(name: str = "auto") -> torch.device:
     if name == "auto":
         return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if there[kind]))
     if name.split(":")[0] not in there:
-        raise FoleyError(f"device {name!r} is unknown", "one of: auto, cpu, cuda, mps")
+        raise FoleyError(f"device {name!r} is unknown", "One of: auto, cpu, cuda, mps")
     if not there[name.split(":")[0]]:
-        raise FoleyError(f"this torch sees no {name} device", "use --device auto; foley doctor shows what there is")
+        raise FoleyError(f"this torch sees no {name} device", "Use --device auto; foley doctor shows what there is")
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise FoleyError(f"device {name!r} is unknown", "a number may follow, as in cuda:0") from None
+        raise FoleyError(f"device {name!r} is unknown", "A number may follow, as in cuda:0") from None
     n_devices = torch.cuda.device_count() if device.type == "cuda" else 1
     if (device.index or 0) >= n_devices:
-        raise FoleyError(f"there is no device {name}: they are numbered 0 to {n_devices - 1}", "use --device auto")
+        raise FoleyError(f"there is no device {name}: they are numbered 0 to {n_devices - 1}", "Use --device auto")
     return device
 
 
@@ -38,7 +38,7 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
         fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
         return torch.bfloat16 if fast else torch.float32
     if name not in DTYPES:
-        raise FoleyError(f"dtype {name!r} is unknown", f"one of: auto, {', '.join(DTYPES)}")
+        raise FoleyError(f"dtype {name!r} is unknown", f"One of: auto, {', '.join(DTYPES)}")
     return DTYPES[name]
 
 
@@ -60,5 +60,5 @@ def oom_as_foley_error() -> Iterator[None]:
             raise
         raise FoleyError(
             f"the device has too little memory: {told[:200]}",
-            "free some of it, or use --device cpu; the picture's size and length make no difference",
+            "Free some of it, or use --device cpu; the size and length of the picture make no difference",
         ) from error

@@ -119,11 +119,11 @@ def extend(
 def _check_together(video: Path | None, at_s: float | None, duration_s: float | None, loop: bool) -> None:
     """Refuse options that contradict a video, or its absence."""
     if video is None and at_s is not None:
-        raise UsageError("--at is given without a video", "name the video, or leave --at out")
+        raise UsageError("--at is given without a video", "Name the video, or leave --at out")
     if video is not None and duration_s is not None:
-        raise UsageError("--duration is given beside a video", "the video says how long; leave --duration out")
+        raise UsageError("--duration is given beside a video", "The video says how long; leave --duration out")
     if video is not None and loop:
-        raise UsageError("--loop is given beside a video", "only a take alone can loop; leave the video out")
+        raise UsageError("--loop is given beside a video", "Only a take alone can loop; leave the video out")
 
 
 def _job(

@@ -215,7 +215,7 @@ def check_outputs(job: Job, inputs: Sequence[Path], run: RunOptions) -> None:
 def check_duration(duration_s: float | None) -> None:
     """Refuse a length that is none."""
     if duration_s is not None and not 0 < duration_s < float("inf"):
-        raise UsageError(f"--duration is {duration_s:g}", "--duration takes a number of seconds above 0")
+        raise UsageError(f"--duration is {duration_s:g}", "Give a number of seconds above 0")
 
 
 def make_folder(folder: Path) -> None:

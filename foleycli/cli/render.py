@@ -266,9 +266,9 @@ def _check_sounds(sounds: Path | None, ref: Path | None, library: bool | None) -
     if sounds is None:
         return
     if ref is not None:
-        raise UsageError("--sounds and --ref are both given", "--ref names the very sound; use one of them")
+        raise UsageError("--sounds and --ref are both given", "Use one of them: --ref names the very sound")
     if library is False:
-        raise UsageError("--sounds and --no-library are both given", "--sounds is a library; use one of them")
+        raise UsageError("--sounds and --no-library are both given", "Use one of them: --sounds is a library")
     from foleycli.library.library import open_library
 
     open_library(sounds)
@@ -277,7 +277,7 @@ def _check_sounds(sounds: Path | None, ref: Path | None, library: bool | None) -
 def _check_takes(takes: int | None, pick: str | None) -> None:
     """Refuse numbers of takes that are none, and a choice among nothing."""
     if takes is not None and not 1 <= takes <= MOST_TAKES:
-        raise UsageError(f"--takes is {takes}", f"--takes takes a whole number from 1 to {MOST_TAKES}")
+        raise UsageError(f"--takes is {takes}", f"Give a whole number from 1 to {MOST_TAKES}")
     if pick is not None and takes is None:
         raise UsageError(f"--pick {pick} is given, but only one take is made", "Add --takes N")
 
@@ -286,9 +286,11 @@ def _outputs(sources: list[naming.Source], out: Path | None, out_dir: Path | Non
     """Where each video's result goes, the first take's where there are several."""
     if out is not None:
         if out_dir is not None:
-            raise UsageError("-o and --out-dir are both given", "-o names one file, --out-dir a folder; use one")
+            raise UsageError(
+                "-o and --out-dir are both given", "Use one of them: -o names one file, --out-dir a folder"
+            )
         if asked.name is not None:
-            raise UsageError("-o and --name are both given", "-o names one file, --name a pattern; use one")
+            raise UsageError("-o and --name are both given", "Use one of them: -o names one file, --name a pattern")
         if len(sources) > 1:
             raise UsageError(f"-o names one file, but {len(sources)} videos are given", "Use --out-dir DIR")
         return [out]

@@ -37,25 +37,25 @@ def _hub(error: Exception, what: str, where: str) -> FoleyError | None:
     from huggingface_hub import constants, errors
 
     if isinstance(error, errors.OfflineModeIsEnabled):
-        return FoleyError(f"{what} is not on this machine, and HF_HUB_OFFLINE is set", f"unset it; or {BY_HAND}")
+        return FoleyError(f"{what} is not on this machine, and HF_HUB_OFFLINE is set", f"Unset it; or {BY_HAND}")
     if isinstance(error, errors.GatedRepoError):
         return FoleyError(
             f"{where} is gated: {what} is given only to people who accepted its terms",
-            f"accept them at {constants.ENDPOINT}/{where}, then: hf auth login (or set HF_TOKEN)",
+            f"Accept them at {constants.ENDPOINT}/{where}, then: hf auth login (or set HF_TOKEN)",
         )
     if isinstance(error, errors.RevisionNotFoundError):
-        return FoleyError(f"{where} has no such revision of {what}", f"update foley; or {BY_HAND}")
+        return FoleyError(f"{where} has no such revision of {what}", f"Update foley; or {BY_HAND}")
     if isinstance(error, errors.RepositoryNotFoundError):
         return FoleyError(
             f"{where} was not found at {constants.ENDPOINT}, or this token may not see it",
-            "check HF_ENDPOINT and HF_TOKEN (hf auth whoami)",
+            "Check HF_ENDPOINT and HF_TOKEN (hf auth whoami)",
         )
     if isinstance(error, errors.EntryNotFoundError) and not isinstance(error, errors.LocalEntryNotFoundError):
-        return FoleyError(f"{where} has no file {what}", f"the publisher moved it: update foley; or {BY_HAND}")
+        return FoleyError(f"{where} has no file {what}", f"The publisher moved it: update foley; or {BY_HAND}")
     if isinstance(error, errors.FileMetadataError):
         return FoleyError(
             f"{constants.ENDPOINT} does not answer like the Hub when asked for {what}",
-            "check HF_ENDPOINT, and whether a proxy or a login page stands in between",
+            "Check HF_ENDPOINT, and whether a proxy or a login page stands in between",
         )
     return None
 
@@ -66,14 +66,14 @@ def _status(error: Exception, what: str, where: str) -> FoleyError | None:
     if code is None or code < 400:
         return None
     if code == 401:
-        return FoleyError(f"{where} does not accept this token", "log in again: hf auth login (or set HF_TOKEN)")
+        return FoleyError(f"{where} does not accept this token", "Log in again: hf auth login (or set HF_TOKEN)")
     if code == 403:
-        return FoleyError(f"{where} refuses {what}", "the token has no right to it; whose is it: hf auth whoami")
+        return FoleyError(f"{where} refuses {what}", "The token has no right to it; whose is it: hf auth whoami")
     if code in (404, 410):
-        return FoleyError(f"{what} is no longer at {where}", f"update foley; or {BY_HAND}")
+        return FoleyError(f"{what} is no longer at {where}", f"Update foley; or {BY_HAND}")
     if code == 429:
-        return FoleyError(f"{where} says there were too many requests", f"wait some minutes; {KEPT}")
-    return FoleyError(f"{where} answered {code} when asked for {what}", f"try again later; {KEPT}")
+        return FoleyError(f"{where} says there were too many requests", f"Wait some minutes; {KEPT}")
+    return FoleyError(f"{where} answered {code} when asked for {what}", f"Try again later; {KEPT}")
 
 
 def _disk(error: Exception, what: str, where: str) -> FoleyError | None:
@@ -81,14 +81,14 @@ def _disk(error: Exception, what: str, where: str) -> FoleyError | None:
     if not isinstance(error, OSError):
         return None
     if error.errno in NO_ROOM:
-        return FoleyError(f"no room on the disk for {what}", f"make room, or set HF_HOME and FOLEY_HOME; {KEPT}")
+        return FoleyError(f"no room on the disk for {what}", f"Make room, or set HF_HOME and FOLEY_HOME; {KEPT}")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return FoleyError(
             f"{what} cannot be written: {error.strerror} ({error.filename})",
-            "set HF_HOME and FOLEY_HOME to folders that can be written",
+            "Set HF_HOME and FOLEY_HOME to folders that can be written",
         )
     if "onsistency check failed" in str(error):
-        return FoleyError(f"{what} came only in part", f"check the connection; {KEPT}")
+        return FoleyError(f"{what} came only in part", f"Check the connection; {KEPT}")
     return None
 
 
@@ -101,17 +101,17 @@ def is_network(error: Exception) -> bool:
 
 def _net(error: Exception, what: str, where: str) -> FoleyError | None:
     """No answer at all."""
-    if is_network(error):
-        return FoleyError(
-            f"{what}: no connection to {where} ({type(error).__name__})",
-            f"check the network and HF_ENDPOINT; {KEPT}",
-        )
-    return None
+    if not is_network(error):
+        return None
+    endpoint = "" if "://" in where else " and HF_ENDPOINT"  # which is the Hub's alone
+    return FoleyError(
+        f"{what}: no connection to {where} ({type(error).__name__})", f"Check the network{endpoint}; {KEPT}"
+    )
 
 
 def no_room(what: str, need_bytes: int, free_bytes: int, folder: object) -> FoleyError:
     """Said before a download begins that could not end."""
     return FoleyError(
         f"{what} needs {need_bytes / 1e9:.2f} GB more in {folder}, which has {free_bytes / 1e9:.2f} GB",
-        "make room, or set HF_HOME and FOLEY_HOME to a larger disk",
+        "Make room, or set HF_HOME and FOLEY_HOME to a larger disk",
     )

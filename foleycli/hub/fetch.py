@@ -79,7 +79,7 @@ def _from_hub(file: RemoteFile, report: Report) -> Fetched:
         sha256 = _ensure(blob, offer, file, report)
     pointer = Path(hf_hub_download(file.source, file.path, revision=file.revision))  # finds the blob, links it
     if pointer.resolve().name not in (found.etag, file.name):  # its own name: where links are not possible
-        raise FoleyError(f"{file.source} changed while {file.name} was fetched", "run the same command again")
+        raise FoleyError(f"{file.source} changed while {file.name} was fetched", "Run the same command again")
     return Fetched(pointer, sha256, found.commit_hash)
 
 
@@ -215,7 +215,7 @@ def check(path: Path, file: RemoteFile, etag: str, report: Report = silent) -> s
         if known and hasher.hexdigest() != known.lower():
             raise FoleyError(
                 f"{file.name} is damaged: its {kind} is {hasher.hexdigest()[:12]}…, expected {known[:12]}…",
-                "pull it again; if it stays so, something on the way changes it (a proxy?) or the publisher did",
+                "Pull it again; if it stays so, something on the way changes it (a proxy?) or the publisher did",
             )
     report(file.name, size, size)
     return sha256.hexdigest()

@@ -33,7 +33,7 @@ def accept(licences: dict[str, Licence]) -> None:
         part.replace(path)
     except OSError as error:
         raise FoleyError(
-            f"{path} cannot be written: {error.strerror}", "set FOLEY_HOME to a folder that can be written"
+            f"{path} cannot be written: {error.strerror}", "Set FOLEY_HOME to a folder that can be written"
         ) from error
 
 

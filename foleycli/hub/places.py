@@ -41,6 +41,6 @@ def make_folder(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FoleyError(
-            f"{folder} cannot be made: {error.strerror}", "set FOLEY_HOME to a folder that can be written"
+            f"{folder} cannot be made: {error.strerror}", "Set FOLEY_HOME to a folder that can be written"
         ) from error
     return folder

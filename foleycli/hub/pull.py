@@ -51,7 +51,7 @@ def published(name: str) -> Entry:
         names = [known.name for known in entries() if not known.is_shipped]
         raise FoleyError(f"no published model is called {name!r}", did_you_mean(name, names) + LIST_HINT)
     if entry.is_shipped:
-        raise FoleyError(f"{name} ships with foley: there is nothing to fetch", "if it is missing, install foley again")
+        raise FoleyError(f"{name} ships with foley: there is nothing to fetch", "If it is missing, install foley again")
     return entry
 
 
@@ -142,14 +142,17 @@ def remove(name: str) -> float:
     entry = find(name)
     folder = entry.folder if entry else places.models_folder() / name
     if entry is not None and entry.is_shipped:
-        raise FoleyError(f"{name} ships with foley and is not removed", "pip uninstall foleycli removes all of it")
+        raise FoleyError(f"{name} ships with foley and is not removed", "Remove all of it: pip uninstall foleycli")
     if os.sep in name or not (folder / CONFIG_NAME).is_file():
-        raise FoleyError(f"the model {name!r} is not on this machine", "see what is: foley models list")
+        raise FoleyError(f"the model {name!r} is not on this machine", "See what is: foley models list")
     needed = {part for other in _installed() if other != name for part in _parts(other)}
     parts = [part for part in _parts(name) if part not in needed and (places.models_folder() / part).is_dir()]
     if name in needed:
         user = next(other for other in _installed() if name in _parts(other) and other != name)
-        raise FoleyError(f"{name} is a part of {user}, which is on this machine", f"foley models remove {user} first")
+        raise FoleyError(
+            f"{name} is a part of {user}, which is on this machine",
+            f"Remove that one first: foley models remove {user}",
+        )
     return sum(_remove_folder(places.models_folder() / each) for each in (name, *parts)) / 1e6
 
 

@@ -69,13 +69,13 @@ def _files(folder: Path) -> list[Path]:
     """The three files, checked."""
     config = weights.read_config(folder)
     if config.get("files") or config.get("from"):
-        raise FoleyError(f"{folder} holds weights that others published", "push only models that you trained")
+        raise FoleyError(f"{folder} holds weights that others published", "Push only models that you trained")
     check(folder)
     card = folder / CARD_NAME
     if not card.is_file():
-        raise FoleyError(f"{folder} has no model card", f"write {card}: what it is, what it was trained on, licence")
+        raise FoleyError(f"{folder} has no model card", f"Write {card}: what it is, what it was trained on, licence")
     if not card.read_text(encoding="utf-8").startswith("---\n"):
-        raise FoleyError(f"{card} does not begin with the Hub's facts", "begin it with: ---, license: ..., ---")
+        raise FoleyError(f"{card} does not begin with the Hub's facts", "Begin it with: ---, license: ..., ---")
     return [folder / weights.CONFIG_NAME, folder / weights.WEIGHTS_NAME, card]
 
 
@@ -85,7 +85,7 @@ def _user(api: object, repo: str) -> str:
     try:
         return api.whoami()["name"]  # type: ignore[attr-defined]
     except LocalTokenNotFoundError as error:
-        raise FoleyError(f"pushing to {repo} needs a token", "hf auth login, or set HF_TOKEN") from error
+        raise FoleyError(f"pushing to {repo} needs a token", "Log in with hf auth login, or set HF_TOKEN") from error
 
 
 def _upload(file: Path, there: object) -> Upload:

@@ -28,7 +28,7 @@ def resolve(name_or_folder: str) -> Path:
     if folder.exists():
         raise FoleyError(
             f"model {name_or_folder} is a file, not a folder",
-            f"pass the folder that holds it, or foley models import {name_or_folder}; {LIST_HINT}",
+            f"Pass the folder that holds it, or foley models import {name_or_folder}; {LIST_HINT}",
         )
     names = [entry.name for entry in entries()] + [folder.name for folder in places.installed()]
     raise FoleyError(f"unknown model {name_or_folder!r}", did_you_mean(name_or_folder, names) + LIST_HINT)
@@ -38,10 +38,10 @@ def _known(entry: Entry) -> Path:
     if entry.is_here:
         return entry.folder
     if entry.is_shipped:
-        raise FoleyError(f"the shipped model {entry.name} is not in {entry.folder}", "install foleycli again")
+        raise FoleyError(f"the shipped model {entry.name} is not in {entry.folder}", "Install foleycli again")
     size_gb = sum(part.size_mb for part in with_parts(entry) if not part.is_here) / 1e3
     told = f" ({size_gb:.1f} GB)" if size_gb else ""
-    raise FoleyError(f"the model {entry.name} is not on this machine", f"get it{told}: foley models pull {entry.name}")
+    raise FoleyError(f"the model {entry.name} is not on this machine", f"Get it{told}: foley models pull {entry.name}")
 
 
 def verify(folder: Path) -> bool:
@@ -65,11 +65,11 @@ def check(folder: Path) -> None:
     for name, facts in files.items():
         path = folder / name
         if not path.is_file():
-            raise FoleyError(f"{path} is gone", f"get the model again: foley models pull {folder.name}")
+            raise FoleyError(f"{path} is gone", f"Get the model again: foley models pull {folder.name}")
         if (found := weights.sha256_of(path)) != facts["sha256"]:
             raise FoleyError(
                 f"{path} is damaged: SHA-256 {found[:12]}…, expected {facts['sha256'][:12]}…",
-                f"foley models remove {folder.name}, then foley models pull {folder.name}",
+                f"Run foley models remove {folder.name}, then foley models pull {folder.name}",
             )
 
 

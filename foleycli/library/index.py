@@ -27,5 +27,5 @@ def _row(index: Path, number: int, line: str, needed: Sequence[str]) -> dict:
         return {**row, **{name: row[name] for name in needed}}
     except (ValueError, TypeError, KeyError):
         example = json.dumps({**{name: "wood" for name in needed}, "file": "wood/a.wav", "words": ["wood hit"]})
-        hint = f"write lines like {example}, or remove {INDEX_NAME}"
+        hint = f"Write lines like {example}, or remove {INDEX_NAME}"
         raise FoleyError(f"{index}, line {number}, does not name {' and '.join(needed)}", hint) from None

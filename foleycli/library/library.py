@@ -114,14 +114,14 @@ def read_library(folder: Path = SHIPPED_LIBRARY) -> list[Recording]:
     Errors: FoleyError for a folder that is none or holds no sound with a name, and for a broken index.
     """
     if not folder.is_dir():
-        raise FoleyError(f"{folder} is not a folder", "--sounds takes a folder of recordings")
+        raise FoleyError(f"{folder} is not a folder", "Give --sounds a folder of recordings")
     found = [_indexed(folder, row, words) for row in index_rows(folder) if (words := _words_of(row))]
     missing = [recording.path for recording in found if not recording.path.is_file()]
     if missing:
         raise FoleyError(f"{missing[0]} is in {folder / INDEX_NAME}, but not there", "Mend the index, or remove it")
     found = found or _by_names(folder)
     if not found:
-        raise FoleyError(f"there is no sound with a name in {folder}", "--sounds takes a folder of recordings")
+        raise FoleyError(f"there is no sound with a name in {folder}", "Give --sounds a folder of recordings")
     return found
 
 

@@ -15,7 +15,7 @@ def compile_network(model: Model) -> None:
     """
     if model.family.spec.latents == "codes":
         # Its cache has another length at every token: each would be compiled anew.
-        raise FoleyError(f"{model.name} makes sound token by token, which --compile cannot speed up", "leave it out")
+        raise FoleyError(f"{model.name} makes sound token by token, which --compile cannot speed up", "Leave it out")
     _check_compiler(model.device)
     model.family.network.compile()
 
@@ -28,5 +28,5 @@ def _check_compiler(device: torch.device) -> None:
         why = " ".join(str(error).split())[:160]
         need = "triton" if device.type == "cuda" else "a C++ compiler (g++, clang++ or cl)"
         raise FoleyError(
-            f"--compile: torch cannot compile here: {why}", f"install {need}, or leave --compile out"
+            f"--compile: torch cannot compile here: {why}", f"Install {need}, or leave --compile out"
         ) from error

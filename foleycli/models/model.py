@@ -67,7 +67,7 @@ def load_model(folder: Path, device: str = "auto", dtype: str = "auto") -> Model
     config = read_config(folder)
     if config.get("kind") != "family":
         raise FoleyError(f"{folder} holds a {config.get('kind', 'nothing')}, not a model that renders",
-                         "see: foley models list")  # fmt: skip
+                         "See: foley models list")  # fmt: skip
     text = load_part(folder, config, "text", chosen, precision) if "text" in config else WordLlamaText()
     family = load_family(folder, chosen, precision)
     makes_codes = family.spec.latents == "codes"
@@ -111,7 +111,7 @@ def load_part_folder(place: Path, role: str, *how: torch.device | torch.dtype | 
     kind = read_config(place).get("class", SHIPPED_CLASSES.get(role))
     if (role, kind) not in LOADERS:
         known = ", ".join(name for known_role, name in LOADERS if known_role == role)
-        raise FoleyError(f"{place}/config.json names the {role} class {kind!r}; known: {known}", "update foley")
+        raise FoleyError(f"{place}/config.json names the {role} class {kind!r}; known: {known}", "Update foley")
     module, function = LOADERS[role, kind].split(":")
     return getattr(import_module(module), function)(place, *how)
 
@@ -132,7 +132,7 @@ def part_folder(folder: Path, config: dict, part: str) -> Path:
     """A model's codec or encoder: a folder beside the model's or inside it, else a known name."""
     name = config.get(part)
     if not name:
-        raise FoleyError(f"{folder}/config.json names no {part}", "get the model folder again")
+        raise FoleyError(f"{folder}/config.json names no {part}", "Get the model folder again")
     for place in (folder / name, folder.parent / name):
         if place.is_dir():
             return place
@@ -143,9 +143,9 @@ def _check_fit(model: Model) -> None:
     spec, codec = model.family.spec, model.codec
     made, wanted = (spec.latent_dim, spec.latent_rate_hz), (codec.latent_dim, codec.latent_rate_hz)
     if made != wanted:
-        raise FoleyError(f"{model.name} makes latents {made}, its codec expects {wanted}", "get the model again")
+        raise FoleyError(f"{model.name} makes latents {made}, its codec expects {wanted}", "Get the model again")
     for extractor in (model.sync, model.semantic):
         name, width = extractor.name, spec.stream_dims.get(extractor.name)
         if width not in (None, extractor.dim):
             raise FoleyError(f"{model.name} reads {width} wide {name} features, its encoder gives {extractor.dim}",
-                             "get the model again")  # fmt: skip
+                             "Get the model again")  # fmt: skip

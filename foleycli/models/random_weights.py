@@ -93,7 +93,7 @@ def _configs(name_or_folder: str) -> tuple[str, dict[str, Mapping[str, Any]]]:
         parts = {role: read_config(part_folder(folder, config, role)) for role in ROLES if role in config}
         return config.get("name", folder.name), {"family": config, **parts}
     if entry.kind != "family":
-        raise FoleyError(f"{entry.name} is a part of models, it does not render", "see: foley models list")
+        raise FoleyError(f"{entry.name} is a part of models, it does not render", "See: foley models list")
     configs: dict[str, Mapping[str, Any]] = {"family": entry.config}
     for role in ROLES:
         part = entry.config.get(role)  # the name of another entry, or what the same file holds
@@ -114,7 +114,7 @@ def _builder(role: str, config: Mapping[str, Any]) -> Callable[[Mapping[str, Any
     kind = config.get("class")
     if (role, kind) not in BUILDERS:
         known = ", ".join(name for known_role, name in BUILDERS if known_role == role)
-        raise FoleyError(f"there are no random weights for the {role} {kind!r}", f"only for: {known}; leave them out")
+        raise FoleyError(f"there are no random weights for the {role} {kind!r}", f"Only for: {known}; leave them out")
     return BUILDERS[role, kind]
 
 
@@ -196,7 +196,7 @@ def _check_memory(networks: list[nn.Module], name: str, device: torch.device) ->
     if free is not None and wanted > free:
         raise FoleyError(
             f"{name} has {wanted / 1e9:.1f} GB of weights, {device} has {free / 1e9:.1f} GB free",
-            "--dtype bfloat16 halves most of it; or choose a smaller model: foley models list",
+            "Halve most of it with --dtype bfloat16, or choose a smaller model: foley models list",
         )
 
 

@@ -44,7 +44,7 @@ def check_span(start_s: float, duration_s: float | None, video: Video) -> None:
             f"--start is {start_s:g}, but {video.path} lasts {video.duration_s:.2f} s", "Choose a start within it"
         )
     if duration_s is not None and not 0 < duration_s < float("inf"):
-        raise UsageError(f"--duration is {duration_s:g}", "--duration takes a number of seconds above 0")
+        raise UsageError(f"--duration is {duration_s:g}", "Give a number of seconds above 0")
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,7 @@ def from_mapping(kind: type[T], values: object, where: str, hint: str = "") -> T
         try:
             checked[known[key].name] = check_value(kind, key, value)
         except ValueError as error:
-            raise FoleyError(f"{where}: {key} is {short_repr(value)}", f"{key} must be {error}") from None
+            raise FoleyError(f"{where}: {key} is {short_repr(value)}", f"Set {key} to {error}") from None
     for key, field in known.items():
         is_required = field.default is MISSING and field.default_factory is MISSING
         if is_required and field.name not in checked:

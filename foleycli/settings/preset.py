@@ -41,7 +41,7 @@ def resolve_settings(
         try:
             chosen[name] = check_value(Settings, name, value)
         except ValueError as error:
-            raise UsageError(f"{flag(name)} is {short_repr(value)}", f"{flag(name)} takes {error}") from error
+            raise UsageError(f"{flag(name)} is {short_repr(value)}", f"Give {flag(name)} {error}") from error
     return replace(Settings(), **chosen)  # type: ignore[arg-type] # checked one by one
 
 
@@ -106,7 +106,7 @@ def check_settings(found: object, where: str, hint: str) -> dict[str, object]:
         try:
             checked[name] = check_value(Settings, name, value)
         except ValueError as error:
-            raise FoleyError(f"{where}: {name} is {short_repr(value)}", f"{name} must be {error}") from error
+            raise FoleyError(f"{where}: {name} is {short_repr(value)}", f"Set {name} to {error}") from error
     return checked
 
 

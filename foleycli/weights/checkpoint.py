@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from foleycli.errors import FoleyError
 
 WRAPPERS = ("generator", "state_dict", "model")  # keys under which published files put the tensors
-AGAIN = "get the model folder again"
+AGAIN = "Get the model folder again"
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

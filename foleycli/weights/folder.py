@@ -22,9 +22,9 @@ def read_config(folder: Path) -> dict:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise FoleyError(f"{folder} is not a model folder: it has no {CONFIG_NAME}", "see: foley models list") from None
+        raise FoleyError(f"{folder} is not a model folder: it has no {CONFIG_NAME}", "See: foley models list") from None
     except (OSError, ValueError) as error:
-        raise FoleyError(f"{path} cannot be read: {error}", "get the model folder again") from error
+        raise FoleyError(f"{path} cannot be read: {error}", "Get the model folder again") from error
 
 
 def sha256_of(path: Path) -> str:
@@ -41,10 +41,10 @@ def verify(folder: Path) -> str:
     config = read_config(folder)
     path = folder / config.get("weights", WEIGHTS_NAME)
     if not path.is_file():
-        raise FoleyError(f"{folder} has no {path.name}", "get the model folder again")
+        raise FoleyError(f"{folder} has no {path.name}", "Get the model folder again")
     found, named = sha256_of(path), config.get("sha256")
     if named and found != named:
-        raise FoleyError(f"{path} is damaged: SHA-256 {found[:12]}…, expected {named[:12]}…", "get it again")
+        raise FoleyError(f"{path} is damaged: SHA-256 {found[:12]}…, expected {named[:12]}…", "Get it again")
     return found
 
 
@@ -60,7 +60,7 @@ def load_weights(module, folder: Path, prefix: str = "", skip: str | None = None
     try:
         tensors = load_file(path)
     except Exception as error:  # safetensors raises its own type for a broken file
-        raise FoleyError(f"{path} cannot be read: {error}", "get the model folder again") from error
+        raise FoleyError(f"{path} cannot be read: {error}", "Get the model folder again") from error
     state = {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
     state = {key: value for key, value in state.items() if skip is None or not key.startswith(skip)}
     own = module.state_dict()
@@ -71,7 +71,7 @@ def load_weights(module, folder: Path, prefix: str = "", skip: str | None = None
         raise FoleyError(
             f"{path} does not fit its config: {len(missing)} missing, {len(unknown)} unknown, "
             f"{len(wrong)} of another shape (first: {first})",
-            "config.json and model.safetensors must come from the same release",
+            "Take config.json and model.safetensors of the same release",
         )
     module.load_state_dict({key: value.to(own[key].dtype) for key, value in state.items()})
 

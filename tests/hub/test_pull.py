@@ -171,8 +171,8 @@ def test_a_model_whose_cache_was_emptied_is_not_here(here):
         (lambda hub: hub.repos[REPO].pop("eyes.bin"), "maker/sounds has no file eyes.bin", "models import"),
         (lambda hub: hub.faults.update({"eyes.bin": Fault("status", 401)}), "does not accept|not found", "HF_TOKEN"),
         (lambda hub: hub.faults.update({"eyes.bin": Fault("status", 403)}), "refuses eyes.bin", "hf auth whoami"),
-        (lambda hub: hub.faults.update({"eyes.bin": Fault("status", 500)}), "answered 500", "try again later"),
-        (lambda hub: hub.faults.update({"eyes.bin": Fault("liar")}), "needs 1000000000.00 GB more", "make room"),
+        (lambda hub: hub.faults.update({"eyes.bin": Fault("status", 500)}), "answered 500", "Try again later"),
+        (lambda hub: hub.faults.update({"eyes.bin": Fault("liar")}), "needs 1000000000.00 GB more", "Make room"),
     ],
 )
 def test_refusals_say_what_to_do(here, hub, break_it, message, hint):
@@ -293,11 +293,12 @@ from foleycli.hub.fetch import fetch
 try:
     fetch(RemoteFile("http://127.0.0.1:9/", "vae.pth", 1))
 except FoleyError as error:
-    print(error)
+    print(error, error.hint, sep="\\n")
 """
     environment = {**os.environ, "FOLEY_HOME": str(tmp_path), "HF_HUB_OFFLINE": ""}
     told = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
     assert told.stdout.startswith("vae.pth: no connection to") and told.stderr == ""
+    assert "\nCheck the network; " in told.stdout  # HF_ENDPOINT has no say there
 
 
 def test_two_processes_at_once(start_foley, tmp_path, hub):

@@ -48,7 +48,7 @@ def test_plain_values_come_in_the_fields_types():
         ({3: 3}, "x has the unknown key 3", "go"),
         ({}, "x: 'width' is missing", "go"),
         ([1], "x holds a list, not a mapping", "go"),
-        ({"width": True}, "x: width is True", "width must be a whole number from 1 to 4096"),
+        ({"width": True}, "x: width is True", "Set width to a whole number from 1 to 4096"),
         ({"width": 10**5000}, "x: width is a whole number of about 5000 digits", "a whole number"),
         ({"width": 1, "share": 10**400}, "x: share is a whole number of about 400 digits", "a number from 0 to 1"),
         ({"width": 1, "share": 1.5}, "x: share is 1.5", "a number from 0 to 1 (or null)"),

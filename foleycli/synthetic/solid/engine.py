@@ -32,7 +32,7 @@ def panda() -> Any:
     try:
         from panda3d import core
     except ImportError as error:
-        raise FoleyError("The solid worlds need Panda3D", "pip install 'foleycli[train]'") from error
+        raise FoleyError("The solid worlds need Panda3D", "Install it: pip install 'foleycli[train]'") from error
     core.loadPrcFileData("foley", _SETTINGS)
     # Else things are drawn in the order of their states' addresses, which shows where two are equally far.
     core.CullBinManager.getGlobalPtr().setBinType("opaque", core.CullBinManager.BTUnsorted)
