@@ -37,14 +37,14 @@ def _find(wanted: str, search_path: str) -> Path:
     if wanted:
         if _version_text(wanted):
             return Path(wanted)
-        raise FoleyError(f"FOLEY_FFMPEG={wanted} does not run", "Point it at an ffmpeg binary, or unset it.")
+        raise FoleyError(f"FOLEY_FFMPEG={wanted} does not run", "Point it at an ffmpeg binary, or unset it")
     on_path = shutil.which("ffmpeg", path=search_path)
     if on_path and _version_text(on_path):
         return Path(on_path)
     carried = _carried_binary()
     if carried and _version_text(carried):
         return Path(carried)
-    raise FoleyError("no ffmpeg that runs was found", "Install ffmpeg, or set FOLEY_FFMPEG to its binary.")
+    raise FoleyError("no ffmpeg that runs was found", "Install ffmpeg, or set FOLEY_FFMPEG to its binary")
 
 
 def _carried_binary() -> str:
@@ -146,7 +146,7 @@ def _read_log(log: IO[bytes]) -> str:
 def _failure(doing: str, said: str) -> FoleyError:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     tail = " | ".join(lines[-TAIL_LINES:]) or "it gave no reason"
-    return FoleyError(f"ffmpeg failed while {doing}: {tail}", "Check the file with a player, or see foley doctor.")
+    return FoleyError(f"ffmpeg failed while {doing}: {tail}", "Check the file with a player, or see foley doctor")
 
 
 def open_input(path: Path, **options: Any) -> Any:

@@ -63,10 +63,10 @@ def check_mux(video: Video, out: Path) -> None:
     if held is not None and codec not in held:
         raise FoleyError(
             f"{ending} cannot hold the {codec} picture of {video.path.name} without encoding it again",
-            "Write to .mkv, which holds any picture, or to the input's own format.",
+            "Write to .mkv, which holds any picture, or to the input's own format",
         )
     if ending == ".webm" and not ffmpeg.has_library("libopus"):
-        raise FoleyError("this ffmpeg cannot write Opus, the sound of .webm", "Write to .mkv, or use another ffmpeg.")
+        raise FoleyError("this ffmpeg cannot write Opus, the sound of .webm", "Write to .mkv, or use another ffmpeg")
 
 
 def mux(
