@@ -24,6 +24,7 @@ MEASUREMENTS = {
     "seams": "whether the joins of windows can be heard",
     "sound_set": "make the recorded sounds that the shipped weights were trained on",
     "sweep": "one model over sampler steps, guidance and prompts",
+    "tagger": "what an AudioSet tagger finds in made sounds and in real ones",
 }
 
 
