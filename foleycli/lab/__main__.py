@@ -23,6 +23,7 @@ MEASUREMENTS = {
     "round_trip": "what a codec changes, by kind of sound",
     "seams": "whether the joins of windows can be heard",
     "sound_set": "make the recorded sounds that the shipped weights were trained on",
+    "scorer": "whether an encoder can tell a film's own sound from the same sound moved",
     "sweep": "one model over sampler steps, guidance and prompts",
     "tagger": "what an AudioSet tagger finds in made sounds and in real ones",
 }

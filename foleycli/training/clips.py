@@ -46,6 +46,8 @@ class ClipData:
     scene_weights: dict[str, float] = field(default_factory=dict)  # how often a kind of scene is drawn, if not as usual
     pool: int = 1200  # batches are drawn from so many of the latest clips
     fresh_per_step: int = 2  # clips made anew for every step
+    film: str = ""  # a folder of filmed clips with known onsets, mixed with the worlds: see training/film.py
+    p_film: float = 0.3  # share of them, where there is such a folder
     cache: str = ""  # a folder in which synthetic clips are kept, for trainings that shall see the same; "" keeps none
 
     def described(self) -> dict[str, Any]:

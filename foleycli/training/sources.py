@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch.utils.data import IterableDataset
 
@@ -21,6 +22,7 @@ from foleycli.training.clips import (
     world_clips,
     world_config,
 )
+from foleycli.training.film import film_clips
 from foleycli.training.recipe import Recipe
 from foleycli.training.workers import iterate_in_workers
 
@@ -44,7 +46,17 @@ class _ClipStream(IterableDataset):
 def _stream(data: ClipData, first: int, stride: int) -> Iterator[TrainingClip]:
     if data.videos:
         return filmed_clips(data, seed=first)
-    return (cached_clips if data.cache else world_clips)(data, first, stride)
+    worlds = (cached_clips if data.cache else world_clips)(data, first, stride)
+    return _mixed(worlds, film_clips(data, seed=first), data.p_film, first) if data.film else worlds
+
+
+def _mixed(
+    worlds: Iterator[TrainingClip], film: Iterator[TrainingClip], p_film: float, seed: int
+) -> Iterator[TrainingClip]:
+    """Clips of both, in an order that the seed gives."""
+    rng = np.random.default_rng((seed, 6))
+    while True:
+        yield next(film if rng.random() < p_film else worlds)
 
 
 def clip_stream(data: ClipData, recipe: Recipe, first_clip: int, rank: int, world_size: int) -> Iterator[TrainingClip]:

@@ -7,6 +7,7 @@ two heads are trained as well, and weigh more: they carry the first hours of tra
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,12 +23,14 @@ from foleycli.dsp.peaks import pick_peaks
 from foleycli.features.sync import LOUDNESS_RANGE_DB, SNIPPET_FRAMES, SyncConfig, SyncEncoder, to_grey
 from foleycli.hub.resolve import resolve
 from foleycli.training.clips import FPS, ClipData, TrainingClip
+from foleycli.training.film import film_clips
 from foleycli.training.loop import device_of
 from foleycli.training.pool import Pool
 from foleycli.training.recipe import Recipe, from_dict
-from foleycli.training.sources import check_sounds, clip_stream, held_out_clips
+from foleycli.training.sources import HELD_OUT_SEED, check_sounds, clip_stream, held_out_clips
 from foleycli.weights.folder import load_weights, save_folder
 
+FILM_CLIPS = 48  # held out, for validation
 EVENT_SD_S = 0.03  # width of an event in the target: sharper than a picture lasts is noise
 
 
@@ -99,7 +102,22 @@ class SyncTask:
             similarity = average.video_snippets(vectors, starts) @ audio.transpose(1, 2)
             accuracies.append((similarity[0].argmax(1).cpu() == torch.arange(len(starts))).float().mean().item())
         figures = best_f1(curves, self._held_out, self.data.duration_s)
-        return {**figures, "own_snippet": float(np.mean(accuracies))}
+        return {**figures, "own_snippet": float(np.mean(accuracies)), **self._film_figures(average)}
+
+    def _film_figures(self, average: SyncEncoder) -> dict[str, float]:
+        """On film from sources that are never trained on: the same figure, and the loudness's correlation."""
+        if not self.data.film:
+            return {}
+        clips = list(itertools.islice(film_clips(self.data, HELD_OUT_SEED, held_out=True), FILM_CLIPS))
+        curves, correlations = [], []
+        for clip in clips:
+            _, event, loudness = average(prepare_grey(clip.grey, average.config.size_px).to(device_of(average)))
+            curves.append(event.sigmoid()[0].cpu().numpy())
+            if clip.loudness_db.std() > 1e-3:
+                correlations.append(np.corrcoef(loudness[0].cpu().numpy(), clip.loudness_db)[0, 1])
+        figures = best_f1(curves, clips, self.data.duration_s)
+        found = {f"film_{name}": value for name, value in figures.items()}
+        return {**found, "film_loudness": float(np.mean(correlations)) if correlations else 0.0}
 
     def state(self) -> dict[str, Any]:
         return {}
