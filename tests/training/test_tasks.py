@@ -321,3 +321,19 @@ def test_what_cannot_be_trained_on_is_told(train, tmp_path, videos):
     assert told.code == 1 and "holds 0 videos" in told.error
     told = train("sync", tmp_path / "c", "x", network={"widht": 3}, data=CLIPS)
     assert told.code == 1 and "widht" in told.error
+
+
+def test_what_cannot_be_begun_or_resumed_is_two_lines(train, tmp_path, sounds):
+    data = {"sounds": str(sounds), "crop_steps": 8}
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "last.pt").touch()
+    cases = {
+        "config.json": train("codec", tmp_path / "a", "x", network=CODEC, data=data, init_from=str(tmp_path / "bare")),
+        "cannot be made": train("codec", tmp_path / "file", "x", network=CODEC, data=data),
+        "damaged": train("codec", tmp_path / "empty", "x", "--resume", network=CODEC, data=data),
+    }
+    for words, result in cases.items():
+        assert result.code == 1 and words in result.error, words
+    assert (tmp_path / "file").read_text() == "in the way"
