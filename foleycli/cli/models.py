@@ -22,8 +22,18 @@ app = typer.Typer(
         ("Which there are", "foley models list"), ("Get one", "foley models pull mmaudio-small-44k")
     ),
 )
-Name = Annotated[str, typer.Argument(metavar="NAME|FOLDER", help="A model's name or its folder.")]
-Published = Annotated[str, typer.Argument(metavar="NAME", help="A name that `foley models list` shows.")]
+
+
+def _complete(begun: str) -> list[str]:
+    return [entry.name for entry in entries() if entry.name.startswith(begun)]
+
+
+Name = Annotated[
+    str, typer.Argument(metavar="NAME|FOLDER", help="A model's name or its folder.", autocompletion=_complete)
+]
+Published = Annotated[
+    str, typer.Argument(metavar="NAME", help="A name that `foley models list` shows.", autocompletion=_complete)
+]
 
 
 @app.command(

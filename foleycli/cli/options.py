@@ -1,7 +1,7 @@
 """The options that commands share, as Annotated types.
 
-Those that set a field of `Settings` take their sentence, default and bounds from that field; their
-arguments carry the field's name and are None when not given, so that a preset can speak.
+Those that set a field of `Settings` take their sentence and bounds from that field, and their default from what the
+default model runs with; their arguments carry the field's name and are None when not given, so that a preset can speak.
 """
 
 from __future__ import annotations
@@ -11,20 +11,26 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from foleycli.hub import places
+from foleycli.hub.catalog import DEFAULT_MODEL, entries
+from foleycli.hub.resolve import default_settings
+from foleycli.settings import preset
 from foleycli.settings.settings import flag, setting_fields
 
 SOUND, VIDEO, OUTPUT, RUN = "Sound", "Part of the video and its own sound", "Output", "How it runs"
+DEFAULTS = preset.resolve_settings(model_defaults=default_settings(DEFAULT_MODEL))
 
 
 def _setting(name: str, panel: str, declared: str = "") -> Any:
     """The option of one field of `Settings`."""
-    field = setting_fields()[name]
-    told, facts = field.metadata["help"], [_range(name)]
-    if field.default not in ("", None) and not isinstance(field.default, bool):
-        facts.append(f"default {field.default:g}")
+    help, facts, default = setting_fields()[name].metadata["help"], [_range(name)], getattr(DEFAULTS, name)
+    if isinstance(default, bool):
+        facts.append("default: on" if default else "default: off")
+    elif default not in ("", None):
+        facts.append(f"default: {default:g}")
     if any(facts):
-        told += f" ({', '.join(filter(None, facts))})"
-    return typer.Option(declared or flag(name), help=told, show_default=False, rich_help_panel=panel)
+        help += f" ({', '.join(filter(None, facts))})"
+    return typer.Option(declared or flag(name), help=help, show_default=False, rich_help_panel=panel)
 
 
 def _range(name: str) -> str:
@@ -36,6 +42,17 @@ def _range(name: str) -> str:
 def _run_fact(*declared: str, help: str, panel: str = RUN, **more: Any) -> Any:
     """An option that is no setting: a path, a device, a way of telling."""
     return typer.Option(*declared, help=help, rich_help_panel=panel, **more)
+
+
+def complete_models(begun: str) -> list[str]:
+    """Names of models that make sound, for the shell; after anything else it completes folders itself."""
+    names = [*(entry.name for entry in entries("family")), *(folder.name for folder in places.installed())]
+    return [name for name in dict.fromkeys(names) if name.startswith(begun)]
+
+
+def complete_presets(begun: str) -> list[str]:
+    """Names of presets, for the shell; after anything else it completes files itself."""
+    return [name for name in preset.names() if name.startswith(begun)]
 
 
 # Settings: None is "not given".
@@ -58,9 +75,18 @@ Channels = Annotated[int | None, _setting("channels", OUTPUT)]
 # Run facts.
 Preset = Annotated[
     str,
-    _run_fact("--preset", metavar="NAME|FILE", help="Named settings; options given here override them.", panel=SOUND),
+    _run_fact(
+        "--preset",
+        metavar="NAME|FILE",
+        help="Named settings; options given here override them.",
+        panel=SOUND,
+        autocompletion=complete_presets,
+    ),
 ]
-Model = Annotated[str, _run_fact("--model", metavar="NAME|FOLDER", help="Which weights.", panel=SOUND)]
+Model = Annotated[
+    str,
+    _run_fact("--model", metavar="NAME|FOLDER", help="Which weights.", panel=SOUND, autocompletion=complete_models),
+]
 Out = Annotated[Path | None, _run_fact("-o", "--out", metavar="OUT", help="The file to write.", panel=OUTPUT)]
 Force = Annotated[bool, _run_fact("--force/--no-force", help="Write over files that are there.", panel=OUTPUT)]
 WithReport = Annotated[

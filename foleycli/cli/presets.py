@@ -16,7 +16,14 @@ app = typer.Typer(
         ("Which there are", "foley presets list"), ("Use one", "foley render clip.mp4 --preset footsteps")
     ),
 )
-Name = Annotated[str, typer.Argument(metavar="NAME|FILE", help="A preset's name or its YAML file.")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME|FILE",
+        help="A preset's name or its YAML file.",
+        autocompletion=options.complete_presets,
+    ),
+]
 
 
 @app.command("list", epilog=console.examples(("Names and purposes", "foley presets list")))
