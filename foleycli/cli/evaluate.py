@@ -140,7 +140,7 @@ def evaluate(
         settings = resolve_settings(preset, default_settings(model), given)
         fetched.check_name(model)
         tasks, unpaired = _clip_tasks(paths, settings, prompts, out_dir), []
-    _run(tasks, unpaired, _sources(aisfx, labels), out_dir, run)
+    _run(tasks, run, unpaired=unpaired, sources=_sources(aisfx, labels), out_dir=out_dir)
 
 
 def _refuse_rendering(names: Sequence[str]) -> None:
@@ -202,7 +202,7 @@ def _checked_clip(clip: Path, out_dir: Path | None) -> Video:
 
 
 def _run(
-    tasks: Sequence[Task], unpaired: list[Path], sources: Sources, out_dir: Path | None, run: jobs.RunOptions
+    tasks: Sequence[Task], run: jobs.RunOptions, *, unpaired: list[Path], sources: Sources, out_dir: Path | None
 ) -> None:
     """Measure all; raises typer.Exit with 3 when some failed, 1 when all of several failed."""
     from foleycli.media.ffmpeg import find_ffmpeg
@@ -224,7 +224,7 @@ def _run(
         for index, (task, item) in enumerate(ready, start=1):
             console.note(f"{task.source} ({index} of {len(ready)})", run.quiet)
             with jobs.isolated(task.source, tally, run):
-                row = _measure(task, item, evaluation, model, folder, run)
+                row = _measure(task, item, evaluation, model, folder=folder, run=run)
                 if run.json:
                     facts = {"input": str(task.source), "prompt": task.settings.prompt}
                     console.result_json({**facts, **_rounded(asdict(row))})
@@ -252,7 +252,7 @@ def _load(sources: Sources, run: jobs.RunOptions) -> tuple[Evaluation, Model | N
 
 
 def _measure(
-    task: Task, item: Pair | Video, evaluation: Evaluation, model: Model | None, folder: Path, run: jobs.RunOptions
+    task: Task, item: Pair | Video, evaluation: Evaluation, model: Model | None, *, folder: Path, run: jobs.RunOptions
 ) -> PairMetrics:
     """The figures of a pair; a clip is rendered first."""
     from foleycli.device import oom_as_foley_error
@@ -261,7 +261,7 @@ def _measure(
     if isinstance(item, Video):
         assert model is not None
         with console.progress(run.quiet) as report:
-            item = render_pair(item, model, task.settings, folder, report)
+            item = render_pair(item, model, task.settings, folder=folder, report=report)
     with oom_as_foley_error():
         return evaluation.add(item, task.settings.prompt)
 

@@ -78,7 +78,7 @@ class Row:
 
 
 def measure(
-    settings_of: dict[str, Settings], n_clips: int, sounds: Path | None, n_takes: int, device: str
+    settings_of: dict[str, Settings], *, n_clips: int, sounds: Path | None, n_takes: int, device: str
 ) -> list[Row]:
     """A row for each model by name; clips are drawn and watched once for all models with the same encoders."""
     drawn: dict[tuple[Any, ...], list[HeldOutClip]] = {}
@@ -194,5 +194,8 @@ def main(
     names = model or [entry.name for entry in entries("family") if entry.is_shipped]
     given = {} if steps is None else {"steps": steps}
     settings_of = {name: resolve_settings(overrides=given, model_defaults=default_settings(name)) for name in names}
-    rows = [without_nan(asdict(row)) for row in measure(settings_of, clips, sounds, takes, device)]
+    rows = [
+        without_nan(asdict(row))
+        for row in measure(settings_of, n_clips=clips, sounds=sounds, n_takes=takes, device=device)
+    ]
     typer.echo("\n".join(map(json.dumps, rows)) if as_json else markdown(COLUMNS, rows))

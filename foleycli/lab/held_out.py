@@ -110,7 +110,7 @@ def generate_sound(
     model: Model, held_out: HeldOutClip, settings: Settings, reference: np.ndarray | None = None
 ) -> np.ndarray:
     """The sound of a clip, mono [N] at the codec's rate."""
-    return generate_sounds(model, held_out, settings, [settings.seed], reference)[0]
+    return generate_sounds(model, held_out, settings, seeds=[settings.seed], reference=reference)[0]
 
 
 @torch.inference_mode()
@@ -140,7 +140,14 @@ def score_sound(samples: np.ndarray, model: Model, held_out: HeldOutClip) -> Cli
     events_s = np.array(sorted(event.time_s for event in clip.events))
     envelope = envelope_correlation(samples, clip.samples, rate_hz)
     if not len(events_s):
-        return ClipScores(clip.scene, np.nan, np.nan, np.nan, len(onsets_s) / duration_s, envelope)
+        return ClipScores(
+            scene=clip.scene,
+            f1=np.nan,
+            shifted_f1=np.nan,
+            encoder_f1=np.nan,
+            false_onsets_hz=len(onsets_s) / duration_s,
+            envelope=envelope,
+        )
     made = agreement(onsets_s, events_s, TOLERANCE_S, duration_s)
     predicted_s = np.array(model.sync.events_s(held_out.streams[model.sync.name]))
     return ClipScores(

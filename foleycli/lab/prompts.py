@@ -223,7 +223,9 @@ def read_recordings(folder: Path, families: Sequence[str] = CHOSEN) -> list[Reco
         spread = [others[k * len(others) // n_others] for k in range(n_others)]  # not all of one series
         for file, series in (*held_out, *spread):
             samples = read_audio(folder / file, RATE_HZ, 1, duration_s=MAX_S).samples[0]
-            recordings.append(Recording(family, file, series, series in lent_series, samples))
+            recordings.append(
+                Recording(family=family, file=file, series=series, is_lent=series in lent_series, samples=samples)
+            )
     return recordings
 
 
@@ -338,5 +340,6 @@ def main(
     settings = resolve_settings(overrides=given, model_defaults=default_settings(model))
     loaded = load_model(resolve(model), device)
     embedder = networks.load({"aisfx": files["aisfx"]}, loaded.device).embedders["aisfx"]
-    result = measure(loaded, video, settings, References(embedder, recordings), sounds, seeds)
+    references = References(embedder, recordings)
+    result = measure(loaded, video, settings, references, sounds=sounds, n_seeds=seeds)
     typer.echo(json.dumps({**asdict(result), "confused_by_all": confusions(result.sounds)}, indent=2))

@@ -202,7 +202,7 @@ def main(
         codec = load_part(Path(), {"codec": name}, "codec", torch.device("cpu"), True)
         measured = [measure(codec, sound, ear) for sound in held_out]
         if pictures:
-            draw_worst(codec, held_out, measured, pictures / Path(name).name, worst)
+            draw_worst(codec, held_out, measured, folder=pictures / Path(name).name, n=worst)
         rows = [{"kind": kind, **asdict(row)} for kind, row in by_category(held_out, measured, unseen).items()]
         if as_json:
             typer.echo("\n".join(json.dumps({"codec": name, **row}) for row in rows))

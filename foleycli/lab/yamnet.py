@@ -54,7 +54,7 @@ def patches(samples: np.ndarray) -> np.ndarray:
     padded = np.pad(samples, (0, max(0, least - len(samples))))
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]  # [T, WINDOW], a view
     window = np.hanning(WINDOW + 1)[:-1]
-    filters = mel_filterbank(RATE_HZ, FFT, N_MELS, LOW_HZ, HIGH_HZ, scale="htk", linear_in="mel").numpy()
+    filters = mel_filterbank(RATE_HZ, FFT, N_MELS, low_hz=LOW_HZ, high_hz=HIGH_HZ, scale="htk", linear_in="mel").numpy()
     log_mel = np.log(np.abs(np.fft.rfft(frames * window, FFT)) @ filters.T + OFFSET).astype(np.float32)  # [T, N_MELS]
     return np.stack([log_mel[first : first + PATCH] for first in range(0, len(log_mel) - PATCH + 1, PATCH_HOP)])
 

@@ -94,7 +94,9 @@ def filmstrip(video: Video, start_s: float, duration_s: float) -> np.ndarray:
     for k in range(n):
         time_s = min(start_s + (k + 0.5) * duration_s / n, video.duration_s - 1e-3)
         try:
-            chunks = read_frames(video, PICTURE_FPS, strip.shape[2], STRIP, time_s, 1 / float(PICTURE_FPS))
+            chunks = read_frames(
+                video, PICTURE_FPS, strip.shape[2], STRIP, start_s=time_s, duration_s=1 / float(PICTURE_FPS)
+            )
             strip[k] = next(iter(chunks))[0]
         except FoleyError:
             continue

@@ -211,7 +211,9 @@ def load(path: Path, device: torch.device, shape: MotionformerConfig | None = No
 def log_mel(segments: Tensor) -> Tensor:
     """Scaled log of power in mel bands of each segment [S, SEGMENT]: [S, N_MELS, FRAMES], the last frame empty."""
     window = torch.hann_window(WINDOW, device=segments.device)
-    spectrum = torch.stft(segments, FFT, HOP, WINDOW, window, return_complex=True, pad_mode="reflect")
+    spectrum = torch.stft(
+        segments, FFT, hop_length=HOP, win_length=WINDOW, window=window, return_complex=True, pad_mode="reflect"
+    )
     filters = mel_filterbank(RATE_HZ, FFT, N_MELS, scale="htk")
     power = filters.float().to(segments.device) @ spectrum.abs().square()
     level = F.pad((power + 1e-6).log(), (0, FRAMES - spectrum.shape[2]))

@@ -95,7 +95,9 @@ def log_mel(samples: Tensor) -> Tensor:
     """Scaled log of power in mel bands of [B, N] at 32 kHz: [B, N_MELS, T], frames centred."""
     emphasised = samples[:, 1:] - PRE_EMPHASIS * samples[:, :-1]
     window = torch.hann_window(WINDOW, periodic=False, device=samples.device)
-    spectrum = torch.stft(emphasised, FFT, HOP, WINDOW, window, return_complex=True, pad_mode="reflect")
+    spectrum = torch.stft(
+        emphasised, FFT, hop_length=HOP, win_length=WINDOW, window=window, return_complex=True, pad_mode="reflect"
+    )
     filters = mel_filterbank(RATE_HZ, FFT, N_MELS, high_hz=HIGH_HZ, scale="htk", linear_in="mel")
     power = filters.float().to(samples.device) @ spectrum.abs().square()
     return ((power + 1e-5).log() + 4.5) / 5
