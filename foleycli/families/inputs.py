@@ -78,7 +78,7 @@ class GuidanceBatch:
     inputs: Inputs  # [n_passes * B] rows
     n_passes: int  # 1: conditional; 2: conditional, unconditional; 3: and text-free
     scale: float  # of the guidance by all conditions
-    words_scale: float  # of that by what the sound is, in words or as seen
+    words_scale: float  # of the guidance by what sounds: the text and the semantic stream
 
     def repeat(self, x: Tensor) -> Tensor:
         """The B rows of `x` once for each pass: [B, ...] to [n_passes * B, ...]."""
@@ -103,7 +103,7 @@ def guidance_batch(
     if scale != 1.0:
         unconditional = [unconditional_inputs(window, own) for window, own in zip(features, conditional, strict=True)]
         inputs = conditional + unconditional
-        # Where no window has words, the text-free pass would be the conditional one again.
+        # Where no window has either, the text-free pass would be the conditional one again.
         if words_scale != scale and any(map(_has_words, conditional)):
             inputs += [text_free_inputs(own, null) for own, null in zip(conditional, unconditional, strict=True)]
     n_passes = len(inputs) // len(conditional)
@@ -139,7 +139,7 @@ def unconditional_inputs(window: Features, conditional: Inputs) -> Inputs:
 
 
 def text_free_inputs(conditional: Inputs, unconditional: Inputs) -> Inputs:
-    """The picture's motion as in the conditional pass; text, and what is seen, as in the unconditional one."""
+    """The synchronisation stream as in the conditional pass; text and semantic stream as in the unconditional one."""
     return replace(
         conditional,
         text=unconditional.text,
@@ -149,7 +149,7 @@ def text_free_inputs(conditional: Inputs, unconditional: Inputs) -> Inputs:
 
 
 def _has_words(inputs: Inputs) -> bool:
-    """Whether something says what the sound is: a prompt, or what is seen."""
+    """Whether text or semantic stream says what sounds."""
     return bool(inputs.has_text.any() or (inputs.has_semantic.any() and inputs.semantic.any()))
 
 

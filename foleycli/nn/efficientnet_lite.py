@@ -37,9 +37,9 @@ class SameConv(nn.Conv2d):
         sides = [self._padding(size) for size in (pixels.shape[-1], pixels.shape[-2])]
         if sides[0] == sides[1] and sides[0] % 2 == 0:
             half = sides[0] // 2
-            return F.conv2d(pixels, self.weight, self.bias, self.stride, half, 1, self.groups)
+            return F.conv2d(pixels, self.weight, self.bias, self.stride, padding=half, groups=self.groups)
         pads = [part for side in sides for part in (side // 2, side - side // 2)]
-        return F.conv2d(F.pad(pixels, pads), self.weight, self.bias, self.stride, 0, 1, self.groups)
+        return F.conv2d(F.pad(pixels, pads), self.weight, self.bias, self.stride, groups=self.groups)
 
     def _padding(self, size: int) -> int:
         stride, kernel = self.stride[0], self.kernel_size[0]
@@ -84,7 +84,9 @@ def _blocks() -> Iterator[InvertedResidual]:
     width = STEM
     for n_blocks, kernel, stride, expansion, n_out in STAGES:
         for index in range(n_blocks):
-            yield InvertedResidual(width, n_out, kernel, stride if index == 0 else 1, expansion)
+            yield InvertedResidual(
+                n_in=width, n_out=n_out, kernel=kernel, stride=stride if index == 0 else 1, expansion=expansion
+            )
             width = n_out
 
 

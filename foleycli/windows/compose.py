@@ -59,13 +59,13 @@ def compose(
         cut = cut_features(features, window.start_step / rate_hz, window.n_steps / rate_hz, len(before) / rate_hz)
         mask = torch.cat([torch.ones(len(before), dtype=torch.bool), is_known[piece]])
         made = family.sample(
-            [cut] * len(seeds),
-            torch.cat([before.expand(len(seeds), -1, -1), tracks[:, piece]], dim=1),
-            mask.repeat(len(seeds), 1),
-            settings,
+            features=[cut] * len(seeds),
+            known=torch.cat([before.expand(len(seeds), -1, -1), tracks[:, piece]], dim=1),
+            is_known=mask.repeat(len(seeds), 1),
+            settings=settings,
             # The noise belongs to the window's place on the track: the same clip, the same noise.
-            [generator(seed, "window", window.start_step) for seed in seeds],
-            within,
+            rngs=[generator(seed, "window", window.start_step) for seed in seeds],
+            report=within,
         )[:, len(before) :]
         tracks[:, piece] = torch.where(is_known[piece, None], tracks[:, piece], made)
         is_known[piece] = True

@@ -130,6 +130,8 @@ def test_foreign_and_missing_keys_are_errors():
     values = TINY.to_dict()
     with pytest.raises(FoleyError, match="n_layers"):
         SalsaVConfig.from_dict(values | {"n_layers": 3})
+    with pytest.raises(FoleyError, match="relu"):
+        SalsaVConfig.from_dict(values | {"mlp": "relu"})
     del values["width"]
     with pytest.raises(FoleyError, match="width"):
         SalsaVConfig.from_dict(values)

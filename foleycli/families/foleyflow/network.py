@@ -50,7 +50,9 @@ class FoleyFlow(FlowNetwork[FoleyFlowConfig]):
         self.audio_in = nn.Linear(config.latent_dim, width)
         self.known_tokens = random_vectors(2, width, std=0.02)  # row 0: to be generated, row 1: known
         self.blocks = nn.ModuleList(
-            TransformerBlock(width, config.n_heads, "gelu", config.mlp_hidden, config.modulation_rank)
+            TransformerBlock(
+                width=width, n_heads=config.n_heads, mlp="gelu", hidden=config.mlp_hidden, rank=config.modulation_rank
+            )
             for _ in range(config.n_blocks)
         )
         self.final = FinalLayer(width, config.latent_dim, config.modulation_rank)

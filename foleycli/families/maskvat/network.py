@@ -57,7 +57,9 @@ class Block(nn.Module):
             self.norm, self.cross = nn.LayerNorm(width), CrossAttention(width, n_heads)
         self.main: TransformerBlock | PlainBlock
         if config.is_modulated:
-            self.main = TransformerBlock(width, n_heads, "gelu", hidden, config.modulation_rank)
+            self.main = TransformerBlock(
+                width=width, n_heads=n_heads, mlp="gelu", hidden=hidden, rank=config.modulation_rank
+            )
         else:
             self.main = PlainBlock(width, n_heads, hidden)
 
@@ -135,14 +137,16 @@ class Encoder(nn.Module):
         frames = F.pad(frames, (0, frames.shape[-1] % FRAMES_PER_TOKEN), mode="replicate")
         visual = self.sync_out(F.gelu(self.sync_in(frames), approximate="tanh").transpose(1, 2))  # [B, T / 2, D]
         tokens = torch.cat([visual, self.semantic_in(semantic), self.text_in(text)[:, None]], dim=1)
-        positions = self._positions(visual.shape[1], semantic.shape[1], len(sync), late_frames, sync.device)
+        positions = self._positions(
+            visual.shape[1], semantic.shape[1], late_frames, n_rows=len(sync), device=sync.device
+        )
         table = rotary_at(positions, self.config.head_dim)
         for block in self.blocks:
             tokens = block(tokens, table)
         return Memory(self.norm(tokens), table, visual.shape[1])
 
     def _positions(
-        self, n_visual: int, n_semantic: int, n_rows: int, late_frames: Tensor | None, device: torch.device
+        self, n_visual: int, n_semantic: int, late_frames: Tensor | None, *, n_rows: int, device: torch.device
     ) -> Tensor:
         """Each token's time in latent steps, whose middles are whole numbers: float32 [B, S]; text stands at 0."""
         config = self.config

@@ -39,7 +39,7 @@ class MaskVatBatch:
 
     codes: Tensor  # int64 [B, L, K]
     inputs: Inputs
-    heard: Tensor  # float32 [B, T / 2, heard_dim]: features of the sound, one for two pictures
+    heard: Tensor  # float32 [B, T / 2, heard_dim]: features of the sound, one for two frames
     n_reference: Tensor | None = None  # int64 [B]: a row's first steps are a reference sound; 0: it has none
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from foleycli.errors import FoleyError
 from foleycli.families.flow import FlowConfig
+from foleycli.nn.transformer import MLPS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,8 +17,12 @@ class SalsaVConfig(FlowConfig):
     n_joint: int  # MMDiT-X blocks: audio and semantic tokens attend to one another
     n_x: int  # the first of them that have the extra audio self-attention
     n_single: int  # DiT blocks on audio alone
-    mlp: str = "gelu"  # or "swiglu"
+    mlp: str = "gelu"  # one of MLPS
     base_steps: int = 128  # the smallest step size is 1 / base_steps; flow matching is trained at it
+
+    def __post_init__(self) -> None:
+        if self.mlp not in MLPS:
+            raise FoleyError(f"the network's mlp is {self.mlp!r}", f"Choose {' or '.join(MLPS)}")
 
 
 _LARGE = SalsaVConfig(

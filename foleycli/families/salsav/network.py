@@ -123,7 +123,13 @@ class SalsaV(FlowNetwork[SalsaVConfig]):
             for index in range(config.n_joint)
         )
         self.single = nn.ModuleList(
-            TransformerBlock(width, config.n_heads, config.mlp, config.mlp_hidden, config.modulation_rank)
+            TransformerBlock(
+                width=width,
+                n_heads=config.n_heads,
+                mlp=config.mlp,
+                hidden=config.mlp_hidden,
+                rank=config.modulation_rank,
+            )
             for _ in range(config.n_single)
         )
         self.final = FinalLayer(width, config.latent_dim, config.modulation_rank)

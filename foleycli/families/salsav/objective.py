@@ -60,13 +60,15 @@ def training_loss(
     inputs = drop_conditions(batch.inputs, generator, config.p_drop_all, config.p_drop_each)
     is_known = draw_known(n_rows, n_steps, generator, config, batch.n_reference).to(device)
     noise = torch.randn(latents.shape, generator=generator, device=generator.device).to(device)
-    t, d = draw_times(n_flow, n_shortcut, generator, network.config.base_steps, config.t_mean)
+    t, d = draw_times(n_flow, n_shortcut, generator, base_steps=network.config.base_steps, t_mean=config.t_mean)
     t, d = t.to(device), d.to(device)
     x = torch.where(is_known[..., None], latents, torch.lerp(noise, latents, t[:, None, None]))
     target = latents - noise  # [B, L, D]
     if teacher is not None and n_shortcut:
         last = slice(n_flow, n_rows)
-        consistent = shortcut_target(teacher, x[last], t[last], d[last], inputs.rows(last), is_known[last])
+        consistent = shortcut_target(
+            teacher, x[last], t=t[last], d=d[last], inputs=inputs.rows(last), is_known=is_known[last]
+        )
         target = torch.cat([target[:n_flow], consistent])
     velocity = network(x, t, d, network.encode_conditions(inputs, n_steps), is_known)
     return _masked_error(velocity, target, is_known, n_flow)
