@@ -27,6 +27,7 @@ MP4_VIDEO = frozenset(["h264", "hevc", "av1", "vp9", "mpeg4", "mpeg2video", "mpe
 MOV_VIDEO = frozenset(
     ["h264", "hevc", "prores", "dnxhd", "mjpeg", "mpeg4", "mpeg2video", "mpeg1video", "png", "qtrle"]
     + ["dvvideo", "rawvideo", "cfhd", "h263", "rpza", "svq1", "svq3", "v210"]
+    + ["hap", "dxv", "cinepak", "jpeg2000", "r210", "magicyuv", "utvideo", "huffyuv", "tiff", "smc"]
 )
 WEBM_VIDEO = frozenset(["vp8", "vp9", "av1"])
 TEXT_SUBTITLES = frozenset(["subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import itertools
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -47,12 +48,17 @@ CHILD_S = 60.0  # for a file that another process tries first
 _numbers = itertools.count()
 
 
+SEQUENCE_HINT = "Make a video of it first: ffmpeg -framerate 25 -i shot.%04d.png -c:v ffv1 shot.mkv"
+
+
 def check_file(path: Path) -> None:
     """Errors: FoleyError for what is no readable, non-empty regular file; a pipe or device is never opened."""
     try:
         is_there, is_file = path.exists(), path.is_file()
     except OSError as error:  # a name that is too long
         raise FoleyError(f"{path} cannot be read ({error.strerror})", "Check the name and the folder") from error
+    if not is_there and re.search(r"%0?\d*d", path.name):
+        raise FoleyError(f"{path} names an image sequence, not a file", SEQUENCE_HINT)
     if not is_there:
         raise FoleyError(f"{path} does not exist", "Check the name and the folder")
     if path.is_dir():

@@ -16,6 +16,7 @@ from foleycli.media.audio import read_audio
 from foleycli.models.model import Model
 from foleycli.settings.settings import Settings
 
+SILENCE = 1e-4  # of full scale: a sound that stays below has no timbre
 HOP_S = 0.05
 FULL_ONSETS = 4  # so many onsets in a part are enough: more do not make it more characteristic
 ONSET_DB = 3.0  # what one onset counts for, beside decibels of mean level
@@ -45,7 +46,9 @@ def encode_reference(path: Path | None, start_s: float | None, model: Model, set
     if path is None:
         return None
     samples = read_audio(path, model.codec.rate_hz, 1).samples[0]  # [N]
-    if not np.abs(samples).max(initial=0.0) > 1e-4:
+    if not np.abs(samples).max(initial=0.0) > SILENCE:  # or two channels that cancel each other: take the louder
+        samples = max(read_audio(path, model.codec.rate_hz, 2).samples, key=lambda channel: np.abs(channel).sum())
+    if not np.abs(samples).max(initial=0.0) > SILENCE:
         raise FoleyError(f"{path} is silent: it has no timbre to match", "Give another sound")
     if start_s is None:
         start_s = characteristic_start_s(samples, model.codec.rate_hz, settings.ref_s)

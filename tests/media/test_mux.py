@@ -179,3 +179,13 @@ def test_same_input_same_bytes(clips: Clips, tmp_path: Path) -> None:
         for out in made:
             mux(video, sound, out)
         assert made[0].read_bytes() == made[1].read_bytes()
+
+
+@pytest.mark.parametrize("codec", ["hap", "dxv", "cinepak", "r210", "magicyuv"])
+def test_a_mov_holds_what_came_in_a_mov(tmp_path: Path, codec: str) -> None:
+    source, out = tmp_path / "in.mov", tmp_path / "out.mov"
+    run_ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x64:r=25:d=0.4", "-c:v", codec, source)
+    video = probe(source)
+    check_mux(video, out)
+    mux(video, _click(tmp_path / "sound.wav", video.duration_s, 0.1), out)
+    assert (probe(out).video_codec, probe(out).n_frames) == (codec, 10)

@@ -199,3 +199,10 @@ def test_every_format_of_the_list_is_one(ffmpeg_binary: str) -> None:
     known = {name for line in told.splitlines() for name in (line.split() + ["", ""])[1].split(",")}
     known |= {name for formats in av.formats_available for name in formats.split(",")}
     assert {name for name in source.FORMATS.split(",") if name not in known} == set()
+
+
+def test_an_image_sequence_is_called_one(tmp_path: Path) -> None:
+    run_ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=5:d=0.6", tmp_path / "shot.%04d.png")
+    with pytest.raises(FoleyError, match="names an image sequence") as raised:
+        source.check_file(tmp_path / "shot.%04d.png")
+    assert "ffmpeg -framerate" in raised.value.hint

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import soundfile
 
-from foleycli.rendering.timbre import characteristic_start_s
+from foleycli.errors import FoleyError
+from foleycli.rendering.timbre import characteristic_start_s, encode_reference
+from foleycli.settings.settings import Settings
 
 RATE_HZ = 44100
 
@@ -36,3 +41,16 @@ def test_the_part_lies_in_the_sound() -> None:
     sound = np.concatenate([noise(3, 0.0005), noise(0.5, 0.3)])
     start_s = characteristic_start_s(sound, RATE_HZ, 2.0)
     assert start_s == pytest.approx(1.5, abs=0.06)
+
+
+def test_channels_that_cancel_each_other_are_not_silence(tmp_path: Path, kept_model) -> None:
+    sound = noise(1.0, 0.2)
+    soundfile.write(tmp_path / "one.wav", sound, RATE_HZ, subtype="FLOAT")
+    soundfile.write(tmp_path / "cancelled.wav", np.stack([-sound, sound], axis=1), RATE_HZ, subtype="FLOAT")
+    soundfile.write(tmp_path / "silent.wav", np.zeros((RATE_HZ, 2)), RATE_HZ, subtype="FLOAT")
+    one, cancelled = (
+        encode_reference(tmp_path / name, None, kept_model, Settings()) for name in ("one.wav", "cancelled.wav")
+    )
+    assert one.shape == cancelled.shape and np.corrcoef(one.flatten(), cancelled.flatten())[0, 1] > 0.9
+    with pytest.raises(FoleyError, match="is silent"):
+        encode_reference(tmp_path / "silent.wav", None, kept_model, Settings())
