@@ -29,7 +29,7 @@ def _setting(name: str, panel: str, declared: str = "") -> Any:
     elif default not in ("", None):
         facts.append(f"default: {default:g}")
     if any(facts):
-        help += f" ({', '.join(filter(None, facts))})"
+        help = f"{help.rstrip('.')} ({', '.join(filter(None, facts))})."
     return typer.Option(declared or flag(name), help=help, show_default=False, rich_help_panel=panel)
 
 

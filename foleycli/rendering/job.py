@@ -116,7 +116,11 @@ class RenderJob:
     def note(self, result: RenderResult) -> str:
         """Which sound's timbre a result has, where the user did not name the very file; "" where all is said."""
         if self.reference is None and result.reference is not None:
-            return f"it has the timbre of {result.reference}"
+            from foleycli.library.library import SHIPPED_LIBRARY
+
+            is_bundled = SHIPPED_LIBRARY in result.reference.parents
+            sound = f"the library sound {result.reference.stem}" if is_bundled else result.reference
+            return f"it has the timbre of {sound}"
         if self.sounds is not None and result.reference is None:
             words = f"the prompt {self.settings.prompt!r}" if self.settings.prompt else "what is seen"
             return f"nothing in {self.sounds} is called like {words}"

@@ -22,22 +22,24 @@ def _setting(
 class Settings:
     """How a sound is made: what presets and options set.  Paths and devices are not settings."""
 
-    prompt: str = _setting("", "What is heard, in words; without it the tool looks at the picture.")
+    prompt: str = _setting("", "What is heard, in words; without it, what the picture shows is recognised.")
     negative_prompt: str = _setting("", "What must not be heard.")
-    steps: int = _setting(8, "Sampler steps; 4 is a draft, 32 is fine.", 1, 64)
-    guidance: float = _setting(5.0, "How strongly picture and words steer; 1 is none.", 0.0, 20.0)
-    words_guidance: float = _setting(7.0, "How strongly words, or what is seen, choose the sound.", 0.0, 40.0)
+    steps: int = _setting(8, "Sampler steps; 4: draft quality, 32: highest quality.", 1, 64)
+    guidance: float = _setting(5.0, "How strongly the picture steers, and words with it; 1: not at all.", 0.0, 20.0)
+    words_guidance: float = _setting(7.0, "How strongly words, or what is recognised, choose the sound.", 0.0, 40.0)
     seed: int = _setting(0, "Same seed, same sound.", 0, 2**63 - 1)
     context_s: float = _setting(0.5, "Seconds of the finished sound that each window continues.", 0.0, 2.0)
     cuts: bool = _setting(True, "Start afresh at scene cuts.")
-    library: bool = _setting(False, "Take the timbre of a recording that the words name, where no --ref does.")
-    ride: float = _setting(0.5, "How far a render's level follows the loudness seen; 0: not at all.", 0.0, 1.0)
+    library: bool = _setting(
+        False, "If the prompt matches one of the bundled sounds, use it as the reference, unless --ref names one."
+    )
+    ride: float = _setting(0.5, "Follow the loudness predicted from the picture; 0: off, 1: fully.", 0.0, 1.0)
     ref_s: float = _setting(2.0, "Seconds of the reference that are used, at most.", 0.1, 2.0)
     rate_hz: int = _setting(48000, "Sample rate of the result: 48000 or 44100.", choices=(44100, 48000))
     channels: int = _setting(0, "1 or 2; 0 is 2 in a video and 1 in a sound file.", 0, 2)
     loudness_lufs: float | None = _setting(None, "Integrated loudness of the result.", -60.0, -5.0)
-    gain_db: float = _setting(0.0, "Gain of the made sound.", -60.0, 24.0)
-    mix: bool = _setting(False, "Keep the video's own sound under ours.")
+    gain_db: float = _setting(0.0, "Gain of the generated sound.", -60.0, 24.0)
+    mix: bool = _setting(False, "Keep the video's own sound under the new one.")
     original_gain_db: float = _setting(0.0, "Gain of the video's own sound when it is kept.", -60.0, 24.0)
 
 

@@ -289,7 +289,7 @@ def test_words_find_a_recording_in_the_library(render, clips, tmp_path):
         assert told.code == 0
         made[name], notes[name] = told.lines[0]["timbre_of"], told.err
     assert Path(made["found"]).name == "metal_hit.ogg"
-    assert f"found.wav: it has the timbre of {made['found']}" in notes["found"]
+    assert "found.wav: it has the timbre of the library sound metal_hit\n" in notes["found"]
     assert "timbre" not in notes["other"] + notes["without"]
     assert made["other"] is made["without"] is None
     assert (tmp_path / "found.wav").read_bytes() != (tmp_path / "without.wav").read_bytes()
