@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-MOST_BYTES = 60e6
+MOST_BYTES = 95e6
 
 
 @pytest.fixture(scope="module")

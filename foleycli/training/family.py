@@ -28,6 +28,8 @@ from foleycli.hub.catalog import SHIPPED
 from foleycli.hub.resolve import resolve
 from foleycli.models.model import load_vae_codec
 from foleycli.records import Features, Stream
+from foleycli.rendering.generate import decode, sample_latents
+from foleycli.rendering.plan import plan_render
 from foleycli.settings.settings import Settings
 from foleycli.timebase import FEATURE_FPS
 from foleycli.training.clips import ClipData
@@ -182,20 +184,11 @@ class FamilyTask(Generic[NetworkT]):
         family = self.family(average)
         trained = load_vae_codec(resolve(self.data.codec), torch.device("cpu"))
         codec: Codec = TokenCodec(trained) if family.spec.latents == "codes" else trained
-        known = torch.zeros(len(chosen), family.spec.window_steps, family.spec.latent_dim)
-        latents = family.sample(
-            features=[
-                Features({"sync": Stream(example.sync.float(), FEATURE_FPS)}, self.embed(example.words[0][0]))
-                for example, _ in chosen
-            ],
-            known=known,
-            is_known=torch.zeros(known.shape[:2], dtype=torch.bool),
-            settings=self.validation_settings,
-            rngs=[torch.Generator().manual_seed(k) for k in range(len(chosen))],
-        )
-        sounds = codec.decode(latents.float().cpu())  # [B, N]
-        duration_s = sounds.shape[1] / codec.rate_hz
-        found = [detect_onsets(samples.numpy(), codec.rate_hz) for samples in sounds]
+        sounds = [
+            self._render_example(family, codec, example, seed=k) for k, (example, _) in enumerate(chosen)
+        ]  # float32 [N] each
+        duration_s = len(sounds[0]) / codec.rate_hz
+        found = [detect_onsets(samples, codec.rate_hz) for samples in sounds]
         pairs = list(zip(found, chosen, strict=True))
         scores = [agreement(f, np.sort(events_s), 0.06, duration_s) for f, (_, events_s) in pairs if len(events_s)]
         figures = {
@@ -210,6 +203,16 @@ class FamilyTask(Generic[NetworkT]):
 
     def load_state(self, state: dict[str, Any]) -> None:
         """All of its state is in the networks."""
+
+    def _render_example(self, family: Family, codec: Codec, example: Example, *, seed: int) -> np.ndarray:
+        """One window of sound for an example, by the stages of a render: float32 [N]."""
+        spec = family.spec
+        features = Features({"sync": Stream(example.sync.float(), FEATURE_FPS)}, self.embed(example.words[0][0]))
+        plan = plan_render(
+            spec.window_steps / spec.latent_rate_hz, spec, self.validation_settings, n_steps=spec.window_steps
+        )
+        [latents] = sample_latents(family, features, plan, self.validation_settings, [seed])
+        return decode(codec, latents.cpu())
 
     def export(self, average: NetworkT, folder: Path, history: dict[str, Any]) -> None:
         config = {
