@@ -122,12 +122,12 @@ def _known(entry: Entry) -> Listed:
 
 def _imported(folder: Path) -> Listed:
     """A model of the user's that the catalogue does not know."""
-    from foleycli.weights.folder import read_config
+    from foleycli.weights.config import read_config
 
     size_mb = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
     return Listed(
         name=folder.name,
-        kind=read_config(folder).get("kind", "?"),
+        kind=read_config(folder).kind or "?",
         what="imported",
         folder=str(folder),
         is_default=False,
@@ -149,7 +149,7 @@ def _imported(folder: Path) -> Listed:
 def show(name: Name = DEFAULT_MODEL, json: options.Json = False) -> None:
     """What a model's folder says about it: its configuration and its model card."""
     from foleycli.hub.resolve import resolve, verify
-    from foleycli.weights.folder import CONFIG_NAME, read_config
+    from foleycli.weights.config import CONFIG_NAME, read_config
 
     folder = resolve(name)
     config = read_config(folder)
@@ -161,11 +161,11 @@ def show(name: Name = DEFAULT_MODEL, json: options.Json = False) -> None:
     ]
     size_mb = sum(file.stat().st_size for file in weights) / 1e6
     if json:
-        console.result_json({"folder": str(folder), "size_mb": size_mb, "is_intact": is_intact, **config})
+        console.result_json({"folder": str(folder), "size_mb": size_mb, "is_intact": is_intact, **config.to_dict()})
         return
     for key in ("name", "kind", "family", "codec", "sync", "semantic", "text", "sha256"):
-        if config.get(key):
-            console.result(f"{key:8} {config[key]}")
+        if value := getattr(config, key):
+            console.result(f"{key:8} {value}")
     console.result(f"{'folder':8} {folder}")
     console.result(f"{'weights':8} {size_mb:.1f} MB, {'intact' if is_intact else 'DAMAGED OR MISSING'}")
     card = folder / "README.md"

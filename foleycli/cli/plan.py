@@ -40,7 +40,7 @@ def make(job: Job, folder: Path, device: str, dtype: str) -> DryRun:
     """Plan a job; errors: FoleyError for a device that is not there, or a model that this version does not know."""
     from foleycli.device import choose_device, choose_dtype
     from foleycli.families import spec_from_config
-    from foleycli.weights.folder import read_config
+    from foleycli.weights.config import read_config
 
     config = read_config(folder)
     chosen, spec, steps = choose_device(device), spec_from_config(config), job.settings.steps
@@ -51,7 +51,7 @@ def make(job: Job, folder: Path, device: str, dtype: str) -> DryRun:
         takes=job.takes,
         outs=list(map(str, job.outputs())),
         duration_s=round(plan.duration_s, 3),
-        model=config.get("name", folder.name),
+        model=config.name or folder.name,
         device=str(chosen),
         dtype=str(choose_dtype(dtype, chosen)).removeprefix("torch."),
         steps=steps,

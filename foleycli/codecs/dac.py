@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from foleycli.codecs.dac_blocks import dac_blocks, no_weight_norm_warning
 from foleycli.nn.weight_norm import fuse_weight_norm
-from foleycli.weights.folder import load_weights, read_config
+from foleycli.weights.checkpoint import load_strict
+from foleycli.weights.config import network_config, read_config
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,8 @@ class Dac(nn.Module):
 
 def load(folder: Path, device: torch.device | str, with_codes: bool = True) -> Dac:
     """A codec from its weights folder, in float32, without weight norm; its latents are made of codes in any case."""
-    codec = Dac(DacConfig.from_dict(read_config(folder).get("network", {})))
-    load_weights(codec, folder)
+    config = read_config(folder)
+    shape = network_config(DacConfig, config.network, f"{folder}/config.json: network")
+    codec = load_strict(lambda: Dac(shape), folder / config.weights, on_meta=False)
     fuse_weight_norm(codec)
     return codec.eval().requires_grad_(False).to(device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -109,6 +110,11 @@ class VaeCodec(nn.Module):
     def denormalise(self, latents: Tensor) -> Tensor:
         """Normalised latents [B, L, D] to raw ones [B, D, L]."""
         return latents.transpose(1, 2) * self.latent_std[:, None] + self.latent_mean[:, None]
+
+
+def without_quantizer(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """All weights of a codec but those that only codes need."""
+    return {name: value for name, value in weights.items() if not name.startswith(QUANTIZER)}
 
 
 @torch.no_grad()

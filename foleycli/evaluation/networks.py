@@ -19,7 +19,7 @@ from foleycli.evaluation.embedders.base import AudioEmbedder, AudioVisualScorer,
 from foleycli.evaluation.metrics.distances import frechet_distance, inception_score, kl_divergence
 from foleycli.hub import catalog
 from foleycli.hub.places import home
-from foleycli.weights.folder import WEIGHTS_NAME, read_config
+from foleycli.weights.config import read_config
 
 SetMetric = Callable[[Sequence[Embedding], Sequence[Embedding]], float]  # of the real and of the made sounds
 
@@ -59,7 +59,7 @@ class PublishedNetwork:
         entry = catalog.find(self.part)
         if entry is None or not entry.is_here:
             return None
-        return entry.folder / read_config(entry.folder).get("weights", WEIGHTS_NAME)
+        return entry.folder / read_config(entry.folder).weights
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from foleycli.errors import FoleyError
-from foleycli.weights.folder import CONFIG_NAME, read_config
+from foleycli.settings.checking import short_repr
+from foleycli.weights.config import CONFIG_NAME, ModelConfig, read_config
 
 if TYPE_CHECKING:
     import torch
@@ -33,20 +33,20 @@ def family_class(name: str) -> type[Family]:
     return getattr(import_module(module), class_name)
 
 
-def spec_from_config(config: Mapping[str, Any]) -> FamilySpec:
+def spec_from_config(config: ModelConfig) -> FamilySpec:
     """The spec of the network that a model's config.json describes; reads no weights.
 
     Errors: FoleyError for a family or a network that this version does not know.
     """
-    return family_class(config.get("family", "")).spec_from_config(config.get("network", {}))
+    return family_class(config.family).spec_from_config(config.network)
 
 
 def load_family(folder: Path, device: torch.device | str, dtype: torch.dtype) -> Family:
     """Load the family weights in `folder`: config.json and the weights that it names.  Errors: FoleyError."""
     config = read_config(folder)
-    if config.get("family") not in FAMILIES:
+    if config.family not in FAMILIES:
         raise FoleyError(
-            f"{folder / CONFIG_NAME} names the family {config.get('family')!r}; known are {', '.join(FAMILIES)}",
+            f"{folder / CONFIG_NAME} names the family {short_repr(config.family)}; known are {', '.join(FAMILIES)}",
             "Update foley, or choose another model: foley models list",
         )
-    return family_class(config["family"]).load(folder, device, dtype)
+    return family_class(config.family).load(folder, device, dtype)

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from foleycli.records import Features, Report, Stream, silent
-from foleycli.settings.checking import from_mapping
 from foleycli.settings.settings import Settings
 from foleycli.timebase import steps_to_cover
+from foleycli.weights.config import network_config
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -116,7 +116,7 @@ class NetworkConfig:
 
         Errors: FoleyError for keys that this version does not know, missing ones, and values of a wrong type.
         """
-        return from_mapping(cls, values, "the network configuration", "Download or export these weights again")
+        return network_config(cls, values)
 
 
 def check_window(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from foleycli.errors import FoleyError
 from foleycli.families.base import FamilySpec, NetworkConfig
-from foleycli.weights import checkpoint as checkpoints
-from foleycli.weights.folder import WEIGHTS_NAME, read_config
+from foleycli.weights.checkpoint import load_strict
+from foleycli.weights.config import read_config
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -70,13 +70,13 @@ class NetworkFamily(Generic[NetworkT]):
     def load(cls, folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Self:
         """See `families.base.Family`; errors: FoleyError."""
         config = read_config(folder)
-        family = cls.build_empty(config.get("network", {}))
-        path = folder / config.get("weights", WEIGHTS_NAME)
-        found = checkpoints.read_tensors(path)
-        state = {key: value for key, value in found.items() if key not in cls.computed_weights}
-        checkpoints.fill(family.network, state, path)
-        family.network.to(device=device, dtype=dtype)
-        return family
+        shape = cls.config_from(config.network)
+
+        def select(found: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {name: value for name, value in found.items() if name not in cls.computed_weights}
+
+        path = folder / config.weights
+        return cls(load_strict(lambda: cls.network_class(shape), path, select=select, device=device, dtype=dtype))
 
     @classmethod
     def import_files(cls, path: Path, folder: Path) -> None:

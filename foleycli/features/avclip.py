@@ -19,7 +19,8 @@ from foleycli.features.row_buffer import RowBuffer
 from foleycli.nn.motionformer import Motionformer, MotionformerConfig
 from foleycli.records import Stream
 from foleycli.timebase import FEATURE_FPS
-from foleycli.weights.folder import load_weights, read_config
+from foleycli.weights.checkpoint import load_strict
+from foleycli.weights.config import network_config, read_config
 
 SEGMENTS_AT_ONCE = 4
 FRAME_PER_CROP = Fraction(256, 224)  # side of a frame over that of its middle, which is read
@@ -91,6 +92,7 @@ def centre_crop(frames: Tensor, size_px: int) -> Tensor:
 
 def load(folder: Path, device: torch.device | str, dtype: torch.dtype = torch.float32) -> AvclipExtractor:
     """The extractor from its weights folder."""
-    tower = Motionformer(MotionformerConfig(**read_config(folder).get("network", {})))
-    load_weights(tower, folder)
-    return AvclipExtractor(tower.eval().requires_grad_(False).to(device, dtype))
+    config = read_config(folder)
+    shape = network_config(MotionformerConfig, config.network, f"{folder}/config.json: network")
+    tower = load_strict(lambda: Motionformer(shape), folder / config.weights, device=device, dtype=dtype)
+    return AvclipExtractor(tower.eval().requires_grad_(False))

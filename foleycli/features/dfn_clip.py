@@ -6,7 +6,7 @@ Module names are those of the published open_clip file.  A picture becomes one v
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -21,8 +21,8 @@ from foleycli.features.clip_tokens import N_TOKENS, VOCABULARY, tokenize
 from foleycli.features.row_buffer import RowBuffer
 from foleycli.records import Stream
 from foleycli.timebase import FEATURE_FPS
-from foleycli.weights import checkpoint as checkpoints
-from foleycli.weights.folder import WEIGHTS_NAME, read_config
+from foleycli.weights.checkpoint import load_strict, under
+from foleycli.weights.config import network_config, read_config
 
 RATE_HZ = Fraction(8)
 UNUSED = ("text_projection", "logit_scale")  # in the file, for comparing texts with pictures
@@ -187,25 +187,24 @@ class DfnText:
 def load_vision(folder: Path, device: torch.device, dtype: torch.dtype = torch.float32) -> DfnVision:
     """The picture tower from a published file.  Errors: FoleyError for a file that is missing or another's."""
     config, path = _config_and_file(folder)
-    with torch.device("meta"):
-        tower = ClipVision(config)
-    checkpoints.fill(tower, checkpoints.under(checkpoints.read_tensors(path), "visual."), path)
-    return DfnVision(
-        tower.to(device, dtype).eval().requires_grad_(False), config, batch=64 if device.type == "cuda" else 4
+    tower = load_strict(
+        lambda: ClipVision(config), path, select=lambda found: under(found, "visual."), device=device, dtype=dtype
     )
+    return DfnVision(tower.eval().requires_grad_(False), config, batch=64 if device.type == "cuda" else 4)
 
 
 def load_text(folder: Path, device: torch.device, dtype: torch.dtype = torch.float32) -> DfnText:
     """The text tower from a published file.  Errors: FoleyError for a file that is missing or another's."""
     config, path = _config_and_file(folder)
-    with torch.device("meta"):
-        tower = ClipText(config)
-    state = checkpoints.read_tensors(path)
-    own = {key: value for key, value in state.items() if not key.startswith("visual.") and key not in UNUSED}
-    checkpoints.fill(tower, own, path)
-    return DfnText(tower.to(device, dtype).eval().requires_grad_(False))
+    tower = load_strict(lambda: ClipText(config), path, select=_text_weights, device=device, dtype=dtype)
+    return DfnText(tower.eval().requires_grad_(False))
+
+
+def _text_weights(found: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key: value for key, value in found.items() if not key.startswith("visual.") and key not in UNUSED}
 
 
 def _config_and_file(folder: Path) -> tuple[ClipConfig, Path]:
     config = read_config(folder)
-    return ClipConfig(**config.get("network", {})), folder / config.get("weights", WEIGHTS_NAME)
+    shape = network_config(ClipConfig, config.network, f"{folder}/config.json: network")
+    return shape, folder / config.weights

@@ -26,7 +26,8 @@ from foleycli.features.base import Extractor
 from foleycli.features.row_buffer import RowBuffer
 from foleycli.records import Stream
 from foleycli.timebase import FEATURE_FPS
-from foleycli.weights.folder import load_weights, read_config
+from foleycli.weights.checkpoint import load_strict
+from foleycli.weights.config import network_config, read_config
 
 SNIPPET_FRAMES = 16  # 0.64 s at 25 fps: the unit of the contrastive loss
 LOUDNESS_RANGE_DB = 60.0  # of the loudness head, whose output 0 is so far below full scale and 1 full scale
@@ -283,14 +284,18 @@ def to_grey(frames: Tensor, size_px: int) -> Tensor:
 
 def load(folder: Path, device: torch.device) -> SyncEncoder:
     """A trained encoder from its weights folder."""
-    encoder = SyncEncoder(SyncConfig.from_dict(read_config(folder)["network"]))
-    load_weights(encoder, folder)
-    return encoder.eval().requires_grad_(False).to(device)
+    config = read_config(folder)
+    shape = network_config(SyncConfig, config.network, f"{folder}/config.json: network")
+    encoder = load_strict(lambda: SyncEncoder(shape), folder / config.weights, device=device, on_meta=False)
+    return encoder.eval().requires_grad_(False)
 
 
 def load_extractor(folder: Path, device: torch.device, dtype: torch.dtype) -> SyncExtractor:
     """The encoder as an extractor; it is small and runs in float32, whatever the model's `dtype`."""
-    return SyncExtractor(load(folder, device), read_config(folder)["event_threshold"])
+    threshold = read_config(folder).event_threshold
+    if threshold is None:
+        raise FoleyError(f"{folder}/config.json: 'event_threshold' is missing", "Get the model folder again")
+    return SyncExtractor(load(folder, device), threshold)
 
 
 class SyncExtractor(Extractor):

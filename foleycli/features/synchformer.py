@@ -18,8 +18,7 @@ from foleycli.features.row_buffer import RowBuffer
 from foleycli.nn.motionformer import Motionformer, MotionformerConfig, load_tower
 from foleycli.records import Stream
 from foleycli.timebase import FEATURE_FPS
-from foleycli.weights import checkpoint as checkpoints
-from foleycli.weights.folder import WEIGHTS_NAME, read_config
+from foleycli.weights.config import network_config, read_config
 
 PREFIX = "vfeat_extractor."  # of the tower in the published file, whose rest compares it with sound
 SEGMENT_FRAMES, SEGMENT_STEP = 16, 8
@@ -87,6 +86,6 @@ class SynchformerSession:
 def load(folder: Path, device: torch.device, dtype: torch.dtype = torch.float32) -> Synchformer:
     """The tower from a published file, either the whole Synchformer or its visual part."""
     config = read_config(folder)
-    shape = MotionformerConfig(**config.get("network", {}))
-    tower = load_tower(checkpoints.read_tensors(folder / config.get("weights", WEIGHTS_NAME)), PREFIX, shape)
-    return Synchformer(tower.to(device, dtype), batch=16 if device.type == "cuda" else 2)
+    shape = network_config(MotionformerConfig, config.network, f"{folder}/config.json: network")
+    tower = load_tower(folder / config.weights, PREFIX, shape, device=device, dtype=dtype)
+    return Synchformer(tower, batch=16 if device.type == "cuda" else 2)

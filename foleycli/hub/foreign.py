@@ -14,6 +14,7 @@ from foleycli.errors import FoleyError
 from foleycli.hub import fetch, places, pull
 from foleycli.hub.catalog import Entry, entries, fetched_models, find, with_parts
 from foleycli.records import Report, silent
+from foleycli.weights.config import write_config
 from foleycli.weights.folder import sha256_of
 
 
@@ -55,7 +56,7 @@ def _published(entry: Entry, files: Mapping[str, Path], force: bool, report: Rep
     with pull.new_folder(entry.folder) as folder:
         for name in facts:
             shutil.copyfile(files[name], folder / name)
-        pull.write_config(folder, entry, facts)
+        write_config(folder, pull.published_config(entry, facts))
     return entry.folder
 
 

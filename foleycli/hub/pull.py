@@ -6,12 +6,12 @@ where they were fetched to, and its config.json notes their hashes.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from foleycli.errors import FoleyError
@@ -20,7 +20,7 @@ from foleycli.hub.catalog import Entry, entries, find, with_parts
 from foleycli.hub.resolve import LIST_HINT
 from foleycli.records import Report, silent
 from foleycli.settings.checking import did_you_mean
-from foleycli.weights.folder import CONFIG_NAME, read_config
+from foleycli.weights.config import CONFIG_NAME, ModelConfig, read_config, write_config
 
 
 def missing(entry: Entry) -> list[Entry]:
@@ -71,15 +71,14 @@ def _pull_one(entry: Entry, report: Report) -> None:
     with new_folder(entry.folder) as folder:
         for name, got in fetched.items():
             _link(got.path, folder / name)
-        write_config(folder, entry, facts)
+        write_config(folder, published_config(entry, facts))
 
 
-def write_config(folder: Path, entry: Entry, facts: Mapping[str, Mapping[str, str]]) -> None:
-    """The folder's config.json: what the catalogue says, and the hash of every file."""
-    config = {"name": entry.name, "kind": entry.kind, **entry.config, "files": dict(facts)}
-    if weights := entry.config.get("weights"):
-        config["sha256"] = facts[str(weights)]["sha256"]
-    (folder / CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+def published_config(entry: Entry, facts: dict[str, dict[str, str]]) -> ModelConfig:
+    """What the catalogue says of a model, with source and hash of every file."""
+    config = entry.model_config
+    sha256 = facts[config.weights]["sha256"] if config.weights in facts else ""
+    return replace(config, files=facts, sha256=sha256)
 
 
 @contextmanager
@@ -113,7 +112,7 @@ def import_network(
     folder: Path,
     name: str,
     known: Sequence[Entry],
-    facts: Mapping[str, Mapping[str, str]],
+    facts: dict[str, dict[str, str]],
     report: Report = silent,
 ) -> None:
     """A published file as the model `name` in `folder`, by its own family.
@@ -125,12 +124,24 @@ def import_network(
     from foleycli.families import family_class
 
     report("import", 0, 1)
-    family_class(str(known[0].config["family"])).import_files(path, folder)
+    family_class(known[0].model_config.family).import_files(path, folder)
     config = read_config(folder)
-    alike = next(entry for entry in known if entry.is_converted or entry.config.get("network") == config["network"])
-    where = "files" if (folder / path.name).exists() else "from"  # the file itself, or what was made of it
-    config = {**alike.config, **config, "name": name, where: dict(facts)}
-    (folder / CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    alike = next(
+        entry.model_config for entry in known if entry.is_converted or entry.model_config.network == config.network
+    )
+    is_kept = (folder / path.name).exists()  # the file itself, not what was made of it
+    config = replace(
+        config,
+        name=name,
+        codec=config.codec or alike.codec,
+        sync=config.sync or alike.sync,
+        semantic=config.semantic or alike.semantic,
+        text=config.text or alike.text,
+        settings=alike.settings,
+        files=facts if is_kept else {},
+        published_from={} if is_kept else facts,
+    )
+    write_config(folder, config)
     report("import", 1, 1)
 
 
@@ -163,8 +174,7 @@ def _installed() -> list[str]:
 def _parts(name: str) -> list[str]:
     """The names of other folders in a model's config.json."""
     config = read_config(places.models_folder() / name)
-    names = (config.get(key) for key in ("codec", "sync", "semantic", "text"))
-    named = dict.fromkeys(name for name in names if isinstance(name, str))
+    named = dict.fromkeys(filter(None, (config.codec, config.sync, config.semantic, config.text)))
     return [part for part in named if (entry := find(part)) is None or not entry.is_shipped]
 
 

@@ -9,7 +9,8 @@ from foleycli.errors import FoleyError
 from foleycli.hub import failures, fetch
 from foleycli.hub.resolve import check
 from foleycli.records import Report, silent
-from foleycli.weights import folder as weights
+from foleycli.weights.config import CONFIG_NAME, WEIGHTS_NAME, read_config
+from foleycli.weights.folder import sha256_of
 
 CARD_NAME = "README.md"
 
@@ -59,7 +60,7 @@ def push(folder: Path, repo: str, dry_run: bool = False, report: Report = silent
             repo_id=repo,
             folder_path=folder,
             allow_patterns=[file.name for file in files],
-            commit_message=f"{folder.name}: weights {weights.read_config(folder).get('sha256', '')[:12]}",
+            commit_message=f"{folder.name}: weights {read_config(folder).sha256[:12]}",
         )
         report("upload", 1, 1)
         return Plan(repo, user, is_new, uploads, commit.commit_url)
@@ -67,8 +68,8 @@ def push(folder: Path, repo: str, dry_run: bool = False, report: Report = silent
 
 def _files(folder: Path) -> list[Path]:
     """The three files, checked."""
-    config = weights.read_config(folder)
-    if config.get("files") or config.get("from"):
+    config = read_config(folder)
+    if config.is_published:
         raise FoleyError(f"{folder} holds weights that others published", "Push only models that you trained")
     check(folder)
     card = folder / CARD_NAME
@@ -76,7 +77,7 @@ def _files(folder: Path) -> list[Path]:
         raise FoleyError(f"{folder} has no model card", f"Write {card}: what it is, what it was trained on, licence")
     if not card.read_text(encoding="utf-8").startswith("---\n"):
         raise FoleyError(f"{card} does not begin with the Hub's facts", "Begin it with: ---, license: ..., ---")
-    return [folder / weights.CONFIG_NAME, folder / weights.WEIGHTS_NAME, card]
+    return [folder / CONFIG_NAME, folder / WEIGHTS_NAME, card]
 
 
 def _user(api: object, repo: str) -> str:
@@ -92,7 +93,7 @@ def _upload(file: Path, there: object) -> Upload:
     """`there`: what the Hub has under that name, if anything."""
     from huggingface_hub.utils import sha
 
-    content_sha256, size = weights.sha256_of(file), file.stat().st_size
+    content_sha256, size = sha256_of(file), file.stat().st_size
     if there is None:
         return Upload(file.name, size, content_sha256, "new")
     lfs = getattr(there, "lfs", None)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from foleycli.errors import FoleyError
 from foleycli.hub import places
 from foleycli.hub.catalog import Entry, entries, find, with_parts
 from foleycli.settings.checking import did_you_mean
-from foleycli.weights import folder as weights
+from foleycli.weights.config import CONFIG_NAME, read_config
+from foleycli.weights.folder import sha256_of
+from foleycli.weights.folder import verify as verify_weights
 
 LIST_HINT = "List the models: foley models list"
 
@@ -23,7 +26,7 @@ def resolve(name_or_folder: str) -> Path:
         return imported
     folder = Path(name_or_folder).expanduser()
     if folder.is_dir():
-        weights.read_config(folder)  # says what is missing
+        read_config(folder)  # says what is missing
         return folder
     if folder.exists():
         raise FoleyError(
@@ -56,29 +59,29 @@ def verify(folder: Path) -> bool:
 def check(folder: Path) -> None:
     """Read and hash every file that config.json names, in folders of parts too; errors: FoleyError naming the
     first that is wrong."""
-    for part in sorted(config.parent for config in folder.glob(f"*/{weights.CONFIG_NAME}")):
+    for part in sorted(config.parent for config in folder.glob(f"*/{CONFIG_NAME}")):
         check(part)
-    files = weights.read_config(folder).get("files")
+    files = read_config(folder).files
     if not files:
-        weights.verify(folder)
+        verify_weights(folder)
         return
     for name, facts in files.items():
         path = folder / name
         if not path.is_file():
             raise FoleyError(f"{path} is gone", f"Get the model again: foley models pull {folder.name}")
-        if (found := weights.sha256_of(path)) != facts["sha256"]:
+        if (found := sha256_of(path)) != facts["sha256"]:
             raise FoleyError(
                 f"{path} is damaged: SHA-256 {found[:12]}…, expected {facts['sha256'][:12]}…",
                 f"Run foley models remove {folder.name}, then foley models pull {folder.name}",
             )
 
 
-def default_settings(name_or_folder: str) -> dict[str, object]:
-    """What a model wants instead of the usual settings; nothing for one that is not known (it is refused later)."""
+def default_settings(name_or_folder: str) -> dict[str, Any]:
+    """What a model is best rendered with, by names of `Settings`; nothing where it is not known (refused later)."""
     entry = find(name_or_folder)
-    if entry is not None and not entry.is_shipped:
-        return dict(entry.config.get("settings", {}))
     try:
-        return dict(weights.read_config(resolve(name_or_folder)).get("settings", {}))
+        if entry is not None and not entry.is_shipped:
+            return entry.model_config.default_settings
+        return read_config(resolve(name_or_folder)).default_settings
     except FoleyError:
         return {}

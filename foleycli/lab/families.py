@@ -37,7 +37,7 @@ from foleycli.rendering.timbre import characteristic_start_s
 from foleycli.settings.preset import resolve_settings
 from foleycli.settings.settings import Settings
 from foleycli.synthetic.config import RATE_HZ
-from foleycli.weights.folder import read_config
+from foleycli.weights.config import read_config
 
 ENCODERS = ("sync", "semantic", "text")  # parts of a model's configuration that decide what is extracted from a clip
 COLUMNS = (
@@ -87,7 +87,7 @@ def measure(
         folder = resolve(name)
         model = load_model(folder, device)
         check_comparable(model)
-        encoders = tuple(read_config(folder).get(part) for part in ENCODERS)
+        encoders = tuple(getattr(read_config(folder), part) for part in ENCODERS)
         if encoders not in drawn:
             drawn[encoders] = draw_clips(model, n_clips, sounds)
         rows.append(measure_model(model, drawn[encoders], settings, n_takes))

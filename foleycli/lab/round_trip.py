@@ -21,8 +21,9 @@ import typer
 from foleycli.codecs.base import ResidualCodec
 from foleycli.errors import FoleyError
 from foleycli.evaluation.metrics.clicks import clicks
+from foleycli.hub.resolve import resolve
 from foleycli.lab.tables import Column, markdown
-from foleycli.models.model import load_part
+from foleycli.models.model import load_part_folder
 from foleycli.report.picture import draw_pair
 from foleycli.soundset.held_out import held_out_of
 from foleycli.soundset.kinds import RATE_HZ
@@ -199,7 +200,7 @@ def main(
     ear = zimtohrli(RATE_HZ) if with_zimtohrli else None
     held_out, unseen = read_sounds(sounds, held_out=True), unseen_series_files(sounds)
     for number, name in enumerate(model or ["mel-mini"]):
-        codec = load_part(Path(), {"codec": name}, "codec", torch.device("cpu"), True)
+        codec = load_part_folder(resolve(name), "codec", torch.device("cpu"), True)
         measured = [measure(codec, sound, ear) for sound in held_out]
         if pictures:
             draw_worst(codec, held_out, measured, folder=pictures / Path(name).name, n=worst)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -21,7 +21,8 @@ from foleycli.features.base import Extractor
 from foleycli.features.tagger import ImageTagger
 from foleycli.features.text import TextEncoder, WordLlamaText
 from foleycli.hub.resolve import resolve
-from foleycli.weights.folder import read_config, verify
+from foleycli.weights.config import WEIGHTS_NAME, ModelConfig, read_config
+from foleycli.weights.folder import verify
 
 # What loads a part: "module:function", imported when it is needed, by the part's role in a model and the
 # "class" in its config.json.  Codecs take (folder, device, with_codes), all others (folder, device, dtype).
@@ -54,7 +55,7 @@ class Model:
     text: TextEncoder
     device: torch.device
     dtype: torch.dtype
-    default_settings: Mapping[str, object] = field(default_factory=dict)  # that the model brings, by name
+    default_settings: Mapping[str, object] = field(default_factory=dict)  # that it is best rendered with, by name
 
 
 def load_model(folder: Path, device: str = "auto", dtype: str = "auto") -> Model:
@@ -65,41 +66,42 @@ def load_model(folder: Path, device: str = "auto", dtype: str = "auto") -> Model
     chosen = choose_device(device)
     precision = choose_dtype(dtype, chosen)
     config = read_config(folder)
-    if config.get("kind") != "family":
-        raise FoleyError(f"{folder} holds a {config.get('kind', 'nothing')}, not a model that renders",
-                         "See: foley models list")  # fmt: skip
-    text = load_part(folder, config, "text", chosen, precision) if "text" in config else WordLlamaText()
+    if config.kind != "family":
+        raise FoleyError(
+            f"{folder} holds a {config.kind or 'part of a model'}, not a model that renders", "See: foley models list"
+        )
+    text = load_part(folder, config, "text", chosen, precision) if config.text else WordLlamaText()
     family = load_family(folder, chosen, precision)
     makes_codes = family.spec.latents == "codes"
     codec = load_part(folder, config, "codec", chosen, makes_codes)
+    # Published files of gigabytes were hashed when they were fetched.
+    is_hashed = config.weights != WEIGHTS_NAME and config.sha256
     model = Model(
-        name=config.get("name", folder.name),
-        # Published files of gigabytes were hashed when they were fetched.
-        sha256=config["sha256"] if {"weights", "sha256"} <= config.keys() else verify(folder),
+        name=config.name or folder.name,
+        sha256=config.sha256 if is_hashed else verify(folder),
         family=family,
         codec=TokenCodec(codec) if makes_codes else codec,
         sync=load_part(folder, config, "sync", chosen, precision),
         semantic=load_part(folder, config, "semantic", chosen, precision)
-        if "semantic" in config
+        if config.semantic
         else ImageTagger(text, chosen),
         text=text,
         device=chosen,
         dtype=precision,
-        default_settings=config.get("settings", {}),
+        default_settings=config.default_settings,
     )
     _check_fit(model)
     return model
 
 
-def load_part(folder: Path, config: dict, role: str, *how: torch.device | torch.dtype | bool) -> Any:
+def load_part(folder: Path, config: ModelConfig, role: str, *how: torch.device | torch.dtype | bool) -> Any:
     """The codec or encoder that a model's config names for a role, loaded `how` its loader is told.
 
     "hub:OWNER/NAME" is an encoder of pictures or words that transformers loads (SigLIP 2, CLIP).
     """
-    name = config.get(role, "")
-    if name.startswith("hub:") and role in HUB_ENCODERS:
-        module, function = HUB_ENCODERS[role].split(":")
-        return getattr(import_module(module), function)(name.removeprefix("hub:"), *how)
+    name = getattr(config, role)
+    if name.startswith("hub:"):
+        return _imported(HUB_ENCODERS[role])(name.removeprefix("hub:"), *how)
     return load_part_folder(part_folder(folder, config, role), role, *how)
 
 
@@ -108,12 +110,17 @@ def load_part_folder(place: Path, role: str, *how: torch.device | torch.dtype | 
 
     Errors: FoleyError for a class that is not known in this role.
     """
-    kind = read_config(place).get("class", SHIPPED_CLASSES.get(role))
+    kind = read_config(place).loader_class or SHIPPED_CLASSES.get(role, "")
     if (role, kind) not in LOADERS:
         known = ", ".join(name for known_role, name in LOADERS if known_role == role)
         raise FoleyError(f"{place}/config.json names the {role} class {kind!r}; known: {known}", "Update foley")
-    module, function = LOADERS[role, kind].split(":")
-    return getattr(import_module(module), function)(place, *how)
+    return _imported(LOADERS[role, kind])(place, *how)
+
+
+def _imported(place: str) -> Callable[..., Any]:
+    """The function at "module:function"."""
+    module, function = place.split(":")
+    return getattr(import_module(module), function)
 
 
 def load_vae_codec(place: Path, device: torch.device) -> VaeCodec:
@@ -128,11 +135,11 @@ def load_vae_codec(place: Path, device: torch.device) -> VaeCodec:
     return codec
 
 
-def part_folder(folder: Path, config: dict, part: str) -> Path:
+def part_folder(folder: Path, config: ModelConfig, role: str) -> Path:
     """A model's codec or encoder: a folder beside the model's or inside it, else a known name."""
-    name = config.get(part)
+    name = getattr(config, role)
     if not name:
-        raise FoleyError(f"{folder}/config.json names no {part}", "Get the model folder again")
+        raise FoleyError(f"{folder}/config.json names no {role}", "Get the model folder again")
     for place in (folder / name, folder.parent / name):
         if place.is_dir():
             return place

@@ -6,7 +6,7 @@ The catalogue's entry, or a folder's config.json files, say which networks; noth
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,9 @@ from foleycli.features.text import WordLlamaText
 from foleycli.hub.catalog import find
 from foleycli.hub.resolve import resolve
 from foleycli.models.model import Model, part_folder
+from foleycli.nn.motionformer import Motionformer, MotionformerConfig
 from foleycli.nn.weight_norm import fuse_weight_norm
-from foleycli.weights.folder import read_config
+from foleycli.weights.config import ModelConfig, network_config, read_config
 
 ROLES = ("codec", "sync", "semantic", "text")
 ENCODERS = ("sync", "semantic", "text")
@@ -84,23 +85,22 @@ def answer_at_random(tower: nn.Module) -> None:
     tower.eval().requires_grad_(False).register_forward_hook(fill_answer)
 
 
-def _configs(name_or_folder: str) -> tuple[str, dict[str, Mapping[str, Any]]]:
+def _configs(name_or_folder: str) -> tuple[str, dict[str, ModelConfig]]:
     """The model's name, and config.json of the family and of every part, by role."""
     entry = find(name_or_folder)
     if entry is None or entry.is_shipped:
         folder = resolve(name_or_folder)
         config = read_config(folder)
-        parts = {role: read_config(part_folder(folder, config, role)) for role in ROLES if role in config}
-        return config.get("name", folder.name), {"family": config, **parts}
+        parts = {role: read_config(part_folder(folder, config, role)) for role in ROLES if getattr(config, role)}
+        return config.name or folder.name, {"family": config, **parts}
     if entry.kind != "family":
         raise FoleyError(f"{entry.name} is a part of models, it does not render", "See: foley models list")
-    configs: dict[str, Mapping[str, Any]] = {"family": entry.config}
+    configs = {"family": entry.model_config}
     for role in ROLES:
-        part = entry.config.get(role)  # the name of another entry, or what the same file holds
-        if isinstance(part, Mapping):
-            configs[role] = part
-        elif found := find(str(part)):
-            configs[role] = found.config
+        if role in entry.inner_parts:
+            configs[role] = ModelConfig(loader_class=entry.inner_parts[role])
+        elif part := find(getattr(entry.model_config, role)):
+            configs[role] = part.model_config
     return entry.name, configs
 
 
@@ -108,79 +108,77 @@ def _configs(name_or_folder: str) -> tuple[str, dict[str, Mapping[str, Any]]]:
 Built = tuple[list[nn.Module], Callable[[torch.device], Any]]
 
 
-def _builder(role: str, config: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Built]:
+def _builder(role: str, config: ModelConfig) -> Callable[[ModelConfig], Built]:
     if role == "family":
         return _family
-    kind = config.get("class")
+    kind = config.loader_class
     if (role, kind) not in BUILDERS:
         known = ", ".join(name for known_role, name in BUILDERS if known_role == role)
         raise FoleyError(f"there are no random weights for the {role} {kind!r}", f"Only for: {known}; leave them out")
     return BUILDERS[role, kind]
 
 
-def _family(config: Mapping[str, Any]) -> Built:
-    family = family_class(config["family"]).build_empty(config.get("network", {}))
+def _family(config: ModelConfig) -> Built:
+    family = family_class(config.family).build_empty(config.network)
     return [family.network], lambda device: family
 
 
-def _mmaudio_codec(config: Mapping[str, Any]) -> Built:
+def _mmaudio_codec(config: ModelConfig) -> Built:
     from foleycli.codecs.mmaudio import codec as mmaudio
 
-    mel, vae_config, vocoder_config = mmaudio.NETWORKS[config["network"]]
+    mel, vae_config, vocoder_config = mmaudio.NETWORKS[str(config.network)]
     with torch.device("meta"):
-        vae = mmaudio.Vae(replace(vae_config, width=config.get("vae_width", vae_config.width)))
-        vocoder = mmaudio.BigVGAN(replace(vocoder_config, width=config.get("vocoder_width", vocoder_config.width)))
+        vae = mmaudio.Vae(replace(vae_config, width=config.vae_width or vae_config.width))
+        vocoder = mmaudio.BigVGAN(replace(vocoder_config, width=config.vocoder_width or vocoder_config.width))
     return [vae, vocoder], lambda device: mmaudio.MMAudioCodec(mmaudio.LogMel(mel).to(device), vae, vocoder)
 
 
-def _dac(config: Mapping[str, Any]) -> Built:
+def _dac(config: ModelConfig) -> Built:
     from foleycli.codecs.dac import Dac, DacConfig
 
     with torch.device("meta"):
-        codec = Dac(DacConfig.from_dict(config.get("network", {})))
+        codec = Dac(network_config(DacConfig, config.network))
     fuse_weight_norm(codec)
     return [codec], lambda device: codec
 
 
-def _tower(config: Mapping[str, Any]) -> nn.Module:
-    from foleycli.nn.motionformer import Motionformer, MotionformerConfig
-
+def _tower(config: ModelConfig) -> Motionformer:
     with torch.device("meta"):
-        return Motionformer(MotionformerConfig(**config.get("network", {})))
+        return Motionformer(network_config(MotionformerConfig, config.network))
 
 
-def _synchformer(config: Mapping[str, Any]) -> Built:
+def _synchformer(config: ModelConfig) -> Built:
     from foleycli.features.synchformer import Synchformer
 
     tower = _tower(config)
     return [tower], lambda device: Synchformer(tower, batch=16 if device.type == "cuda" else 2)
 
 
-def _avclip(config: Mapping[str, Any]) -> Built:
+def _avclip(config: ModelConfig) -> Built:
     from foleycli.features.avclip import AvclipExtractor
 
     tower = _tower(config)
     return [tower], lambda device: AvclipExtractor(tower)
 
 
-def _clip_vision(config: Mapping[str, Any]) -> Built:
+def _clip_vision(config: ModelConfig) -> Built:
     from foleycli.features.dfn_clip import ClipConfig, ClipVision, DfnVision
 
-    shape = ClipConfig(**config.get("network", {}))
+    shape = network_config(ClipConfig, config.network)
     with torch.device("meta"):
         tower = ClipVision(shape)
     return [tower], lambda device: DfnVision(tower, shape, batch=64 if device.type == "cuda" else 4)
 
 
-def _clip_text(config: Mapping[str, Any]) -> Built:
+def _clip_text(config: ModelConfig) -> Built:
     from foleycli.features.dfn_clip import ClipConfig, ClipText, DfnText
 
     with torch.device("meta"):
-        tower = ClipText(ClipConfig(**config.get("network", {})))
+        tower = ClipText(network_config(ClipConfig, config.network))
     return [tower], lambda device: DfnText(tower)
 
 
-BUILDERS: dict[tuple[str, str | None], Callable[[Mapping[str, Any]], Built]] = {
+BUILDERS: dict[tuple[str, str], Callable[[ModelConfig], Built]] = {
     ("codec", "mmaudio"): _mmaudio_codec,
     ("codec", "dac"): _dac,
     ("sync", "synchformer"): _synchformer,

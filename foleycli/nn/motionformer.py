@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foleycli.errors import FoleyError
 from foleycli.timebase import exact_div
+from foleycli.weights.checkpoint import load_strict, under
 
 EPS = 1e-6
 # In the files, but never used: left over from the image network that training began with.
@@ -179,18 +180,23 @@ class PatchPooling(nn.TransformerEncoderLayer):
         return self(torch.cat([self.cls_token.expand(len(patches), -1, -1), patches], dim=1))[:, 0]
 
 
-def load_tower(state: Mapping[str, Tensor], prefix: str, config: MotionformerConfig | None = None) -> Motionformer:
-    """The tower from the keys of `state` that begin with `prefix` ("vfeat_extractor."), in evaluation mode.
+def load_tower(
+    path: Path,
+    prefix: str,
+    config: MotionformerConfig,
+    *,
+    tensors: Mapping[str, Tensor] | None = None,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Motionformer:
+    """The tower from the weights of a file whose names begin with `prefix` ("vfeat_extractor."), in evaluation mode.
 
-    Errors: FoleyError when one is missing, unknown or of another shape; `UNUSED` keys may be there.
+    tensors  what the file holds, where it was read already
+    Errors: FoleyError when a weight is missing, unknown or of another shape; `UNUSED` ones may be there.
     """
-    own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-    kept = {key: value.float() for key, value in own.items() if key not in UNUSED}
-    with torch.device("meta"):
-        tower = Motionformer(config)
-    try:
-        tower.load_state_dict(kept, assign=True)
-    except RuntimeError as error:
-        why = " ".join(str(error).split())[:300]
-        raise FoleyError(f"the visual tower's weights do not fit: {why}", "Download the file again") from error
+
+    def select(found: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {key: value for key, value in under(found, prefix).items() if key not in UNUSED}
+
+    tower = load_strict(lambda: Motionformer(config), path, tensors=tensors, select=select, device=device, dtype=dtype)
     return tower.eval().requires_grad_(False)

@@ -24,7 +24,9 @@ from foleycli.soundset.sounds import random_crop, read_sounds
 from foleycli.training.discriminator import AdversarialTrainer, STFTDiscriminator
 from foleycli.training.loop import device_of
 from foleycli.training.recipe import Recipe, from_dict
-from foleycli.weights.folder import load_weights, save_folder
+from foleycli.weights.checkpoint import load_into
+from foleycli.weights.config import WEIGHTS_NAME, ModelConfig
+from foleycli.weights.folder import save
 
 SMOOTH_WINDOWS = ((2048, 128), (512, 64), (128, 16))  # (samples, mels)
 SMOOTH_FRAMES = 4
@@ -69,7 +71,7 @@ class CodecTask:
         self.weights = from_dict(CodecObjective, recipe.objective, "recipe, objective")
         self.network = DacVae(from_dict(DacVaeConfig, recipe.network, "recipe, network"))
         if recipe.init_from:
-            load_weights(self.network, resolve(recipe.init_from))
+            load_into(self.network, resolve(recipe.init_from) / WEIGHTS_NAME)
         if self.weights.frozen_encoder:
             for part in (self.network.encoder, self.network.mel, self.network.quantizer):
                 part.requires_grad_(False)
@@ -132,8 +134,14 @@ class CodecTask:
             rng = np.random.default_rng(0)
             crops = [torch.from_numpy(random_crop(self.sounds, 64 * average.hop, rng)) for _ in range(128)]
             set_latent_statistics(average, crops)
-        config = {"name": self.recipe.name, "kind": "codec", "codec": "dacvae", "version": 1}
-        save_folder(average, folder, {**config, "network": average.config.to_dict(), "training": history})
+        config = ModelConfig(
+            name=self.recipe.name,
+            kind="codec",
+            loader_class="dac-vae",
+            network=average.config.to_dict(),
+            training=history,
+        )
+        save(average.state_dict(), folder, config, torch.float16)
 
 
 def mel_loss(made: Tensor, real: Tensor, rate_hz: int = 44100) -> Tensor:

@@ -37,7 +37,9 @@ from foleycli.training.examples import Example, ExamplePool, FamilyData, held_ou
 from foleycli.training.loop import NetworkT, device_of, to_device
 from foleycli.training.recipe import Recipe, from_dict
 from foleycli.training.sources import check_sounds
-from foleycli.weights.folder import load_weights, read_config, save_folder
+from foleycli.weights.checkpoint import load_into
+from foleycli.weights.config import WEIGHTS_NAME, ModelConfig, read_config
+from foleycli.weights.folder import save
 
 SEMANTIC_RATE_HZ = Fraction(2)  # of `TrainingBatch.semantic`
 MAX_REFERENCE = 88  # latent steps, about 2 s
@@ -95,7 +97,7 @@ class FamilyTask(Generic[NetworkT]):
         check_sounds(self.clips)
         self.network: NetworkT = self.build(recipe)
         if recipe.init_from:
-            load_weights(self.network, resolve(recipe.init_from))
+            load_into(self.network, resolve(recipe.init_from) / WEIGHTS_NAME)
         self.text = WordLlamaText()
         self._embeddings: dict[str, Tensor] = {"": torch.zeros(self.text.dim)}
         self._held_out: list[Example] = []
@@ -215,18 +217,17 @@ class FamilyTask(Generic[NetworkT]):
         return decode(codec, latents.cpu())
 
     def export(self, average: NetworkT, folder: Path, history: dict[str, Any]) -> None:
-        config = {
-            "name": self.recipe.name,
-            "kind": "family",
-            "family": self.name,
-            "version": 1,
-            "codec": bundle_part(resolve(self.data.codec), folder),
-            "sync": bundle_part(resolve(self.data.sync), folder),
-            "settings": self.default_settings,
-            "network": config_of(average).to_dict(),
-            "training": {**history, "objective": self.objective_dict()},
-        }
-        save_folder(average, folder, config)
+        config = ModelConfig(
+            name=self.recipe.name,
+            kind="family",
+            family=self.name,
+            codec=bundle_part(resolve(self.data.codec), folder),
+            sync=bundle_part(resolve(self.data.sync), folder),
+            settings=self.default_settings,
+            network=config_of(average).to_dict(),
+            training={**history, "objective": self.objective_dict()},
+        )
+        save(average.state_dict(), folder, config, torch.float16)
 
     def _draw_prefix(self, example: Example, k: int, rng: np.random.Generator) -> ReferencePrefix:
         """What a window of sound k begins with."""
@@ -324,7 +325,7 @@ def prepend(x: Tensor, library_sound: Tensor | None, n: int) -> Tensor:
 
 def bundle_part(part: Path, folder: Path) -> str:
     """The name of a codec or encoder; one that does not ship with foley is copied into the model's folder."""
-    name = read_config(part).get("name", part.name)
+    name = read_config(part).name or part.name
     if part.resolve().parent != SHIPPED:
         shutil.copytree(part, folder / name, dirs_exist_ok=True)
     return name

@@ -25,7 +25,9 @@ from foleycli.settings.settings import Settings
 from foleycli.training.family import FamilyTask, TrainingBatch, config_of, config_of_size, network_inputs
 from foleycli.training.loop import NetworkT
 from foleycli.training.recipe import Recipe, from_dict
-from foleycli.weights.folder import load_weights, read_config, save_folder
+from foleycli.weights.checkpoint import load_into
+from foleycli.weights.config import WEIGHTS_NAME, ModelConfig, read_config
+from foleycli.weights.folder import save
 
 
 @dataclass(frozen=True)
@@ -94,16 +96,15 @@ class EncoderStageTask(FoleyFlowTask[NetworkT, ObjectiveT]):
         return {}
 
     def export(self, average: NetworkT, folder: Path, history: dict[str, Any]) -> None:
-        config = {
-            "name": self.recipe.name,
-            "kind": "stage",
-            "family": self.name,
-            "stage": self.stage,
-            "version": 1,
-            "network": config_of(average).to_dict(),
-            "training": {**history, "objective": self.objective_dict()},
-        }
-        save_folder(average, folder, config)
+        config = ModelConfig(
+            name=self.recipe.name,
+            kind="stage",
+            family=self.name,
+            stage=self.stage,
+            network=config_of(average).to_dict(),
+            training={**history, "objective": self.objective_dict()},
+        )
+        save(average.state_dict(), folder, config, torch.float16)
 
 
 class VideoTask(EncoderStageTask[VideoAutoencoder, VideoStage]):
@@ -195,10 +196,10 @@ def load_pretrained_encoder(encoder: nn.Module, name: str, stage: str, prefix: s
     Errors: FoleyError when the folder is of another stage, or its weights do not fit.
     """
     folder = resolve(name)
-    found = read_config(folder).get("stage")
+    found = read_config(folder).stage
     if found != stage:
         raise FoleyError(
             f"{folder} is of stage {found!r}, not {stage!r}",
             f"Train that first: foley train foley-flow with objective.stage: {stage}",
         )
-    load_weights(encoder, folder, prefix)
+    load_into(encoder, folder / WEIGHTS_NAME, prefix)

@@ -16,7 +16,7 @@ from foleycli.families.maskvat.objective import MaskVatBatch, ObjectiveConfig, t
 from foleycli.hub.resolve import resolve
 from foleycli.training.family import FamilyTask, TrainingBatch, codec_codebooks, config_of_size, network_inputs
 from foleycli.training.recipe import Recipe, from_dict
-from foleycli.weights.folder import read_config
+from foleycli.weights.config import read_config
 
 
 class MaskVatTask(FamilyTask[MaskVat]):
@@ -34,7 +34,7 @@ class MaskVatTask(FamilyTask[MaskVat]):
         network.adopt_codebooks(
             codec_codebooks(self.data.codec, config.n_codebooks, config.codebook_size, config.codebook_dim)
         )
-        width = read_config(resolve(self.data.sync))["network"]["width"]
+        width = read_config(resolve(self.data.sync)).network_values["width"]
         if network.encoder is not None and config.heard_dim != width:
             raise FoleyError(
                 f"the network's encoder predicts audio features of width {config.heard_dim}, "

@@ -27,7 +27,9 @@ from foleycli.training.discriminator import AdversarialTrainer, MelDiscriminator
 from foleycli.training.loop import device_of
 from foleycli.training.pool import Pool
 from foleycli.training.recipe import Recipe, from_dict
-from foleycli.weights.folder import load_weights, save_folder
+from foleycli.weights.checkpoint import load_into
+from foleycli.weights.config import WEIGHTS_NAME, ModelConfig
+from foleycli.weights.folder import save
 
 PATCHES = ((10, 1), (1, 4), (5, 4), (20, 8))  # (mels, frames) over which power is summed
 GAINS = (-0.6, 0.3)  # of a crop, log10, drawn anew each time it is used
@@ -71,7 +73,7 @@ class MelCodecTask:
         self.weights = from_dict(MelCodecObjective, recipe.objective, "recipe, objective")
         self.network = MelVae(from_dict(MelVaeConfig, recipe.network, "recipe, network"))
         if recipe.init_from:
-            load_weights(self.network, resolve(recipe.init_from))
+            load_into(self.network, resolve(recipe.init_from) / WEIGHTS_NAME)
         if self.weights.frozen_encoder:
             self.network.encoder.requires_grad_(False)
             self.network.quantizer.requires_grad_(False)
@@ -154,9 +156,14 @@ class MelCodecTask:
             crops = [torch.from_numpy(random_crop(self.sounds, self.n_samples, rng)) for _ in range(128)]
             set_latent_statistics(average, crops)
         measure_gain(average, self.sounds)
-        config = {"name": self.recipe.name, "kind": "codec", "class": "mel-vae", "version": 1}
-        figures = {**history, **self.validate(average)}
-        save_folder(average, folder, {**config, "network": average.config.to_dict(), "training": figures})
+        config = ModelConfig(
+            name=self.recipe.name,
+            kind="codec",
+            loader_class="mel-vae",
+            network=average.config.to_dict(),
+            training={**history, **self.validate(average)},
+        )
+        save(average.state_dict(), folder, config, torch.float16)
 
 
 @torch.no_grad()

@@ -28,7 +28,9 @@ from foleycli.training.loop import device_of
 from foleycli.training.pool import Pool
 from foleycli.training.recipe import Recipe, from_dict
 from foleycli.training.sources import HELD_OUT_SEED, check_sounds, clip_stream, held_out_clips
-from foleycli.weights.folder import load_weights, save_folder
+from foleycli.weights.checkpoint import load_into
+from foleycli.weights.config import WEIGHTS_NAME, ModelConfig
+from foleycli.weights.folder import save
 
 FILM_CLIPS = 48  # held out, for validation
 EVENT_SD_S = 0.03  # width of an event in the target: sharper than a picture lasts is noise
@@ -55,7 +57,7 @@ class SyncTask:
         self.weights = from_dict(SyncObjective, recipe.objective, "recipe, objective")
         self.network = SyncEncoder(from_dict(SyncConfig, recipe.network, "recipe, network"))
         if recipe.init_from:
-            load_weights(self.network, resolve(recipe.init_from))
+            load_into(self.network, resolve(recipe.init_from) / WEIGHTS_NAME)
         self._held_out: list[TrainingClip] = []
 
     def batches(self, first_step: int, rank: int, world_size: int) -> Iterator[dict[str, Tensor]]:
@@ -128,9 +130,14 @@ class SyncTask:
     def export(self, average: SyncEncoder, folder: Path, history: dict[str, Any]) -> None:
         figures = self.validate(average)
         threshold = figures.get("threshold", 0.4)
-        config = {"name": self.recipe.name, "kind": "sync", "version": 1, "event_threshold": threshold}
-        training = {**history, **figures}
-        save_folder(average, folder, {**config, "network": average.config.to_dict(), "training": training})
+        config = ModelConfig(
+            name=self.recipe.name,
+            kind="sync",
+            event_threshold=threshold,
+            network=average.config.to_dict(),
+            training={**history, **figures},
+        )
+        save(average.state_dict(), folder, config, torch.float16)
 
 
 def snippet_starts(n_frames: int, step: int) -> Tensor:

@@ -7,7 +7,8 @@ from foleycli.codecs import dac
 from foleycli.codecs.dac import Dac, DacConfig
 from foleycli.codecs.tokens import TokenCodec
 from foleycli.errors import FoleyError
-from foleycli.weights.folder import save_folder
+from foleycli.weights.config import ModelConfig
+from foleycli.weights.folder import save
 from foleycli.windows.compose import decode_chunks
 
 TINY = DacConfig(encoder_dim=8, decoder_dim=64, codebook_size=16)
@@ -82,7 +83,7 @@ def test_published_geometry():
 
 
 def test_folder_goes_there_and_back(codec, tmp_path):
-    save_folder(codec, tmp_path, {"kind": "codec", "codec": "dac", "network": TINY.to_dict()})
+    save(codec.state_dict(), tmp_path, ModelConfig(kind="codec", network=TINY.to_dict()), torch.float16)
     loaded = dac.load(tmp_path, "cpu")
     samples = noise(10 * 512)
     assert torch.allclose(loaded.decode(codec.encode(samples)), codec.decode(codec.encode(samples)), atol=1e-3)

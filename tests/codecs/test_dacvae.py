@@ -10,7 +10,8 @@ import torch
 
 from foleycli.codecs import dacvae
 from foleycli.codecs.dacvae import DacVae, DacVaeConfig, mu_law
-from foleycli.weights.folder import save_folder
+from foleycli.weights.config import ModelConfig
+from foleycli.weights.folder import save
 
 SMALL = DacVaeConfig(encoder_dim=8, decoder_dim=64, n_codebooks=3, codebook_size=64)
 
@@ -79,7 +80,7 @@ def test_mu_law_lifts_what_is_quiet() -> None:
 
 
 def test_folder_keeps_the_codec(codec, tmp_path):
-    save_folder(codec, tmp_path, {"kind": "codec", "network": SMALL.to_dict()})
+    save(codec.state_dict(), tmp_path, ModelConfig(kind="codec", network=SMALL.to_dict()), torch.float16)
     loaded = dacvae.load(tmp_path, torch.device("cpu"))
     assert not any(hasattr(module, "weight_g") for module in loaded.modules())
     latents = torch.randn(1, 12, 64)

@@ -13,7 +13,8 @@ from foleycli.codecs.melvae import MelVae, MelVaeConfig
 from foleycli.dsp.griffin_lim import griffin_lim
 from foleycli.hub.resolve import resolve
 from foleycli.models.model import load_vae_codec
-from foleycli.weights.folder import save_folder
+from foleycli.weights.config import ModelConfig
+from foleycli.weights.folder import save
 from foleycli.windows.compose import decode_chunks
 
 SMALL = MelVaeConfig(width=32, n_encoder=1, n_decoder=1, n_codebooks=3, codebook_size=64, phase_rounds=4)
@@ -80,7 +81,8 @@ def test_noise_belongs_to_the_place_on_the_track(codec):
 
 
 def test_folder_keeps_the_codec_and_its_kind(codec, tmp_path):
-    save_folder(codec, tmp_path, {"kind": "codec", "class": "mel-vae", "network": SMALL.to_dict()})
+    config = ModelConfig(kind="codec", loader_class="mel-vae", network=SMALL.to_dict())
+    save(codec.state_dict(), tmp_path, config, torch.float16)
     loaded = load_vae_codec(tmp_path, torch.device("cpu"))
     assert isinstance(loaded, MelVae) and not any(hasattr(module, "weight_g") for module in loaded.modules())
     assert isinstance(melvae.load(tmp_path, torch.device("cpu")), MelVae)

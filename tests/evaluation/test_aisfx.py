@@ -80,7 +80,7 @@ def test_another_file_is_refused(tmp_path, content):
 def test_another_networks_weights_are_refused(tmp_path):
     path = tmp_path / "aisfx.pth"
     torch.save({"embedding_net.conv1.weight": torch.zeros(3)}, path)
-    with pytest.raises(FoleyError, match="not the weights file of Aisfx"):
+    with pytest.raises(FoleyError, match="does not hold the weights"):
         aisfx.load(path, torch.device("cpu"))
 
 

@@ -48,6 +48,7 @@ from foleycli.records import Features, Stream
 from foleycli.settings.preset import resolve_settings
 from foleycli.settings.settings import Settings
 from foleycli.timebase import steps_to_cover
+from foleycli.weights.config import ModelConfig
 from foleycli.windows.compose import compose
 from foleycli.windows.plan import plan_windows
 
@@ -218,7 +219,7 @@ def config_of_subject(subject: Subject) -> dict:
 def test_the_spec_is_known_from_the_config_alone(subject):
     config = config_of_subject(subject)
     assert type(subject.family).spec_from_config(config) == subject.family.spec
-    assert spec_from_config({"family": subject.family.name, "network": config}) == subject.family.spec
+    assert spec_from_config(ModelConfig(family=subject.family.name, network=config)) == subject.family.spec
 
 
 @pytest.mark.parametrize("change", [{"colour": 3}, {"width": "wide"}, {"width": True}, {"latent_rate_hz": "1/0"}])

@@ -11,7 +11,8 @@ from foleycli.features import avclip
 from foleycli.features.avclip import AvclipExtractor
 from foleycli.features.extract import extract_features
 from foleycli.nn.motionformer import Motionformer, MotionformerConfig
-from foleycli.weights.folder import save_folder
+from foleycli.weights.config import ModelConfig
+from foleycli.weights.folder import save
 
 TINY = MotionformerConfig(width=24, n_heads=2, n_blocks=1, hidden=32, size_px=32)
 
@@ -84,7 +85,12 @@ def test_the_middle_of_the_picture_is_looked_at(tower):
 
 
 def test_folder_goes_there_and_back(tower, tmp_path):
-    save_folder(tower, tmp_path, {"kind": "sync", "class": "avclip", "network": asdict(TINY)})
+    save(
+        tower.state_dict(),
+        tmp_path,
+        ModelConfig(kind="sync", loader_class="avclip", network=asdict(TINY)),
+        torch.float16,
+    )
     loaded = avclip.load(tmp_path, "cpu")
     frames = film(32)
     made = [extract(each, frames, 32) for each in (AvclipExtractor(tower), loaded)]

@@ -76,5 +76,5 @@ def test_words_are_sequences_of_unit_states(folder):
 
 def test_files_that_do_not_fit_are_refused(folder):
     (folder / "config.json").write_text('{"kind": "clip", "class": "dfn-clip"}')  # full size
-    with pytest.raises(FoleyError, match="another shape"):
+    with pytest.raises(FoleyError, match="does not hold the weights that are expected"):
         load_vision(folder, CPU)

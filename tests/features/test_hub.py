@@ -128,8 +128,9 @@ def test_without_transformers_the_pip_command_is_named() -> None:
 
 def test_a_models_config_names_hub_encoders(folder: Path, tmp_path: Path) -> None:
     from foleycli.models.model import load_part
+    from foleycli.weights.config import ModelConfig
 
-    config = {"semantic": f"hub:{folder}", "text": f"hub:{folder}"}
+    config = ModelConfig(semantic=f"hub:{folder}", text=f"hub:{folder}")
     how = torch.device("cpu"), torch.float32
     vision, text = load_part(tmp_path, config, "semantic", *how), load_part(tmp_path, config, "text", *how)
     stream = extract_features([frames(25)], [vision])["semantic"]

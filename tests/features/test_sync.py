@@ -13,7 +13,8 @@ from foleycli.features import sync
 from foleycli.features.sync import SyncConfig, SyncEncoder, SyncExtractor, to_grey
 from foleycli.records import Stream
 from foleycli.timebase import FEATURE_FPS
-from foleycli.weights.folder import save_folder
+from foleycli.weights.config import ModelConfig
+from foleycli.weights.folder import save
 
 SMALL = SyncConfig(size_px=32, width=16, video_channels=(8, 8, 8), n_queries=2, audio_channels=(4, 8, 8), n_mels=32)
 
@@ -104,7 +105,7 @@ def test_snippets_of_both_towers_meet_in_one_space(encoder):
 
 
 def test_folder_keeps_the_encoder(encoder, tmp_path):
-    save_folder(encoder, tmp_path, {"kind": "sync", "network": SMALL.to_dict()})
+    save(encoder.state_dict(), tmp_path, ModelConfig(kind="sync", network=SMALL.to_dict()), torch.float16)
     loaded = sync.load(tmp_path, torch.device("cpu"))
     grey = torch.rand(1, 30, 32, 32)
     assert torch.allclose(loaded.features(grey), encoder.features(grey), atol=0.03)  # fp16 on disk

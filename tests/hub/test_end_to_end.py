@@ -26,7 +26,7 @@ from foleycli.hub import catalog
 from foleycli.hub.catalog import Entry, fetched_models, find, with_parts
 from foleycli.media.probe import probe, probe_audio
 from foleycli.nn.motionformer import Motionformer, MotionformerConfig
-from foleycli.weights.folder import read_config
+from foleycli.weights.config import read_config
 
 CODEC = {"vae_width": 8, "vocoder_width": 64}
 # Towers of one layer that are as wide as a flow network of full size expects.
@@ -153,6 +153,6 @@ def test_vaura(here, hub, clips, tmp_path, monkeypatch, pull_the_plug, capsys):
     offer_vaura(monkeypatch, hub, tmp_path)
     check_that_it_is_heard("vaura", clips("plain.mp4"), tmp_path / "out.mp4", pull_the_plug, capsys)
     config = read_config(find("vaura").folder)
-    assert config["settings"]["guidance"] == 6.0 and list(config["from"]) == ["24-08-01T08-34-26.tar.gz"]
+    assert config.settings["guidance"] == 6.0 and list(config.published_from) == ["24-08-01T08-34-26.tar.gz"]
     assert not list((here / "foley" / "files").rglob("*.tar.gz"))  # converted: the archive is gone
     assert call("models", "remove", "vaura") == 0 and not find("vaura").folder.exists()

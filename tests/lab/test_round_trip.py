@@ -17,7 +17,8 @@ from foleycli.lab.round_trip import RoundTrip, measure, row_of, unseen_series_fi
 from foleycli.report import picture
 from foleycli.soundset.held_out import held_out_of
 from foleycli.soundset.sounds import Sound
-from foleycli.weights.folder import save_folder
+from foleycli.weights.config import ModelConfig
+from foleycli.weights.folder import save
 
 RATE_HZ = 44100
 
@@ -141,8 +142,8 @@ def kept(tmp_path):
     """A small codec of random weights and a folder of sounds, of which it keeps some back."""
     torch.manual_seed(0)
     config = DacVaeConfig(encoder_dim=8, decoder_dim=64, n_codebooks=2, codebook_size=32)
-    codec = {"name": "tiny", "kind": "codec", "codec": "dacvae", "version": 1, "network": config.to_dict()}
-    save_folder(DacVae(config), tmp_path / "tiny", codec)
+    codec = ModelConfig(name="tiny", kind="codec", codec="dacvae", network=config.to_dict())
+    save(DacVae(config).state_dict(), tmp_path / "tiny", codec, torch.float16)
     for k in range(30):
         path = tmp_path / "sounds" / ("hit" if k % 2 else "rain") / f"{k}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """Motionformer: the published keys, the measured numbers, where a token looks."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from foleycli.errors import FoleyError
 from foleycli.nn.motionformer import DividedAttention, Motionformer, MotionformerConfig, load_tower
 
 PREFIX = "vfeat_extractor."
+PATH = Path("tower.pth")  # named in errors
 TINY = MotionformerConfig(width=24, n_heads=2, n_blocks=2, hidden=32, size_px=32)
 
 
@@ -34,7 +36,7 @@ def test_keys_and_shapes_are_those_of_the_published_file():
 
 @pytest.mark.slow
 def test_full_size_gives_the_measured_numbers():
-    tower = load_tower(made_up_state(shapes(MotionformerConfig())), PREFIX)
+    tower = load_tower(PATH, PREFIX, MotionformerConfig(), tensors=made_up_state(shapes(MotionformerConfig())))
     frames = made_up_input("syncframes", (1, 2, 16, 3, 224, 224), 0.5)[0]  # [segments, frames, 3, H, W]
     with torch.inference_mode():
         made = tower(frames.transpose(1, 2))
@@ -43,7 +45,7 @@ def test_full_size_gives_the_measured_numbers():
 
 
 def test_small_towers_give_steps_of_vectors_and_batches_do_not_mix():
-    tower = load_tower(made_up_state(shapes(TINY)), PREFIX, TINY)
+    tower = load_tower(PATH, PREFIX, TINY, tensors=made_up_state(shapes(TINY)))
     segments = torch.rand(3, 3, 16, 32, 32) * 2 - 1
     made = tower(segments)
     assert made.shape == (3, 8, 24) and made.isfinite().all()
@@ -68,14 +70,14 @@ def test_a_token_sees_its_own_place_or_its_own_time(along_time):
 
 
 def test_order_of_times_matters():
-    tower = load_tower(made_up_state(shapes(TINY)), PREFIX, TINY)
+    tower = load_tower(PATH, PREFIX, TINY, tensors=made_up_state(shapes(TINY)))
     segments = torch.rand(1, 3, 16, 32, 32)
     assert not torch.allclose(tower(segments), tower(segments.flip(2)).flip(1), atol=1e-4)
 
 
 def test_files_that_do_not_fit_are_refused():
     state = made_up_state(shapes(TINY))
-    with pytest.raises(FoleyError, match="visual tower"):
-        load_tower(state, PREFIX, replace(TINY, n_blocks=3))
+    with pytest.raises(FoleyError, match="tower.pth does not hold the weights that are expected: .* missing"):
+        load_tower(PATH, PREFIX, replace(TINY, n_blocks=3), tensors=state)
     with pytest.raises(FoleyError, match="extra"):
-        load_tower(state | {PREFIX + "extra": torch.zeros(1)}, PREFIX, TINY)
+        load_tower(PATH, PREFIX, TINY, tensors=state | {PREFIX + "extra": torch.zeros(1)})

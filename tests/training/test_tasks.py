@@ -22,7 +22,7 @@ from foleycli.soundset.sounds import read_sounds
 from foleycli.training import run
 from foleycli.training.discriminator import AdversarialTrainer, MelDiscriminator
 from foleycli.training.mel_codec import measure_gain
-from foleycli.weights.folder import read_config
+from foleycli.weights.config import read_config
 
 COMMON = {"steps": 2, "batch_size": 2, "lr": 1e-3, "warmup_steps": 1, "log_every": 1, "precision": "float32"}
 CODEC = {"encoder_dim": 8, "decoder_dim": 64, "n_codebooks": 2, "codebook_size": 32}
@@ -87,7 +87,7 @@ def test_codec_from_a_folder_of_sounds(train, runs, sounds):
     told = train("codec", runs / "codec", "dac-test", network=CODEC, data={"sounds": str(sounds), "crop_steps": 8})
     assert (told.code, told.out) == (0, f"{runs / 'codec' / 'model'}\n")
     config = read_config(runs / "codec" / "model")
-    assert (config["name"], config["kind"], config["training"]["steps"]) == ("dac-test", "codec", 2)
+    assert (config.name, config.kind, config.training["steps"]) == ("dac-test", "codec", 2)
     lines = log_of(runs / "codec")
     assert [line["step"] for line in lines if "loss" in line] == [1, 2]
     assert {"mel_latents", "mel_codes"} <= set(lines[-1]["validation"])
@@ -98,7 +98,7 @@ def test_mel_codec_from_a_folder_of_sounds(train, runs, sounds):
     told = train("mel-codec", runs / "mel", "mel-test", network=MEL, data=data)
     assert told.code == 0, told.err
     config = read_config(runs / "mel" / "model")
-    assert (config["class"], config["training"]["steps"], config["network"]["width"]) == ("mel-vae", 2, 16)
+    assert (config.loader_class, config.training["steps"], config.network_values["width"]) == ("mel-vae", 2, 16)
     assert {"mel_latents", "mel_codes", "power_latents"} <= set(log_of(runs / "mel")[-1]["validation"])
     spread = load_file(runs / "mel" / "model" / "model.safetensors")["latent_std"]
     assert spread.shape == (64,) and (spread > 0).all() and not (spread == 1).any()  # measured
@@ -185,7 +185,7 @@ def test_sync_from_worlds_without_a_file(train, runs):
     told = train("sync", runs / "sync", "sync-test", network=SYNC, data=data, objective={"validation_clips": 2})
     assert told.code == 0
     config = read_config(runs / "sync" / "model")
-    assert config["kind"] == "sync" and 0 < config["event_threshold"] < 1
+    assert config.kind == "sync" and 0 < config.event_threshold < 1
     assert "own_snippet" in log_of(runs / "sync")[-1]["validation"]
 
 
@@ -208,7 +208,7 @@ def test_salsa_v_on_the_trained_parts(train, runs, videos, source):
     told = train("salsa-v", out, "salsav-test", network=SALSAV, data=data, objective=objective)
     assert told.code == 0, told.err
     config = read_config(out / "model")
-    assert (config["kind"], config["family"], config["codec"], config["sync"]) == (
+    assert (config.kind, config.family, config.codec, config.sync) == (
         "family", "salsa-v", "dac-test", "sync-test",
     )  # fmt: skip
     assert "flow" in log_of(out)[-1]["validation"]
@@ -219,8 +219,8 @@ def test_salsa_v_on_the_mel_codec(train, runs, tmp_path):
     data |= {"fresh_per_step": 1, "validation_clips": 2, "sounds_per_clip": 1}
     told = train("salsa-v", tmp_path / "run", "on-mel", network=SALSAV, data=data)
     assert told.code == 0, told.err
-    assert read_config(tmp_path / "run" / "model")["codec"] == "mel-test"
-    assert read_config(tmp_path / "run" / "model" / "mel-test")["class"] == "mel-vae"  # it comes along
+    assert read_config(tmp_path / "run" / "model").codec == "mel-test"
+    assert read_config(tmp_path / "run" / "model" / "mel-test").loader_class == "mel-vae"  # it comes along
 
 
 def test_what_was_trained_renders(foley, runs, clips, tmp_path):
@@ -246,7 +246,7 @@ def test_vaura_on_the_trained_parts_renders(foley, train, runs, clips, tmp_path)
     told = train("vaura", tmp_path / "run", "vaura-test", network=VAURA, data=data)
     assert told.code == 0, told.err
     config = read_config(tmp_path / "run" / "model")
-    assert (config["family"], config["codec"], config["settings"]["guidance"]) == ("vaura", "dac-test", 6.0)
+    assert (config.family, config.codec, config.settings["guidance"]) == ("vaura", "dac-test", 6.0)
     figures = log_of(tmp_path / "run")[-1]["validation"]
     assert {"seen_nats", "unseen_nats"} <= set(figures)
     args = ("--model", tmp_path / "run" / "model", "--device", "cpu")
@@ -267,12 +267,12 @@ def test_maskvat_on_the_trained_parts_renders(foley, train, runs, clips, tmp_pat
     told = train("maskvat", tmp_path / "run", "maskvat-test", network=MASKVAT, data=data)
     assert told.code == 0, told.err
     config = read_config(tmp_path / "run" / "model")
-    assert (config["family"], config["codec"], config["network"]["conditioning"]) == ("maskvat", "dac-test", "hybrid")
+    assert (config.family, config.codec, config.network_values["conditioning"]) == ("maskvat", "dac-test", "hybrid")
     figures = log_of(tmp_path / "run")[-1]["validation"]
     assert {"codes", "coarsest", "regression", "contrast"} <= set(figures)
     args = ("--model", tmp_path / "run" / "model", "--device", "cpu", "--json")
     told = foley("render", clips("short.mp4"), "-o", tmp_path / "out.wav", *args)
-    assert told.code == 0 and told.lines[0]["settings"]["steps"] == config["settings"]["steps"] == 16
+    assert told.code == 0 and told.lines[0]["settings"]["steps"] == config.settings["steps"] == 16
     for wrong, word in (({"codebook_size": 64}, "codebook_size"), ({"heard_dim": 20}, "heard_dim")):
         told = train("maskvat", tmp_path / word, "x", network={**MASKVAT, **wrong}, data=data)
         assert told.code == 1 and word in told.err

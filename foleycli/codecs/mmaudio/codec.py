@@ -19,9 +19,10 @@ from foleycli.codecs.mmaudio.vae import VAE_16K, VAE_44K, Vae, VaeConfig, normal
 from foleycli.codecs.mmaudio.vocoder import BIGVGAN_16K, BIGVGAN_44K, BigVGAN, BigVGANConfig
 from foleycli.errors import FoleyError
 from foleycli.nn.weight_norm import fold_weight_norm
+from foleycli.settings.checking import short_repr
 from foleycli.timebase import exact_div
-from foleycli.weights import checkpoint as checkpoints
-from foleycli.weights.folder import read_config
+from foleycli.weights.checkpoint import load_strict
+from foleycli.weights.config import read_config
 
 NETWORKS: dict[str, tuple[MelConfig, VaeConfig, BigVGANConfig]] = {
     "16k": (MEL_16K, VAE_16K, BIGVGAN_16K),
@@ -72,20 +73,16 @@ def load(folder: Path, device: torch.device, with_codes: bool = False) -> MMAudi
     if with_codes:
         raise FoleyError(f"{folder} is MMAudio's codec, which has no residual codes", "Choose another codec")
     config = read_config(folder)
-    if config.get("network") not in NETWORKS:
+    if not isinstance(config.network, str) or config.network not in NETWORKS:
         raise FoleyError(
-            f"{folder}/config.json names no MMAudio codec (found {config.get('network')!r})",
+            f"{folder}/config.json names no MMAudio codec: network is {short_repr(config.network)}",
             f"Known: {', '.join(NETWORKS)}; get the model folder again",
         )
-    mel_config, vae_config, vocoder_config = NETWORKS[config["network"]]
-    if "vae_width" in config:
-        vae_config = replace(vae_config, width=config["vae_width"])
-    if "vocoder_width" in config:
-        vocoder_config = replace(vocoder_config, width=config["vocoder_width"])
-    with torch.device("meta"):
-        vae, vocoder = Vae(vae_config), BigVGAN(vocoder_config)
-    vae_path, vocoder_path = folder / config["vae"], folder / config["vocoder"]
-    checkpoints.fill(vae, normalise_weights(checkpoints.read_tensors(vae_path)), vae_path)
-    checkpoints.fill(vocoder, fold_weight_norm(checkpoints.read_tensors(vocoder_path)), vocoder_path)
+    mel_config, vae_config, vocoder_config = NETWORKS[config.network]
+    vae_config = replace(vae_config, width=config.vae_width or vae_config.width)
+    vocoder_config = replace(vocoder_config, width=config.vocoder_width or vocoder_config.width)
+    vae_path, vocoder_path = folder / config.vae, folder / config.vocoder
+    vae = load_strict(lambda: Vae(vae_config), vae_path, select=normalise_weights)
+    vocoder = load_strict(lambda: BigVGAN(vocoder_config), vocoder_path, select=fold_weight_norm)
     codec = MMAudioCodec(LogMel(mel_config), vae, vocoder).to(device, torch.float32)
     return codec.eval().requires_grad_(False)

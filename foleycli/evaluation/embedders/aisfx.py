@@ -16,14 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from foleycli.dsp.mel import mel_filterbank
-from foleycli.evaluation.embedders.base import (
-    ConvBlock,
-    Embedding,
-    build,
-    read_published,
-    unpickle,
-)
-from foleycli.weights.checkpoint import under
+from foleycli.errors import FoleyError
+from foleycli.evaluation.embedders.base import GET_AGAIN, ConvBlock, Embedding, build
+from foleycli.weights.checkpoint import under, unpickle
 
 RATE_HZ = 44100
 FFT, HOP, N_MELS = 2048, 1024, 96
@@ -68,18 +63,22 @@ class AisfxEmbedder:
 
 def load(path: Path, device: torch.device) -> AisfxEmbedder:
     """From the publisher's checkpoint or the wheel that holds it; errors: FoleyError for any other file."""
-    state = under(read_published(path, _tensors), "embedding_net.")  # the rest are classifiers of other data sets
+    state = under(_tensors(path), "embedding_net.")  # the rest are classifiers of other data sets
     return AisfxEmbedder(build(Aisfx, state, path), device)
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
     """The first half of the checkpoint; the other describes data sets.  (Torch's own files are zips like wheels.)"""
     source: Path | io.BytesIO = path
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            source = io.BytesIO(archive.read(IN_WHEEL)) if IN_WHEEL in archive.namelist() else path
-    found = unpickle(source)
-    return found[0] if isinstance(found, tuple) else found
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                source = io.BytesIO(archive.read(IN_WHEEL)) if IN_WHEEL in archive.namelist() else path
+        found = unpickle(source)
+        found = found[0] if isinstance(found, tuple) else found
+        return {key: value for key, value in found.items() if isinstance(value, Tensor)}
+    except Exception as error:  # zip, pickle and torch each raise their own kinds for a broken file
+        raise FoleyError(f"the weights file {path} cannot be read: {type(error).__name__}", GET_AGAIN) from error
 
 
 def log_mel(samples: np.ndarray) -> np.ndarray:

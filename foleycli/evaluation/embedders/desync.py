@@ -204,7 +204,7 @@ def load(path: Path, device: torch.device, shape: MotionformerConfig | None = No
     state, shape = read_published(path), shape or MotionformerConfig()
     rest = {key: value for key, value in state.items() if not key.startswith(PREFIX)}
     classifier = build(lambda: OffsetClassifier(shape), rest, path)
-    tower = load_tower(state, PREFIX, shape).to(device)
+    tower = load_tower(path, PREFIX, shape, tensors=state, device=device)
     return DesyncScorer(Synchformer(tower, batch=16 if device.type == "cuda" else 2), classifier, device)
 
 

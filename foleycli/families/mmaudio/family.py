@@ -6,7 +6,6 @@ from noise: at every step of the sampler the network reads all of them equally n
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from fractions import Fraction
@@ -35,7 +34,9 @@ from foleycli.records import Features, Report, silent
 from foleycli.sampling import masked_flow, times
 from foleycli.sampling.guidance import guide, repeat_rows
 from foleycli.settings.settings import Settings
-from foleycli.weights.folder import CONFIG_NAME, sha256_of
+from foleycli.weights.checkpoint import read_shapes
+from foleycli.weights.config import ModelConfig, write_config
+from foleycli.weights.folder import sha256_of
 
 EDGE_STEPS = 4  # known steps next to unknown ones whose context strength begins below 1
 
@@ -70,13 +71,13 @@ class MMAudioFamily(NetworkFamily[MMAudio]):
     @classmethod
     def import_files(cls, path: Path, folder: Path) -> None:
         """See `families.base.Family`; `path` is a network's file under any name, which is kept as it is."""
-        from foleycli.families.mmaudio.published import network_of, shapes_of
+        from foleycli.families.mmaudio.published import network_of
 
-        network = network_of(shapes_of(path), path)
+        network = network_of(read_shapes(path, "Download it again"), path)
         shutil.copyfile(path, folder / path.name)
-        config = {"kind": "family", "family": cls.name, "network": network, "weights": path.name}
-        config["sha256"] = sha256_of(folder / path.name)
-        (folder / CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        sha256 = sha256_of(folder / path.name)
+        config = ModelConfig(kind="family", family=cls.name, network=network, weights=path.name, sha256=sha256)
+        write_config(folder, config)
 
     @torch.inference_mode()
     def sample(

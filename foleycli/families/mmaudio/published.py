@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import struct
 from collections.abc import Mapping
 from pathlib import Path
 
 from foleycli.errors import FoleyError
 from foleycli.families.mmaudio.config import NETWORKS
-from foleycli.weights.checkpoint import read_tensors
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -23,7 +20,7 @@ def network_of(shapes: Shapes, path: Path) -> str:
         latent_dim = shapes["latent_mean"][-1]
         width = shapes["audio_input_proj.0.bias"][0]
         time_dim = shapes["t_embed.mlp.0.weight"][1]
-    except KeyError as missing:
+    except (KeyError, IndexError) as missing:
         raise FoleyError(
             f"{path} is no network of MMAudio: it has no {missing}",
             "Its codecs and encoders are known by their publishers' file names",
@@ -37,18 +34,3 @@ def network_of(shapes: Shapes, path: Path) -> str:
         f"{path} is a network of MMAudio that foley does not know: width {width}, {n_joint} joint blocks",
         f"Known are {', '.join(NETWORKS)}",
     )
-
-
-def shapes_of(path: Path) -> Shapes:
-    """Tensor shapes of a safetensors file or a torch pickle, without reading the tensors; errors: FoleyError."""
-    if path.suffix != ".safetensors":
-        return {key: tuple(value.shape) for key, value in read_tensors(path).items()}
-    try:
-        with path.open("rb") as file:
-            (n_bytes,) = struct.unpack("<Q", file.read(8))
-            if n_bytes > path.stat().st_size:
-                raise ValueError("its header is longer than the file")
-            header = json.loads(file.read(n_bytes))
-        return {key: tuple(facts["shape"]) for key, facts in header.items() if key != "__metadata__"}
-    except (ValueError, KeyError, TypeError, AttributeError, struct.error, OSError) as error:
-        raise FoleyError(f"{path} cannot be read: {error}", "Download it again") from error

@@ -6,8 +6,6 @@ hyper-parameters, empty stand-ins; no code of the file runs.
 
 from __future__ import annotations
 
-import json
-import pickle
 import shutil
 import tarfile
 from collections import defaultdict
@@ -25,8 +23,9 @@ from foleycli.errors import FoleyError
 from foleycli.families.vaura.config import VAuraConfig
 from foleycli.families.vaura.network import VAura
 from foleycli.nn.motionformer import UNUSED, Motionformer, MotionformerConfig
-from foleycli.weights.checkpoint import unpickled
-from foleycli.weights.folder import CONFIG_NAME, WEIGHTS_NAME, sha256_of
+from foleycli.weights.checkpoint import read
+from foleycli.weights.config import ModelConfig
+from foleycli.weights.folder import save
 
 SAMPLER, CODEC = "sampler.", "audio_encoder.model."
 TOWER_MARK = "patch_embed_3d.proj.weight"  # the tower's keys begin with what stands before this
@@ -68,14 +67,14 @@ DICTS = (
     "lightning_fabric.utilities.data.AttributeDict",
     "lightning.fabric.utilities.data.AttributeDict",
 )
-ALLOWED: list[Any] = [
-    *((type(name.rpartition(".")[2], (Inert,), {}), name) for name in INERT),
-    *((dict, name) for name in DICTS),  # the unpickler can only fill plain dictionaries
-    (defaultdict, "collections.defaultdict"),
-    (dict, "builtins.dict"),
-    (list, "builtins.list"),
-    (int, "builtins.int"),
-]
+STAND_INS: dict[str, Any] = {
+    **{name: type(name.rpartition(".")[2], (Inert,), {}) for name in INERT},
+    **dict.fromkeys(DICTS, dict),  # the unpickler can only fill plain dictionaries
+    "collections.defaultdict": defaultdict,
+    "builtins.dict": dict,
+    "builtins.list": list,
+    "builtins.int": int,
+}
 
 
 @contextmanager
@@ -120,46 +119,41 @@ def _validation_loss(name: str) -> float:
 def convert(path: Path, out_folder: Path) -> Path:
     """The .ckpt at `path` as a model folder that renders; every weight keeps its own dtype.
 
-    Errors: FoleyError when the file is no such checkpoint, is damaged, or names anything beyond `ALLOWED`.
+    Errors: FoleyError when the file is no such checkpoint, is damaged, or names anything beyond `STAND_INS`.
     """
-    state = read_checkpoint(path)
+    state = read(path, AGAIN, STAND_INS)
     network = _part(state, SAMPLER, path)
     config = network_config(network)
     tower = _part(state, tower_prefix(state, path), path)
     tower = {key: value for key, value in tower.items() if key not in UNUSED}
     codec = _part(state, CODEC, path)
-    parts: list[tuple[str, dict[str, Tensor], Callable[[], nn.Module], dict[str, Any]]] = [
-        ("codec", {f"model.{key}": value for key, value in codec.items()},
-         lambda: Dac(codec_config(codec)),
-         {"name": "vaura-codec", "kind": "codec", "class": "dac", "network": codec_config(codec).to_dict()}),
-        ("avclip", tower, lambda: Motionformer(tower_config(tower)),
-         {"name": "vaura-avclip", "kind": "sync", "class": "avclip", "network": asdict(tower_config(tower))}),
-        (".", network, lambda: VAura(config),
-         {"name": "vaura", "kind": "family", "family": "vaura", "codec": "codec", "sync": "avclip",
-          "network": config.to_dict()}),
-    ]  # fmt: skip
+    codec_shape, tower_shape = codec_config(codec), tower_config(tower)
+    parts: list[tuple[str, dict[str, Tensor], Callable[[], nn.Module], ModelConfig]] = [
+        (
+            "codec",
+            {f"model.{key}": value for key, value in codec.items()},
+            lambda: Dac(codec_shape),
+            ModelConfig(name="vaura-codec", kind="codec", loader_class="dac", network=codec_shape.to_dict()),
+        ),
+        (
+            "avclip",
+            tower,
+            lambda: Motionformer(tower_shape),
+            ModelConfig(name="vaura-avclip", kind="sync", loader_class="avclip", network=asdict(tower_shape)),
+        ),
+        (
+            ".",
+            network,
+            lambda: VAura(config),
+            ModelConfig(
+                name="vaura", kind="family", family="vaura", codec="codec", sync="avclip", network=config.to_dict()
+            ),
+        ),
+    ]
     for name, tensors, build, facts in parts:
         _check(tensors, build, name, path)
-        _write(out_folder / name, tensors, facts)
+        save(tensors, out_folder / name, facts)
     return out_folder
-
-
-def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """The checkpoint's tensors by name, on the CPU, mapped and not copied."""
-    try:
-        with torch.serialization.safe_globals(ALLOWED):
-            found = unpickled(path)
-    except OSError as error:
-        raise FoleyError(f"{path} cannot be read: {error.strerror or error}", AGAIN) from error
-    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError) as error:
-        # What is wrong stands behind torch's advice: after "WeightsUnpickler error:", or with a name in capitals.
-        message = " ".join(str(error).split()).rpartition("WeightsUnpickler error: ")[2]
-        why = message[max(0, message.find("GLOBAL ")) :]
-        raise FoleyError(f"{path} is no checkpoint that can be read safely: {why[:160]}", AGAIN) from error
-    state = found.get("state_dict") if isinstance(found, Mapping) else None
-    if not isinstance(state, Mapping):
-        raise FoleyError(f"{path} is no Lightning checkpoint: it has no state_dict", AGAIN)
-    return {key: value for key, value in state.items() if isinstance(value, Tensor)}
 
 
 def _part(state: Mapping[str, Tensor], prefix: str, path: Path) -> dict[str, Tensor]:
@@ -236,16 +230,3 @@ def _check(tensors: Mapping[str, Tensor], build: Callable[[], nn.Module], name: 
     if wrong:
         part = "network" if name == "." else name
         raise FoleyError(f"{path}: {len(wrong)} weights of the {part} do not fit (first: {wrong[0]})", AGAIN)
-
-
-def _write(folder: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Weights and config.json, renamed into place."""
-    from safetensors.torch import save_file
-
-    folder.mkdir(parents=True, exist_ok=True)
-    weights, described = folder / (WEIGHTS_NAME + ".part"), folder / (CONFIG_NAME + ".part")
-    save_file({key: value.detach().contiguous().clone() for key, value in tensors.items()}, weights)
-    config = {**facts, "sha256": sha256_of(weights)}
-    described.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    weights.replace(folder / WEIGHTS_NAME)
-    described.replace(folder / CONFIG_NAME)
