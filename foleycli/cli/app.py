@@ -47,6 +47,7 @@ app.command(
     epilog=console.examples(
         ("Say what is heard; the same seed makes the same sound", 'foley render clip.mp4 --prompt "boots on gravel"'),
         ("The best of eight takes, as a sound file", "foley render clip.mp4 -o hit.wav --takes 8 --pick best"),
+        ("A folder, with words for each file", "foley render shots/ --out-dir sounds --prompts words.csv --resume"),
         ("What would be done, and how long it takes", "foley render clip.mp4 --dry-run"),
     ),
 )(render.render)

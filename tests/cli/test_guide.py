@@ -24,6 +24,14 @@ def test_pages_are_listed_with_what_they_are_about(foley):
     assert {page.stem for page in guide.FOLDER.iterdir()} == set(guide.PAGES)
 
 
+def test_every_room_is_in_the_architecture():
+    rooms = {path.name for path in PACKAGE.iterdir() if path.is_dir() and any(path.glob("*.py"))}
+    modules = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"}
+    text = guide.read("architecture")
+    assert [room for room in rooms if f"| `{room}/`" not in text and f", `{room}/`" not in text] == []
+    assert [module for module in modules if f"`{module}`" not in text] == []
+
+
 def test_a_piped_page_is_plain_markdown(foley):
     told = foley("guide", "usage")
     assert told.code == 0 and told.out.startswith("# Usage\n")
