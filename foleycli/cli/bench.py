@@ -15,6 +15,7 @@ from foleycli.errors import FoleyError, UsageError
 from foleycli.hub.catalog import DEFAULT_MODEL, SHIPPED
 from foleycli.hub.resolve import default_settings, resolve
 from foleycli.settings.preset import resolve_settings
+from foleycli.threads import import_torch
 
 if TYPE_CHECKING:
     from foleycli.rendering.bench import Bench
@@ -40,6 +41,7 @@ def bench(
     ] = False,
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
+    threads: options.Threads = None,
     compiled: options.Compile = False,
     quiet: options.Quiet = False,
     json: options.Json = False,
@@ -54,6 +56,7 @@ def bench(
 
     probe(clip or DEMO)
     folder = None if random_weights else resolve(model)
+    import_torch(threads)
     from foleycli.device import oom_as_foley_error
     from foleycli.models.model import load_model
     from foleycli.models.random_weights import random_model

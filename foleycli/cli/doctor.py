@@ -15,6 +15,7 @@ from foleycli import __version__
 from foleycli.cli import console, options
 from foleycli.errors import EXIT_FAILED, FoleyError
 from foleycli.hub.catalog import entries
+from foleycli.threads import import_torch
 
 ENCODERS = ("aac", "libmp3lame", "libvorbis", "libopus", "flac", "pcm_s24le")  # what outputs are written with
 LOW_DISK_MB = 500
@@ -81,6 +82,7 @@ def _encoders() -> str:
 
 
 def _torch() -> str:
+    import_torch()
     import torch
 
     return f"{torch.__version__}, {torch.get_num_threads()} threads"

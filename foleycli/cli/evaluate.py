@@ -19,6 +19,7 @@ from foleycli.hub.resolve import default_settings
 from foleycli.records import Video
 from foleycli.settings.preset import resolve_settings
 from foleycli.settings.settings import Settings, flag
+from foleycli.threads import import_torch
 
 if TYPE_CHECKING:
     from foleycli.evaluation.evaluate import Evaluation, Sources, Summary
@@ -103,6 +104,7 @@ def evaluate(
     out_dir: OutDir = None,
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
+    threads: options.Threads = None,
     quiet: options.Quiet = False,
     json: options.Json = False,
     accept_license: options.AcceptLicense = False,
@@ -122,6 +124,7 @@ def evaluate(
         dry_run=False,
         report=False,
         accept_license=accept_license,
+        threads=threads,
     )
     given = options.given(
         prompt=prompt,
@@ -140,7 +143,7 @@ def evaluate(
         settings = resolve_settings(preset, default_settings(model), given)
         fetched.check_name(model)
         tasks, unpaired = _clip_tasks(paths, settings, prompts, out_dir), []
-    _run(tasks, run, unpaired=unpaired, sources=_sources(aisfx, labels), out_dir=out_dir)
+    _run(tasks, run, unpaired=unpaired, sources=_sources(aisfx, labels, run), out_dir=out_dir)
 
 
 def _refuse_rendering(names: Sequence[str]) -> None:
@@ -149,7 +152,8 @@ def _refuse_rendering(names: Sequence[str]) -> None:
         raise UsageError(f"{flag(names[0])} is for rendering, and no --model is given", "Add --model NAME")
 
 
-def _sources(aisfx: Path | None, labels: Path | None) -> Sources:
+def _sources(aisfx: Path | None, labels: Path | None, run: jobs.RunOptions) -> Sources:
+    import_torch(run.threads)
     from foleycli.evaluation.evaluate import check_sources
 
     return check_sources(aisfx, labels)

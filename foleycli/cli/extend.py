@@ -70,6 +70,7 @@ def extend(
     report: options.WithReport = False,
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
+    threads: options.Threads = None,
     compiled: options.Compile = False,
     quiet: options.Quiet = False,
     json: options.Json = False,
@@ -107,6 +108,7 @@ def extend(
         report=report,
         accept_license=accept_license,
         compiled=compiled,
+        threads=threads,
     )
 
     def prepare() -> ExtendJob:

@@ -16,6 +16,7 @@ import typer
 
 from foleycli.cli import console, fetched, plan
 from foleycli.errors import EXIT_FAILED, EXIT_SOME_FAILED, FoleyError, UsageError
+from foleycli.threads import import_torch
 
 if TYPE_CHECKING:
     from foleycli.models.model import Model
@@ -40,6 +41,7 @@ class RunOptions:
     report: bool
     accept_license: bool = False
     compiled: bool = False
+    threads: int | None = None
     resume: bool = False
 
 
@@ -127,6 +129,7 @@ def isolated(source: Path, tally: Tally, run: RunOptions) -> Iterator[None]:
 
 def load(folder: Path, run: RunOptions, report: Report) -> Model:
     """The model, with its loading drawn."""
+    import_torch(run.threads)
     from foleycli.device import oom_as_foley_error
     from foleycli.models import model as models
 

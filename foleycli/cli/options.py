@@ -98,6 +98,17 @@ Dtype = Annotated[
     Literal["auto", "float32", "bfloat16", "float16"],
     _run_fact("--dtype", help="Precision of the networks."),
 ]
+Threads = Annotated[
+    int | None,
+    _run_fact(
+        "--threads",
+        min=1,
+        max=1024,
+        metavar="N",
+        help="Processor threads of the networks.",
+        show_default="all processors that this process may use, or OMP_NUM_THREADS",
+    ),
+]
 Compile = Annotated[
     bool, _run_fact("--compile", help="Compile the network first: slow to begin, faster at every step after.")
 ]

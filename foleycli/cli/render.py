@@ -135,6 +135,7 @@ def render(
     report: options.WithReport = False,
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
+    threads: options.Threads = None,
     compiled: options.Compile = False,
     quiet: options.Quiet = False,
     json: options.Json = False,
@@ -182,6 +183,7 @@ def render(
         report=report,
         accept_license=accept_license,
         compiled=compiled,
+        threads=threads,
         resume=resume,
     )
     sources = naming.expand(videos)

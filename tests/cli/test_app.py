@@ -14,11 +14,11 @@ from foleycli import __version__
 RENDER_OPTIONS = """
     --out --out-dir --prompt --negative-prompt --preset --model --ref --ref-start --steps --guidance --seed
     --start --duration --mix --replace --gain-db --original-gain-db --loudness --rate --channels --device
-    --dtype --force --no-force --quiet --json --dry-run --report --cuts --no-cuts
+    --dtype --threads --force --no-force --quiet --json --dry-run --report --cuts --no-cuts
 """
 EXTEND_OPTIONS = """
     --ref --out --at --duration --loop --no-cuts --prompt --negative-prompt --preset --model --steps
-    --guidance --seed --device --dtype --force --report --quiet --json --dry-run
+    --guidance --seed --device --dtype --threads --force --report --quiet --json --dry-run
 """
 
 
