@@ -11,7 +11,8 @@ from commands import foley_lines
 
 from foleycli.cli.guide import read
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_it_is_short():
@@ -29,6 +30,12 @@ def test_the_commands_to_start_with_are_there():
     assert len(lines) == 2
     assert "foleycli/shipped/demo.mp4" in lines[0] and "--prompt" in lines[0]
     assert lines[1].endswith(" -m pytest")  # .ci/run runs this one
+
+
+@pytest.mark.skipif(not (ROOT / ".ci").is_dir(), reason="not in a source distribution")
+def test_the_folders_that_ci_tests_twice_are_there():
+    named = re.findall(r"tests/[\w/.]+", (ROOT / ".ci" / "run").read_text(encoding="utf-8"))
+    assert named and [path for path in named if not (ROOT / path).exists()] == []
 
 
 def python_example(text: str) -> str:
