@@ -20,18 +20,21 @@ def _setting(
 
 @dataclass(frozen=True)
 class Settings:
-    """How a sound is made: what presets and options set.  Paths and devices are not settings."""
+    """How a sound is made: what presets and options set.  Paths and devices are not settings.
+
+    The defaults are what the default model is best rendered with; other models bring what differs.
+    """
 
     prompt: str = _setting("", "What is heard, in words; without it, what the picture shows is recognised.")
     negative_prompt: str = _setting("", "What must not be heard.")
     steps: int = _setting(8, "Sampler steps; 4: draft quality, 32: highest quality.", 1, 64)
-    guidance: float = _setting(5.0, "How strongly the picture steers, and words with it; 1: not at all.", 0.0, 20.0)
-    words_guidance: float = _setting(7.0, "How strongly words, or what is recognised, choose the sound.", 0.0, 40.0)
+    guidance: float = _setting(4.0, "How strongly the picture steers, and words with it; 1: not at all.", 0.0, 20.0)
+    words_guidance: float = _setting(4.0, "How strongly words, or what is recognised, choose the sound.", 0.0, 40.0)
     seed: int = _setting(0, "Same seed, same sound.", 0, 2**63 - 1)
     context_s: float = _setting(0.5, "Seconds of the finished sound that each window continues.", 0.0, 2.0)
     cuts: bool = _setting(True, "Start afresh at scene cuts.")
     library: bool = _setting(
-        False, "If the prompt matches one of the bundled sounds, use it as the reference, unless --ref names one."
+        True, "If the prompt matches one of the bundled sounds, use it as the reference, unless --ref names one."
     )
     ride: float = _setting(0.5, "Follow the loudness predicted from the picture; 0: off, 1: fully.", 0.0, 1.0)
     ref_s: float = _setting(2.0, "Seconds of the reference that are used, at most.", 0.1, 2.0)

@@ -148,7 +148,9 @@ class AlignTask(EncoderStageTask[Alignment, AlignStage]):
 
 class FlowTask(FoleyFlowTask[FoleyFlow, FlowStage]):
     stage, objective_type = "flow", FlowStage
-    default_settings: ClassVar[dict[str, Any]] = {**FamilyTask.default_settings, "steps": 25}
+    default_settings: ClassVar[dict[str, Any]] = {
+        **FamilyTask.default_settings, "steps": 25, "guidance": 5.0, "words_guidance": 7.0
+    }  # fmt: skip
 
     @property
     def validation_settings(self) -> Settings:

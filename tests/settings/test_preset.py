@@ -5,6 +5,8 @@ from dataclasses import fields
 import pytest
 
 from foleycli.errors import EXIT_FAILED, EXIT_USAGE, FoleyError, UsageError
+from foleycli.hub.catalog import DEFAULT_MODEL, entries
+from foleycli.hub.resolve import default_settings
 from foleycli.settings import preset
 from foleycli.settings.checking import check_value
 from foleycli.settings.preset import resolve_settings
@@ -16,6 +18,25 @@ SHIPPED = ("default", "draft", "fine", "impacts", "footsteps", "ambience", "whoo
 def test_all_presets_ship():
     assert set(preset.names()) == set(SHIPPED)
     assert preset.names()[0] == "default"
+
+
+def test_defaults_are_what_the_default_model_runs_with():
+    """So that --help, presets, --dry-run and a Settings() in Python all say the same numbers."""
+    assert resolve_settings(model_defaults=default_settings(DEFAULT_MODEL)) == Settings()
+
+
+def test_models_defaults_are_beaten_by_presets_and_those_by_overrides(tmp_path):
+    own = default_settings("maskvat-mini")
+    assert (own["steps"], own["guidance"]) == (16, 3.0)
+    assert resolve_settings(model_defaults=own).steps == 16
+    assert resolve_settings("default", own).steps == 16  # it is the defaults written out, and sets nothing
+    assert resolve_settings("draft", own).steps == 4
+    assert resolve_settings("draft", own, {"steps": 9}).steps == 9
+
+
+def test_published_models_take_no_timbre_unless_asked():
+    assert not resolve_settings(model_defaults=default_settings("mmaudio-large-44k-v2")).library
+    assert not resolve_settings(model_defaults=default_settings("vaura")).library
 
 
 def test_default_preset_says_every_default():
@@ -30,8 +51,9 @@ def test_every_line_has_a_reason_and_differs_from_the_default(name):
     assert first == f"# {preset.describe(file)}"
     assert all(len(line.split("#")[1]) > 10 for line in lines)
     if name != "default":
-        default = resolve_settings()
-        assert all(getattr(default, key) != value for key, value in preset.read(file).items())
+        models = [resolve_settings(model_defaults=default_settings(entry.name)) for entry in entries("family")]
+        for key, value in preset.read(file).items():
+            assert any(getattr(model, key) != value for model in models)
 
 
 def test_draft_and_fine_have_their_steps():
