@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 from urllib.parse import urlsplit
 
 from foleycli.errors import FoleyError
@@ -171,13 +171,19 @@ def _append(offer: Offer, part: Path, have: int, name: str, report: Report) -> N
     from huggingface_hub.file_download import http_get
 
     with part.open("ab") as file:
-        told = _Told(file, name, offer.size_bytes or 0, report)
-        http_get(offer.address, told, resume_size=have, headers=offer.headers, expected_size=offer.size_bytes)
+        reporting = _ReportingFile(file, name, offer.size_bytes or 0, report)
+        http_get(
+            offer.address,
+            cast(BinaryIO, reporting),  # what the client calls of a file, it has
+            resume_size=have,
+            headers=offer.headers,
+            expected_size=offer.size_bytes,
+        )
         file.flush()
         os.fsync(file.fileno())
 
 
-class _Told:
+class _ReportingFile:
     """A file that tells how much of it is there."""
 
     def __init__(self, file: BinaryIO, name: str, size_bytes: int, report: Report) -> None:
