@@ -8,25 +8,18 @@ the exit code, what stands on stderr, the seconds and the memory, and that nothi
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import io
 import json
 import os
-import resource
 import shutil
-import signal
-import sys
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pytest
 import soundfile
 from clips import Clips, run_ffmpeg
+from forked import start
 from mutate import SCALARS, bytes_of, json_of, text_of
 
 from foleycli.hub.catalog import SHIPPED
@@ -246,77 +239,19 @@ class Cases:
 
 
 def run_case(case: Case, at: Path) -> Verdict:
-    """Fork, call the command with its streams in files, and judge what came of it."""
-    out, err = at.with_name(at.name + ".out"), at.with_name(at.name + ".err")
+    """Call the command in a forked process and judge what came of it."""
     before = {path.name for path in at.iterdir()}
     began_s = time.monotonic()
-    child = os.fork()
-    if child == 0:
-        code = 99
-        try:
-            os.setsid()
-            for path, stream in ((out, 1), (err, 2)):
-                os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), stream)
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            sys.stdout = io.TextIOWrapper(os.fdopen(1, "wb"), encoding="utf-8", errors="surrogateescape")
-            sys.stderr = io.TextIOWrapper(os.fdopen(2, "wb"), encoding="utf-8", errors="surrogateescape")
-            resource.setrlimit(resource.RLIMIT_CPU, (int(3 * MOST_S), int(3 * MOST_S)))
-            from foleycli.cli.app import main
-
-            main(case.args)
-        except SystemExit as left:
-            code = left.code if isinstance(left.code, int) else 1
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            with contextlib.suppress(Exception):
-                sys.stdout.flush()
-                sys.stderr.flush()
-            os._exit(code)
-    status, used = _wait(child, 6 * MOST_S)
+    call = start(case.args, at.with_name(at.name + ".out"), at.with_name(at.name + ".err"), cpu_s=3 * MOST_S)
+    code, used = call.wait(6 * MOST_S)
     spent_s = used.ru_utime + used.ru_stime  # of the processor: other work on the machine is no fault of the case
     wall_s = time.monotonic() - began_s
-    if wall_s > 5 * MOST_S:
-        spent_s = max(spent_s, wall_s)
+    spent_s = max(spent_s, wall_s) if wall_s > 5 * MOST_S else spent_s
     left = sorted(
         path.name for path in at.iterdir()
         if path.name not in before and (path.name.startswith(".foley") or ".part" in path.name)
     )  # fmt: skip
-    code = os.waitstatus_to_exitcode(status)
-    return Verdict(code, err.read_text("utf-8", "replace") if err.exists() else "", spent_s, used.ru_maxrss / 1e3, left)
-
-
-def _wait(child: int, most_s: float) -> tuple[int, resource.struct_rusage]:
-    deadline_s = time.monotonic() + most_s
-    while True:
-        pid, status, used = os.wait4(child, os.WNOHANG)
-        if pid:
-            return status, used
-        if time.monotonic() > deadline_s:
-            os.killpg(child, signal.SIGKILL)
-            _, status, used = os.wait4(child, 0)
-            return status, used
-        time.sleep(0.01)
-
-
-@pytest.fixture(scope="module")
-def loaded(tmp_path_factory):
-    """Everything imported and the default model kept, before the first fork."""
-    import torch
-
-    import foleycli.evaluation.evaluate
-    import foleycli.rendering.extend
-    import foleycli.report.files  # noqa: F401
-    from foleycli.hub.resolve import resolve
-    from foleycli.models import model as models
-
-    torch.set_num_threads(1)  # threads do not live through a fork
-    os.environ["FOLEY_HOME"] = str(tmp_path_factory.mktemp("home"))
-    load = functools.cache(models.load_model)
-    load(Path(resolve("salsav-mini")), "auto", "auto")
-    original, models.load_model = models.load_model, load
-    yield
-    models.load_model = original
+    return Verdict(code, call.stderr, spent_s, used.ru_maxrss / 1e3, left)
 
 
 def test_broken_inputs(request, loaded, clips, tmp_path_factory):
