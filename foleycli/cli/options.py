@@ -1,7 +1,7 @@
 """The options that commands share, as Annotated types.
 
-Those that set a field of `Settings` take their sentence and bounds from that field, and their default from what the
-default model runs with; their arguments carry the field's name and are None when not given, so that a preset can speak.
+Those that set a field of `Settings` take their sentence, default and bounds from that field; their
+arguments carry the field's name and are None when not given, so that a preset can speak.
 """
 
 from __future__ import annotations
@@ -12,22 +12,21 @@ from typing import Annotated, Any, Literal
 import typer
 
 from foleycli.hub import places
-from foleycli.hub.catalog import DEFAULT_MODEL, entries
-from foleycli.hub.resolve import default_settings
+from foleycli.hub.catalog import entries
 from foleycli.settings import preset
 from foleycli.settings.settings import flag, setting_fields
 
 SOUND, VIDEO, OUTPUT, RUN = "Sound", "Part of the video and its own sound", "Output", "How it runs"
-DEFAULTS = preset.resolve_settings(model_defaults=default_settings(DEFAULT_MODEL))
 
 
 def _setting(name: str, panel: str, declared: str = "") -> Any:
     """The option of one field of `Settings`."""
-    help, facts, default = setting_fields()[name].metadata["help"], [_range(name)], getattr(DEFAULTS, name)
-    if isinstance(default, bool):
-        facts.append("default: on" if default else "default: off")
-    elif default not in ("", None):
-        facts.append(f"default: {default:g}")
+    field = setting_fields()[name]
+    help, facts = field.metadata["help"], [_range(name)]
+    if isinstance(field.default, bool):
+        facts.append("default: on" if field.default else "default: off")
+    elif field.default not in ("", None):
+        facts.append(f"default: {field.default:g}")
     if any(facts):
         help = f"{help.rstrip('.')} ({', '.join(filter(None, facts))})."
     return typer.Option(declared or flag(name), help=help, show_default=False, rich_help_panel=panel)
