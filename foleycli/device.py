@@ -3,18 +3,49 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-import torch
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from foleycli.errors import FoleyError
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+if TYPE_CHECKING:
+    import torch
+
+DTYPES = ("float32", "bfloat16", "float16")
+# What shows a GPU that torch might use: NVIDIA's and AMD's drivers on Linux, and Windows' GPUs inside of it.
+GPU_NODES = tuple(map(Path, ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")))
+
+
+def name_device(device: str, dtype: str) -> tuple[str, str]:
+    """What `choose_device` and `choose_dtype` come to, as names; without importing torch where only a CPU can be meant.
+
+    Errors as theirs.
+    """
+    if device == "cpu" or (device == "auto" and has_cpu_only()):
+        return "cpu", "float32" if dtype == "auto" else dtype
+    chosen = choose_device(device)
+    return str(chosen), str(choose_dtype(dtype, chosen)).removeprefix("torch.")
+
+
+def has_cpu_only() -> bool:
+    """Whether torch can use nothing but the CPU here, as far as that shows without importing it; False: perhaps not."""
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        is_cpu_build = version("torch").endswith("+cpu")
+    except PackageNotFoundError:
+        is_cpu_build = False
+    return is_cpu_build or not any(node.exists() for node in GPU_NODES)
 
 
 def choose_device(name: str = "auto") -> torch.device:
     """`auto` is CUDA, else MPS, else the CPU; a named device that is not there is an error."""
+    import torch
+
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if there[kind]))
@@ -34,16 +65,20 @@ def choose_device(name: str = "auto") -> torch.device:
 
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:
     """`auto` is bfloat16 on CUDA cards that have it, else float32."""
+    import torch
+
     if name == "auto":
         fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
         return torch.bfloat16 if fast else torch.float32
     if name not in DTYPES:
         raise FoleyError(f"dtype {name!r} is unknown", f"One of: auto, {', '.join(DTYPES)}")
-    return DTYPES[name]
+    return getattr(torch, name)
 
 
 def generator(seed: int, *purpose: object) -> torch.Generator:
     """A CPU generator of its own for every purpose (a window's index, say): same seed, same noise everywhere."""
+    import torch
+
     text = "/".join(map(str, (seed, *purpose)))
     return torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1)
 
@@ -51,6 +86,8 @@ def generator(seed: int, *purpose: object) -> torch.Generator:
 @contextmanager
 def oom_as_foley_error() -> Iterator[None]:
     """A device that is out of memory becomes a FoleyError that says what to do; around all work on networks."""
+    import torch
+
     try:
         yield
     except RuntimeError as error:  # CUDA has a class of its own for it, MPS and the CPU have a sentence

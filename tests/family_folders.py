@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import save_file
 
 from foleycli.families import family_class
-from foleycli.families.base import Family, NetworkConfig
+from foleycli.families.base import Family
+from foleycli.families.spec import NetworkConfig
 
 
 def save_family(family: Family, folder: Path, dtype: torch.dtype = torch.float16) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from foleycli.codecs.mmaudio.vae import VAE_16K, Vae
 from foleycli.codecs.mmaudio.vocoder import BIGVGAN_16K, BigVGAN
-from foleycli.families.mmaudio.config import config_of
+from foleycli.families.mmaudio.config import MMAudioConfig
 from foleycli.families.mmaudio.network import MMAudio
 from foleycli.features.dfn_clip import ClipConfig, ClipText, ClipVision
 from foleycli.nn.motionformer import Motionformer, MotionformerConfig
@@ -76,7 +76,7 @@ def write_miniature(folder: Path) -> Path:
     parts = {"codec": "mmaudio-codec-16k", "sync": "synchformer", "semantic": "dfn5b-clip", "text": "dfn5b-clip"}
     _write(model, {"name": "mmaudio-miniature", "kind": "family", "family": "mmaudio", "network": NETWORK,
                    "weights": "net.pth", "sha256": "0" * 64, **parts})  # fmt: skip
-    net = made_up(MMAudio(config_of(NETWORK)), 1.2)
+    net = made_up(MMAudio(MMAudioConfig.parse(NETWORK)), 1.2)
     torch.save({name: value.half() for name, value in net.items()} | {"latent_rot": torch.zeros(1)}, model / "net.pth")
     return model
 

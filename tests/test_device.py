@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from foleycli.device import choose_device, choose_dtype, generator, oom_as_foley_error
+from foleycli.device import choose_device, choose_dtype, generator, has_cpu_only, name_device, oom_as_foley_error
 from foleycli.errors import FoleyError
 
 
@@ -45,3 +45,24 @@ def test_real_failures_of_the_cpu_allocator_are_such() -> None:
 def test_other_errors_stay_what_they_are() -> None:
     with pytest.raises(RuntimeError, match="shape"), oom_as_foley_error():
         raise RuntimeError("shape mismatch")
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu"])
+@pytest.mark.parametrize("dtype", ["auto", "bfloat16"])
+def test_names_without_torch_are_those_that_torch_chooses(device: str, dtype: str) -> None:
+    chosen = choose_device(device)
+    assert name_device(device, dtype) == (str(chosen), str(choose_dtype(dtype, chosen)).removeprefix("torch."))
+
+
+def test_a_gpu_that_is_not_there_is_refused_by_name_too() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(FoleyError, match="no cuda device"):
+        name_device("cuda", "auto")
+
+
+def test_where_a_gpu_might_be_torch_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("foleycli.device.has_cpu_only", lambda: False)
+    assert name_device("auto", "auto")[0] == str(choose_device("auto"))
+    monkeypatch.undo()
+    assert not (torch.cuda.is_available() and has_cpu_only())

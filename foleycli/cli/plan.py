@@ -38,22 +38,23 @@ class DryRun:
 
 def make(job: Job, folder: Path, device: str, dtype: str) -> DryRun:
     """Plan a job; errors: FoleyError for a device that is not there, or a model that this version does not know."""
-    from foleycli.device import choose_device, choose_dtype
+    from foleycli.device import name_device
     from foleycli.families import spec_from_config
     from foleycli.weights.config import read_config
 
     config = read_config(folder)
-    chosen, spec, steps = choose_device(device), spec_from_config(config), job.settings.steps
+    device_name, dtype_name = name_device(device, dtype)
+    spec, steps = spec_from_config(config), job.settings.steps
     plan = job.plan(spec)
-    costs = cost.measured(spec.name, spec.width, chosen.type)
+    costs = cost.measured(spec.name, spec.width, device_name.split(":")[0])
     return DryRun(
         out=str(job.out),
         takes=job.takes,
         outs=list(map(str, job.outputs())),
         duration_s=round(plan.duration_s, 3),
         model=config.name or folder.name,
-        device=str(chosen),
-        dtype=str(choose_dtype(dtype, chosen)).removeprefix("torch."),
+        device=device_name,
+        dtype=dtype_name,
         steps=steps,
         windows=len(plan.windows),
         window_s=round(float(spec.window_steps / spec.latent_rate_hz), 2),

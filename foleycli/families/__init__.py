@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from foleycli.errors import FoleyError
 from foleycli.settings.checking import short_repr
@@ -13,7 +14,8 @@ from foleycli.weights.config import CONFIG_NAME, ModelConfig, read_config
 if TYPE_CHECKING:
     import torch
 
-    from foleycli.families.base import Family, FamilySpec
+    from foleycli.families.base import Family
+    from foleycli.families.spec import FamilySpec
 
 # A family's name in config.json -> "module:Class", imported when it is needed.
 FAMILIES = {
@@ -25,20 +27,34 @@ FAMILIES = {
 }
 
 
+# The same for the dataclass that describes a family's networks, which needs no torch.
+CONFIGS = {
+    "foley-flow": "foleycli.families.foleyflow.config:FoleyFlowConfig",
+    "mmaudio": "foleycli.families.mmaudio.config:MMAudioConfig",
+    "maskvat": "foleycli.families.maskvat.config:MaskVatConfig",
+    "salsa-v": "foleycli.families.salsav.config:SalsaVConfig",
+    "vaura": "foleycli.families.vaura.config:VAuraConfig",
+}
+
+
 def family_class(name: str) -> type[Family]:
     """The class of a family; errors: FoleyError for a name that is not known."""
-    if name not in FAMILIES:
-        raise FoleyError(f"there is no model family {name!r}", f"Update foley, or choose one of: {', '.join(FAMILIES)}")
-    module, class_name = FAMILIES[name].split(":")
+    return _import_class(FAMILIES, name)
+
+
+def _import_class(table: Mapping[str, str], name: str) -> Any:
+    if name not in table:
+        raise FoleyError(f"there is no model family {name!r}", f"Update foley, or choose one of: {', '.join(table)}")
+    module, class_name = table[name].split(":")
     return getattr(import_module(module), class_name)
 
 
 def spec_from_config(config: ModelConfig) -> FamilySpec:
-    """The spec of the network that a model's config.json describes; reads no weights.
+    """The spec of the network that a model's config.json describes; reads no weights and imports no torch.
 
     Errors: FoleyError for a family or a network that this version does not know.
     """
-    return family_class(config.family).spec_from_config(config.network)
+    return _import_class(CONFIGS, config.family).parse(config.network).spec()
 
 
 def load_family(folder: Path, device: torch.device | str, dtype: torch.dtype) -> Family:

@@ -7,41 +7,21 @@ knows it by name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from foleycli.families.spec import FamilySpec
 from foleycli.records import Features, Report, Stream, silent
 from foleycli.settings.settings import Settings
 from foleycli.timebase import steps_to_cover
-from foleycli.weights.config import network_config
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-ConfigT = TypeVar("ConfigT", bound="NetworkConfig")
-
-
-@dataclass(frozen=True)
-class FamilySpec:
-    """Facts of one network that windows, features and codec must agree with; known from its configuration alone."""
-
-    name: str  # of the family, as in config.json
-    width: int  # of the network: with the family's name, it says which size this is
-    latent_rate_hz: Fraction  # latent steps per second
-    latent_dim: int
-    window_steps: int  # the longest window that the network was trained on
-    stream_dims: Mapping[str, int]  # feature streams that the network reads, by name, with their width
-    text_dim: int  # 0: it reads no text
-    # "codes": latents are codebook indices, whole numbers, one per codebook, and the codec is asked for those.
-    latents: Literal["vectors", "codes"] = "vectors"
-    window_grid_s: Fraction = Fraction(0)  # windows begin at multiples of this, where it is not 0
-    whole_windows: bool = False  # trained on windows of one length: see `windows.plan.plan_windows`
 
 
 class Family(Protocol):
@@ -100,23 +80,6 @@ class Family(Protocol):
         returns    float32 [B, L, D]; known steps come back bit for bit
         """
         ...
-
-
-@dataclass(frozen=True)
-class NetworkConfig:
-    """Base of the frozen dataclasses that say a network's shape: to and from the plain values of config.json."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; rates as "11025/256"."""
-        return {key: str(value) if isinstance(value, Fraction) else value for key, value in asdict(self).items()}
-
-    @classmethod
-    def from_dict(cls: type[ConfigT], values: Any) -> ConfigT:
-        """The inverse of `to_dict`.
-
-        Errors: FoleyError for keys that this version does not know, missing ones, and values of a wrong type.
-        """
-        return network_config(cls, values)
 
 
 def check_window(

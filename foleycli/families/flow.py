@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
-from foleycli.families.base import FamilySpec, check_window
-from foleycli.families.inputs import ConditioningSpec, Inputs, guidance_batch
+from foleycli.families.base import check_window
+from foleycli.families.inputs import Inputs, guidance_batch
 from foleycli.families.network_family import ConfiguredNetwork, NetworkFamily, draw_noise
+from foleycli.families.spec import FlowConfig
 from foleycli.records import Features, Report, silent
 from foleycli.sampling import masked_flow, times
 from foleycli.settings.settings import Settings
-
-
-@dataclass(frozen=True, kw_only=True)
-class FlowConfig(ConditioningSpec):
-    """What the shapes of such networks have in common."""
-
-    width: int
-    n_heads: int
-    latent_dim: int = 64
-    mlp_ratio: float = 4.0
-    modulation_rank: int = 0  # 0: the full projection of DiT; see nn.transformer.Modulation
-
-    @property
-    def mlp_hidden(self) -> int:
-        return round(self.width * self.mlp_ratio)
-
 
 FlowConfigT = TypeVar("FlowConfigT", bound=FlowConfig)
 
@@ -51,18 +35,6 @@ class FlowFamily(NetworkFamily[FlowNetworkT], Generic[FlowNetworkT]):
 
     # A shortcut model: its network reads the size of each step, which must be a power of two.
     is_shortcut: ClassVar[bool]
-
-    @classmethod
-    def spec_of(cls, config: FlowConfig) -> FamilySpec:
-        return FamilySpec(
-            name=cls.name,
-            width=config.width,
-            latent_rate_hz=config.latent_rate_hz,
-            latent_dim=config.latent_dim,
-            window_steps=config.window_steps,
-            stream_dims=config.stream_dims,
-            text_dim=config.text_dim,
-        )
 
     @torch.inference_mode()
     def sample(

@@ -8,37 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from fractions import Fraction
 
 import torch
 from torch import Tensor
 
-from foleycli.families.base import NetworkConfig, fit_stream
+from foleycli.families.base import fit_stream
+from foleycli.families.spec import ConditioningSpec
 from foleycli.records import Features
 from foleycli.sampling import guidance
 from foleycli.settings.settings import Settings
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConditioningSpec(NetworkConfig):
-    """The part of a network's configuration that says what it reads and at which rates."""
-
-    sync_dim: int  # of the synchronisation stream, a step a frame
-    semantic_dim: int  # of the semantic stream: what the picture shows
-    text_dim: int
-    semantic_rate_hz: Fraction = Fraction(8)
-    sync_rate_hz: Fraction = Fraction(25)
-    latent_rate_hz: Fraction = Fraction(44100, 1024)
-    window_steps: int = 431  # 10 s
-
-    @property
-    def stream_dims(self) -> dict[str, int]:
-        return {"sync": self.sync_dim, "semantic": self.semantic_dim}
-
-    @property
-    def frames_per_step(self) -> float:
-        """Steps of the synchronisation stream per latent step."""
-        return float(self.sync_rate_hz / self.latent_rate_hz)
 
 
 @dataclass(frozen=True)

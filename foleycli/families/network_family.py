@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from foleycli.errors import FoleyError
-from foleycli.families.base import FamilySpec, NetworkConfig
+from foleycli.families.spec import FamilySpec, NetworkConfig
 from foleycli.weights.checkpoint import load_strict
 from foleycli.weights.config import read_config
 
@@ -32,7 +32,7 @@ NetworkT = TypeVar("NetworkT", bound=ConfiguredNetwork[Any])
 
 
 class NetworkFamily(Generic[NetworkT]):
-    """All of `families.base.Family` but `sample`; a subclass names its classes and says its spec."""
+    """All of `families.base.Family` but `sample`; a subclass names its classes."""
 
     name: ClassVar[str]
     config_class: ClassVar[type[NetworkConfig]]
@@ -42,27 +42,17 @@ class NetworkFamily(Generic[NetworkT]):
 
     def __init__(self, network: NetworkT) -> None:
         self.network = network.eval().requires_grad_(False)
-        self.spec = self.spec_of(network.config)
-
-    @classmethod
-    def spec_of(cls, config: Any) -> FamilySpec:
-        """The facts of a network of this shape."""
-        raise NotImplementedError
-
-    @classmethod
-    def config_from(cls, network: Any) -> Any:
-        """The "network" part of a config.json as the family's own dataclass; errors: FoleyError."""
-        return cls.config_class.from_dict(network)
+        self.spec = network.config.spec()
 
     @classmethod
     def spec_from_config(cls, network: Any) -> FamilySpec:
         """See `families.base.Family`."""
-        return cls.spec_of(cls.config_from(network))
+        return cls.config_class.parse(network).spec()
 
     @classmethod
     def build_empty(cls, network: Any) -> Self:
         """See `families.base.Family`."""
-        config = cls.config_from(network)
+        config = cls.config_class.parse(network)
         with torch.device("meta"):
             return cls(cls.network_class(config))
 
@@ -70,7 +60,7 @@ class NetworkFamily(Generic[NetworkT]):
     def load(cls, folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Self:
         """See `families.base.Family`; errors: FoleyError."""
         config = read_config(folder)
-        shape = cls.config_from(config.network)
+        shape = cls.config_class.parse(config.network)
 
         def select(found: Mapping[str, Tensor]) -> dict[str, Tensor]:
             return {name: value for name, value in found.items() if name not in cls.computed_weights}

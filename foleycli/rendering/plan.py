@@ -17,7 +17,7 @@ from foleycli.windows.plan import plan_windows, repeated_steps
 
 
 class WindowSpec(Protocol):
-    """What windows depend on of a model: `families.base.FamilySpec` has it."""
+    """What windows depend on of a model: `families.spec.FamilySpec` has it."""
 
     @property
     def latent_rate_hz(self) -> Fraction: ...

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from foleycli.dsp.onsets import detect_onsets
 from foleycli.errors import FoleyError
 from foleycli.library.library import SHIPPED_LIBRARY, open_library
 from foleycli.media.audio import read_audio
-from foleycli.models.model import Model
 from foleycli.settings.settings import Settings
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from foleycli.models.model import Model
 
 SILENCE = 1e-4  # of full scale: a sound that stays below has no timbre
 HOP_S = 0.05
@@ -32,8 +35,10 @@ def find_reference(
     """
     if not (settings.library or sounds):
         return None
-    library = open_library(sounds or SHIPPED_LIBRARY)
     asked = [settings.prompt] if settings.prompt else [label for label, _ in labels]
+    if not asked:
+        return None  # reading the library takes a tenth of a second
+    library = open_library(sounds or SHIPPED_LIBRARY)
     return next((found.path for words in asked if (found := library.nearest(words)) is not None), None)
 
 
@@ -58,6 +63,8 @@ def encode_reference(path: Path | None, start_s: float | None, model: Model, set
 
 def encode_audio(samples: np.ndarray, model: Model) -> Tensor:
     """Mono sound float32 [N] at the codec's rate to latents float32 [L, D] on the CPU."""
+    import torch
+
     return model.codec.encode(torch.from_numpy(samples)[None].to(model.device))[0].float().cpu()
 
 

@@ -20,8 +20,9 @@ from foleycli.codecs.base import Codec
 from foleycli.codecs.tokens import TokenCodec
 from foleycli.dsp.onsets import agreement, detect_onsets
 from foleycli.errors import FoleyError
-from foleycli.families.base import Family, NetworkConfig
+from foleycli.families.base import Family
 from foleycli.families.inputs import Inputs
+from foleycli.families.spec import NetworkConfig
 from foleycli.features.tagger import simulate_tagger
 from foleycli.features.text import WordLlamaText
 from foleycli.hub.catalog import SHIPPED

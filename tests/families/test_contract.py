@@ -31,7 +31,7 @@ from foleycli.families.foleyflow.network import FoleyFlow
 from foleycli.families.maskvat import config as maskvat
 from foleycli.families.maskvat.family import MaskVatFamily
 from foleycli.families.maskvat.network import MaskVat
-from foleycli.families.mmaudio.config import CLIP_RATE_HZ, SEGMENT_RATE_HZ, TEXT_TOKENS, config_of
+from foleycli.families.mmaudio.config import CLIP_RATE_HZ, SEGMENT_RATE_HZ, TEXT_TOKENS, MMAudioConfig
 from foleycli.families.mmaudio.family import MMAudioFamily
 from foleycli.families.mmaudio.network import MMAudio
 from foleycli.families.salsav import config as salsav
@@ -99,7 +99,7 @@ def foleyflow_mini() -> Family:
 
 
 def mmaudio_reduced() -> Family:
-    return MMAudioFamily(awake(MMAudio(config_of(NETWORK))))
+    return MMAudioFamily(awake(MMAudio(MMAudioConfig.parse(NETWORK))))
 
 
 def saved(family: Family, folder: Path) -> None:
@@ -220,6 +220,11 @@ def test_the_spec_is_known_from_the_config_alone(subject):
     config = config_of_subject(subject)
     assert type(subject.family).spec_from_config(config) == subject.family.spec
     assert spec_from_config(ModelConfig(family=subject.family.name, network=config)) == subject.family.spec
+
+
+def test_specs_of_all_families_need_no_torch():
+    code = "import sys; from foleycli import families as f; [f._import_class(f.CONFIGS, name) for name in f.FAMILIES]"
+    subprocess.run([sys.executable, "-c", code + "; assert 'torch' not in sys.modules"], check=True)
 
 
 @pytest.mark.parametrize("change", [{"colour": 3}, {"width": "wide"}, {"width": True}, {"latent_rate_hz": "1/0"}])

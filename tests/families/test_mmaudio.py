@@ -9,7 +9,7 @@ import torch
 from madeup import FIXTURES, made_up_input
 from mmaudio_parts import NETWORK, error_of, made_up
 
-from foleycli.families.mmaudio.config import MMAudioConfig, config_of
+from foleycli.families.mmaudio.config import MMAudioConfig
 from foleycli.families.mmaudio.family import EDGE_STEPS, MMAudioFamily, context_strength
 from foleycli.families.mmaudio.network import MMAudio
 from foleycli.records import Features, Stream
@@ -21,7 +21,7 @@ SETTINGS = Settings(steps=3, guidance=4.5)
 
 @pytest.fixture(scope="module")
 def family() -> MMAudioFamily:
-    network = MMAudio(config_of(NETWORK))
+    network = MMAudio(MMAudioConfig.parse(NETWORK))
     network.load_state_dict(made_up(network, 1.2))
     return MMAudioFamily(network)
 
@@ -145,7 +145,7 @@ def test_known_steps_are_held_less_firmly_near_unknown_ones():
 
 
 def test_bfloat16_is_close(family):
-    low = MMAudioFamily(MMAudio(config_of(NETWORK)))
+    low = MMAudioFamily(MMAudio(MMAudioConfig.parse(NETWORK)))
     low.network.load_state_dict(family.network.state_dict())
     low.network.to(dtype=torch.bfloat16)
     known, is_known = made_up_input("known", (1, L, 20)), torch.zeros(1, L, dtype=torch.bool)

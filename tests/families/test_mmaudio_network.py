@@ -12,7 +12,7 @@ from mmaudio_parts import error_of, made_up, published, shapes
 
 from foleycli.errors import FoleyError
 from foleycli.families.mmaudio.blocks import rotary_table, rotate
-from foleycli.families.mmaudio.config import NETWORKS, MMAudioConfig, config_of, n_clip_steps, n_segments
+from foleycli.families.mmaudio.config import NETWORKS, MMAudioConfig, n_clip_steps, n_segments
 from foleycli.families.mmaudio.network import MMAudio, MMAudioInputs, token_of_step
 from foleycli.records import Features, Stream
 from foleycli.windows.compose import cut_features
@@ -136,9 +136,9 @@ def test_lengths_of_eight_seconds():
 
 def test_unknown_networks_are_refused():
     with pytest.raises(FoleyError, match="huge_44k"):
-        config_of("huge_44k")
+        MMAudioConfig.parse("huge_44k")
     with pytest.raises(FoleyError, match="missing"):
-        config_of({"width": 64})
+        MMAudioConfig.parse({"width": 64})
 
 
 @pytest.mark.slow

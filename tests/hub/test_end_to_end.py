@@ -19,7 +19,7 @@ from vaura_parts import save_checkpoint
 
 from foleycli.cli.app import main
 from foleycli.codecs.mmaudio import codec as mmaudio
-from foleycli.families.mmaudio.config import NETWORKS, config_of
+from foleycli.families.mmaudio.config import NETWORKS, MMAudioConfig
 from foleycli.families.mmaudio.network import MMAudio
 from foleycli.features.dfn_clip import ClipConfig, ClipText, ClipVision
 from foleycli.hub import catalog
@@ -62,7 +62,7 @@ def offer_mmaudio(monkeypatch, hub, name: str, network: dict | str, clip: dict, 
     towers = made_up(ClipVision(eyes), prefix="visual.") | made_up(ClipText(eyes))
     files = {
         family.config["weights"]: saved(
-            {key: value.half() for key, value in made_up(MMAudio(config_of(network)), 1.2).items()}
+            {key: value.half() for key, value in made_up(MMAudio(MMAudioConfig.parse(network)), 1.2).items()}
         ),
         codec.config["vae"]: saved(made_up(mmaudio.Vae(replace(vae, width=8)))),
         codec.config["vocoder"]: saved({"generator": made_up(mmaudio.BigVGAN(replace(vocoder, width=64)), 0.75)}),

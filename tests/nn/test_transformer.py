@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from foleycli.families.salsav import config
 from foleycli.nn.transformer import (
     MLPS,
     CrossAttention,
@@ -93,3 +94,7 @@ def test_plain_block_reads_the_other_sequence_only_when_it_crosses():
     first, second = (block(x, table, torch.randn(1, 9, 32), rotary_table(9, 16)) for _ in range(2))
     assert first.shape == x.shape and not torch.allclose(first, second, atol=1e-3)
     assert PlainBlock(32, 2, 64)(x, table).shape == x.shape
+
+
+def test_configurations_name_the_mlps_that_there_are():
+    assert set(config.MLPS) == set(MLPS)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from foleycli.errors import FoleyError
-from foleycli.families.flow import FlowConfig
+from foleycli.families.spec import FlowConfig
 
 CONDITIONS = ("dynamic", "static")
 
@@ -14,6 +14,8 @@ CONDITIONS = ("dynamic", "static")
 @dataclass(frozen=True, kw_only=True)
 class FoleyFlowConfig(FlowConfig):
     """Widths and depths of both stages; the paper (arXiv 2603.08126) states none of them: our choice."""
+
+    family = "foley-flow"
 
     # The flow.
     n_blocks: int

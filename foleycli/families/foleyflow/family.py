@@ -10,7 +10,7 @@ from foleycli.families.foleyflow.network import FoleyFlow
 class FoleyFlowFamily(FlowFamily[FoleyFlow]):
     """Meets `families.base.Family`."""
 
-    name = "foley-flow"
+    name = FoleyFlowConfig.family
     config_class = FoleyFlowConfig
     network_class = FoleyFlow
     is_shortcut = False

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Literal, get_args
 
 from foleycli.errors import FoleyError
-from foleycli.families.inputs import ConditioningSpec
+from foleycli.families.spec import ConditioningSpec, FamilySpec
 
 # How the picture reaches the tokens, the paper's three architectures.  adaln: video features, brought to the sound's
 # length, modulate every block; seq2seq: every block attends to the tokens of an encoder; hybrid: both.
@@ -17,6 +17,8 @@ Conditioning = Literal["adaln", "seq2seq", "hybrid"]
 @dataclass(frozen=True, kw_only=True)
 class MaskVatConfig(ConditioningSpec):
     """The paper (arXiv 2407.10387) states no widths and depths: the defaults are our choice for its codec, DAC."""
+
+    family = "maskvat"
 
     conditioning: Conditioning = "adaln"
     width: int = 1024
@@ -61,6 +63,18 @@ class MaskVatConfig(ConditioningSpec):
     @property
     def has_encoder(self) -> bool:
         return self.conditioning != "adaln"
+
+    def spec(self) -> FamilySpec:
+        return FamilySpec(
+            name=self.family,
+            width=self.width,
+            latent_rate_hz=self.latent_rate_hz,
+            latent_dim=self.n_codebooks,
+            window_steps=self.window_steps,
+            stream_dims=self.stream_dims,
+            text_dim=self.text_dim,
+            latents="codes",
+        )
 
 
 SIZES: dict[str, MaskVatConfig] = {

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from foleycli.families.base import FamilySpec, check_window
+from foleycli.families.base import check_window
 from foleycli.families.inputs import guidance_batch
 from foleycli.families.maskvat.config import MaskVatConfig
 from foleycli.families.maskvat.network import MaskVat
@@ -20,22 +20,9 @@ from foleycli.settings.settings import Settings
 class MaskVatFamily(NetworkFamily[MaskVat]):
     """Meets `families.base.Family`.  Latents are codes: D is the number of codebooks."""
 
-    name = "maskvat"
+    name = MaskVatConfig.family
     config_class = MaskVatConfig
     network_class = MaskVat
-
-    @classmethod
-    def spec_of(cls, config: MaskVatConfig) -> FamilySpec:
-        return FamilySpec(
-            name=cls.name,
-            width=config.width,
-            latent_rate_hz=config.latent_rate_hz,
-            latent_dim=config.n_codebooks,
-            window_steps=config.window_steps,
-            stream_dims=config.stream_dims,
-            text_dim=config.text_dim,
-            latents="codes",
-        )
 
     @torch.inference_mode()
     def sample(

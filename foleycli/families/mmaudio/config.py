@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from foleycli.errors import FoleyError
-from foleycli.families.base import NetworkConfig
+from foleycli.families.spec import FamilySpec, NetworkConfig
 
 CLIP_RATE_HZ = Fraction(8)  # frames for CLIP per second
 SYNC_FPS = Fraction(25)  # frames for Synchformer per second
@@ -20,6 +20,8 @@ TEXT_TOKENS = 77
 @dataclass(frozen=True)
 class MMAudioConfig(NetworkConfig):
     """Widths, depths and rates (arXiv 2412.15322; github.com/hkchengrex/MMAudio)."""
+
+    family = "mmaudio"
 
     latent_dim: int
     width: int
@@ -47,6 +49,28 @@ class MMAudioConfig(NetworkConfig):
         """What flow time 0..1 is multiplied with before the sinusoids."""
         return 10_000.0 if self.is_v2 else 1.0
 
+    @classmethod
+    def parse(cls, network: Any) -> MMAudioConfig:
+        """The name of a published network, or all of its numbers; errors: FoleyError."""
+        if not isinstance(network, str):
+            return cls.from_dict(network)
+        if network not in NETWORKS:
+            raise FoleyError(f"MMAudio has no network {network!r}", f"Known are {', '.join(NETWORKS)}")
+        return NETWORKS[network]
+
+    def spec(self) -> FamilySpec:
+        return FamilySpec(
+            name=self.family,
+            width=self.width,
+            latent_rate_hz=self.latent_rate_hz,
+            latent_dim=self.latent_dim,
+            window_steps=self.window_steps,
+            stream_dims={"sync": SEGMENT_TOKENS * self.sync_dim, "semantic": self.clip_dim},
+            text_dim=self.text_dim,
+            window_grid_s=1 / SEGMENT_RATE_HZ,
+            whole_windows=True,
+        )
+
 
 _SMALL_44K = MMAudioConfig(
     latent_dim=40,
@@ -66,15 +90,6 @@ NETWORKS = {
     "large_44k": _LARGE_44K,
     "large_44k_v2": replace(_LARGE_44K, is_v2=True),
 }
-
-
-def config_of(network: Any) -> MMAudioConfig:
-    """What config.json says under "network": the name of a published network, or all of its numbers."""
-    if not isinstance(network, str):
-        return MMAudioConfig.from_dict(network)
-    if network not in NETWORKS:
-        raise FoleyError(f"MMAudio has no network {network!r}", f"Known are {', '.join(NETWORKS)}")
-    return NETWORKS[network]
 
 
 def n_clip_steps(duration_s: Fraction) -> int:

@@ -10,13 +10,13 @@ import shutil
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from foleycli.families.base import FamilySpec, check_stream, check_window, hold_last
+from foleycli.families.base import check_stream, check_window, hold_last
 from foleycli.families.mmaudio.config import (
     CLIP_RATE_HZ,
     SEGMENT_RATE_HZ,
@@ -24,7 +24,6 @@ from foleycli.families.mmaudio.config import (
     SYNC_FPS,
     TEXT_TOKENS,
     MMAudioConfig,
-    config_of,
     n_clip_steps,
     n_segments,
 )
@@ -44,29 +43,11 @@ EDGE_STEPS = 4  # known steps next to unknown ones whose context strength begins
 class MMAudioFamily(NetworkFamily[MMAudio]):
     """Meets `families.base.Family`."""
 
-    name = "mmaudio"
+    name = MMAudioConfig.family
     config_class = MMAudioConfig
     network_class = MMAudio
     published_endings: ClassVar[tuple[str, ...]] = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
     computed_weights: ClassVar[tuple[str, ...]] = ("t_embed.freqs", "latent_rot", "clip_rot")
-
-    @classmethod
-    def spec_of(cls, config: MMAudioConfig) -> FamilySpec:
-        return FamilySpec(
-            name=cls.name,
-            width=config.width,
-            latent_rate_hz=config.latent_rate_hz,
-            latent_dim=config.latent_dim,
-            window_steps=config.window_steps,
-            stream_dims={"sync": SEGMENT_TOKENS * config.sync_dim, "semantic": config.clip_dim},
-            text_dim=config.text_dim,
-            window_grid_s=1 / SEGMENT_RATE_HZ,
-            whole_windows=True,
-        )
-
-    @classmethod
-    def config_from(cls, network: Any) -> MMAudioConfig:
-        return config_of(network)
 
     @classmethod
     def import_files(cls, path: Path, folder: Path) -> None:

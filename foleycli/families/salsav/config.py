@@ -6,13 +6,16 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from foleycli.errors import FoleyError
-from foleycli.families.flow import FlowConfig
-from foleycli.nn.transformer import MLPS
+from foleycli.families.spec import FlowConfig
+
+MLPS = ("gelu", "swiglu")  # the keys of nn.transformer.MLPS, which imports torch
 
 
 @dataclass(frozen=True, kw_only=True)
 class SalsaVConfig(FlowConfig):
     """Depths are the paper's for its two sizes (arXiv 2510.02916); it states neither widths nor heads: our choice."""
+
+    family = "salsa-v"
 
     n_joint: int  # MMDiT-X blocks: audio and semantic tokens attend to one another
     n_x: int  # the first of them that have the extra audio self-attention

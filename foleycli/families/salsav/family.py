@@ -10,7 +10,7 @@ from foleycli.families.salsav.network import SalsaV
 class SalsaVFamily(FlowFamily[SalsaV]):
     """Meets `families.base.Family`."""
 
-    name = "salsa-v"
+    name = SalsaVConfig.family
     config_class = SalsaVConfig
     network_class = SalsaV
     is_shortcut = True

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from foleycli.families.base import NetworkConfig
+from foleycli.families.spec import FamilySpec, NetworkConfig
 
 
 @dataclass(frozen=True)
 class VAuraConfig(NetworkConfig):
     """The defaults are the published network (arXiv 2409.13689, github.com/ilpoviertola/V-AURA)."""
+
+    family = "vaura"
 
     width: int = 1536
     n_heads: int = 16
@@ -49,6 +51,19 @@ class VAuraConfig(NetworkConfig):
     def special(self) -> int:
         """The code at places of the delay pattern that hold none."""
         return self.codebook_size
+
+    def spec(self) -> FamilySpec:
+        return FamilySpec(
+            name=self.family,
+            width=self.width,
+            latent_rate_hz=self.latent_rate_hz,
+            latent_dim=self.n_codebooks,
+            window_steps=self.window_steps,
+            stream_dims={self.stream: self.visual_dim},
+            text_dim=0,
+            latents="codes",
+            window_grid_s=self.window_grid_s,
+        )
 
 
 SIZES: dict[str, VAuraConfig] = {

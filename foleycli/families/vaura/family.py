@@ -13,7 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from foleycli.families.base import FamilySpec, check_stream, check_window, hold_last
+from foleycli.families.base import check_stream, check_window, hold_last
 from foleycli.families.network_family import NetworkFamily
 from foleycli.families.vaura.config import VAuraConfig
 from foleycli.families.vaura.network import Cache, VAura
@@ -26,24 +26,10 @@ from foleycli.settings.settings import Settings
 class VAuraFamily(NetworkFamily[VAura]):
     """Meets `families.base.Family`.  Latents are codes: D is the number of codebooks."""
 
-    name = "vaura"
+    name = VAuraConfig.family
     config_class = VAuraConfig
     network_class = VAura
     published_endings: ClassVar[tuple[str, ...]] = (".ckpt", ".tar.gz", ".tgz", ".tar")
-
-    @classmethod
-    def spec_of(cls, config: VAuraConfig) -> FamilySpec:
-        return FamilySpec(
-            name=cls.name,
-            width=config.width,
-            latent_rate_hz=config.latent_rate_hz,
-            latent_dim=config.n_codebooks,
-            window_steps=config.window_steps,
-            stream_dims={config.stream: config.visual_dim},
-            text_dim=0,
-            latents="codes",
-            window_grid_s=config.window_grid_s,
-        )
 
     @classmethod
     def import_files(cls, path: Path, folder: Path) -> None:
