@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from foleycli.weights.config import ModelConfig, parse_config
 
 SHIPPED = Path(__file__).parents[1] / "shipped"
 DEFAULT_MODEL = "salsav-mini"
+NOT_WEIGHTS = ("config.json", "README.md", "metrics.json")  # of the files in a model folder
 BRANCH = "main"  # of repositories whose commit nobody has noted yet; a pull notes the one that it got
 
 
@@ -80,10 +82,10 @@ class Entry:
     @property
     def is_here(self) -> bool:
         """Whether its own files are on this machine; config.json is written last."""
-        weights = [
-            file for file in self.folder.glob("*") if file.name not in ("config.json", "README.md", "metrics.json")
-        ]
-        return (self.folder / "config.json").is_file() and bool(weights) and all(map(Path.exists, weights))
+        if not os.path.isfile(self.folder / "config.json"):  # unlike Path's, not surprised by any name
+            return False
+        weights = [file for file in self.folder.glob("*") if file.name not in NOT_WEIGHTS]
+        return bool(weights) and all(map(Path.exists, weights))
 
     @property
     def size_mb(self) -> float:

@@ -1,27 +1,35 @@
 """Where foley keeps what it fetches: one folder, FOLEY_HOME or the user's cache folder.
 
-`models/` holds a folder per fetched model, `files/` what came from plain addresses, `licences.json`
-which licences were accepted.  Files of the Hub stay in the Hub's own cache.
+`models/` holds a folder per fetched model, `files/` what came from plain addresses, `locks/` the locks of running
+processes, `licences.json` which licences were accepted.  Files of the Hub stay in the Hub's own cache.
 """
 
 from __future__ import annotations
 
 import os
-import sys
+from contextlib import suppress
 from pathlib import Path
 
+import platformdirs
+
 from foleycli.errors import FoleyError
+from foleycli.settings.checking import check_name, expand_user
+
+HOME_HINT = "Set FOLEY_HOME to a folder that can be written"
 
 
 def home() -> Path:
-    """FOLEY_HOME, else `foley` in the user's cache folder of this system; it need not exist."""
+    """FOLEY_HOME, else `foley` in the user's cache folder of this system; it need not exist.
+
+    Errors: FoleyError when neither is known.
+    """
     if named := os.environ.get("FOLEY_HOME"):
-        return Path(named).expanduser().absolute()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "foley"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "foley"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "foley"
+        return expand_user(named).absolute()
+    with suppress(RuntimeError):  # newer versions of platformdirs raise it where older ones give "~/..."
+        folder = platformdirs.user_cache_path("foley", appauthor=False, opinion=False)
+        if folder.is_absolute():
+            return folder
+    raise FoleyError("this user has no home folder to keep models in", HOME_HINT)
 
 
 def models_folder() -> Path:
@@ -29,10 +37,17 @@ def models_folder() -> Path:
     return home() / "models"
 
 
+def model_folder(name: str) -> Path:
+    """The folder of a fetched or imported model; errors: FoleyError for what is no plain name."""
+    return models_folder() / check_name(name, "the model name")
+
+
 def installed() -> list[Path]:
-    """The folders of all fetched and imported models."""
-    found = (config.parent for config in models_folder().glob("*/config.json"))
-    return sorted(folder for folder in found if not folder.name.startswith("."))  # those are being filled
+    """The folders of all fetched and imported models; none where no place for them is known."""
+    with suppress(FoleyError, OSError):
+        found = (config.parent for config in models_folder().glob("*/config.json"))
+        return sorted(folder for folder in found if not folder.name.startswith("."))  # those are being filled
+    return []
 
 
 def make_folder(folder: Path) -> Path:
@@ -40,7 +55,5 @@ def make_folder(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise FoleyError(
-            f"{folder} cannot be made: {error.strerror}", "Set FOLEY_HOME to a folder that can be written"
-        ) from error
+        raise FoleyError(f"{folder} cannot be made: {error.strerror}", HOME_HINT) from error
     return folder

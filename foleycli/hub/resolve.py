@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 from foleycli.errors import FoleyError
 from foleycli.hub import places
 from foleycli.hub.catalog import Entry, entries, find, with_parts
-from foleycli.settings.checking import did_you_mean
+from foleycli.settings.checking import did_you_mean, expand_user, short_repr
 from foleycli.weights.config import CONFIG_NAME, read_config
 from foleycli.weights.folder import sha256_of
 from foleycli.weights.folder import verify as verify_weights
@@ -21,20 +22,20 @@ def resolve(name_or_folder: str) -> Path:
     entry = find(name_or_folder)
     if entry is not None:
         return _known(entry)
-    imported = places.models_folder() / name_or_folder
-    if imported in places.installed():
-        return imported
-    folder = Path(name_or_folder).expanduser()
-    if folder.is_dir():
+    for folder in places.installed():
+        if folder.name == name_or_folder:
+            return folder
+    folder = expand_user(name_or_folder)
+    if os.path.isdir(folder):  # unlike Path's, not surprised by any name
         read_config(folder)  # says what is missing
         return folder
-    if folder.exists():
+    if os.path.exists(folder):
         raise FoleyError(
             f"model {name_or_folder} is a file, not a folder",
             f"Pass the folder that holds it, or foley models import {name_or_folder}; {LIST_HINT}",
         )
     names = [entry.name for entry in entries()] + [folder.name for folder in places.installed()]
-    raise FoleyError(f"unknown model {name_or_folder!r}", did_you_mean(name_or_folder, names) + LIST_HINT)
+    raise FoleyError(f"unknown model {short_repr(name_or_folder)}", did_you_mean(name_or_folder, names) + LIST_HINT)
 
 
 def _known(entry: Entry) -> Path:
@@ -69,9 +70,9 @@ def check(folder: Path) -> None:
         path = folder / name
         if not path.is_file():
             raise FoleyError(f"{path} is gone", f"Get the model again: foley models pull {folder.name}")
-        if (found := sha256_of(path)) != facts["sha256"]:
+        if (found := sha256_of(path)) != (named := facts.get("sha256", "")):
             raise FoleyError(
-                f"{path} is damaged: SHA-256 {found[:12]}…, expected {facts['sha256'][:12]}…",
+                f"{path} is damaged: SHA-256 {found[:12]}…, expected {named[:12]}…",
                 f"Run foley models remove {folder.name}, then foley models pull {folder.name}",
             )
 
