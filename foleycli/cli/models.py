@@ -125,10 +125,14 @@ def _imported(folder: Path) -> Listed:
     from foleycli.weights.config import read_config
 
     size_mb = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
+    try:
+        kind, what = read_config(folder).kind or "?", "imported"
+    except FoleyError as error:  # the others are listed all the same
+        kind, what = "?", f"cannot be used: {error.message}"
     return Listed(
         name=folder.name,
-        kind=read_config(folder).kind or "?",
-        what="imported",
+        kind=kind,
+        what=what,
         folder=str(folder),
         is_default=False,
         is_shipped=False,
@@ -200,9 +204,9 @@ def pull(name: Published, accept_license: options.AcceptLicense = False, quiet: 
 @app.command(epilog=console.examples(("Free its room", "foley models remove mmaudio-large-44k-v2")))
 def remove(name: Published, quiet: options.Quiet = False) -> None:
     """Delete a fetched or imported model, and parts that no other model needs."""
-    from foleycli.hub import pull as pulled
+    from foleycli.hub import remove as removal
 
-    freed_mb = pulled.remove(name)
+    freed_mb = removal.remove(name)
     console.note(f"{name} removed, {_size(freed_mb)} freed", quiet)
 
 

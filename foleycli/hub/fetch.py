@@ -62,6 +62,8 @@ def _from_hub(file: RemoteFile, report: Report) -> Fetched:
     from huggingface_hub.file_download import repo_folder_name
     from huggingface_hub.utils import build_hf_headers
 
+    if constants.HF_HUB_CACHE.startswith("~"):  # nobody could replace it
+        raise FoleyError("this user has no home folder for the Hub's cache", "Set HF_HOME to a folder")
     url = hf_hub_url(file.source, file.path, revision=file.revision)
     try:
         found = get_hf_file_metadata(url)
@@ -78,7 +80,7 @@ def _from_hub(file: RemoteFile, report: Report) -> Fetched:
     with locked(Path(constants.HF_HUB_CACHE, ".locks", folder, f"{found.etag}.lock")):
         sha256 = _ensure(blob, offer, file, report)
     pointer = Path(hf_hub_download(file.source, file.path, revision=file.revision))  # finds the blob, links it
-    if pointer.resolve().name not in (found.etag, file.name):  # its own name: where links are not possible
+    if _etag_of(pointer) not in (found.etag, ""):
         raise FoleyError(f"{file.source} changed while {file.name} was fetched", "Run the same command again")
     return Fetched(pointer, sha256, found.commit_hash)
 
@@ -92,7 +94,15 @@ def _from_hub_cache(file: RemoteFile, report: Report) -> Fetched:
     if not isinstance(found, str):
         raise OfflineModeIsEnabled
     pointer = Path(found)
-    return Fetched(pointer, check(pointer, file, pointer.resolve().name, report), pointer.parent.name)
+    return Fetched(pointer, check(pointer, file, _etag_of(pointer), report), pointer.parent.name)
+
+
+def _etag_of(pointer: Path) -> str:
+    """The hash that names a file in the Hub's cache; "" where links are not possible.
+
+    A pointer is a link to a blob of that name, which can itself be a link: to a store that all repositories share.
+    """
+    return Path(os.readlink(pointer)).name if pointer.is_symlink() else ""
 
 
 def _from_address(file: RemoteFile, report: Report, folder: Path | None) -> Fetched:

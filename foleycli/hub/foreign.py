@@ -6,6 +6,7 @@ The publisher's own files are known by name and checked by hash; any other file 
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,8 @@ from foleycli.errors import FoleyError
 from foleycli.hub import fetch, places, pull
 from foleycli.hub.catalog import Entry, entries, fetched_models, find, with_parts
 from foleycli.records import Report, silent
-from foleycli.weights.config import write_config
+from foleycli.settings.checking import check_name
+from foleycli.weights.config import CONFIG_NAME, write_config
 from foleycli.weights.folder import sha256_of
 
 
@@ -48,12 +50,12 @@ def _used_as_they_are(models: Sequence[Entry]) -> list[Entry]:
 
 def _published(entry: Entry, files: Mapping[str, Path], force: bool, report: Report) -> Path:
     """A catalogue entry from the user's copies, checked by the hashes that are known."""
-    _check_free(entry.folder, force)
+    _check_free(entry.name, force)
     facts = {
-        file.name: {"sha256": fetch.check(files[file.name], file, "", report), "source": str(files[file.name])}
+        file.name: {"sha256": fetch.check(files[file.name], file, "", report), "source": _printable(files[file.name])}
         for file in entry.files
     }
-    with pull.new_folder(entry.folder) as folder:
+    with pull.model_lock(entry.name), pull.new_folder(entry.name) as folder:
         for name in facts:
             shutil.copyfile(files[name], folder / name)
         write_config(folder, pull.published_config(entry, facts))
@@ -78,17 +80,31 @@ def _only_network(path: Path, files: Sequence[Path], family: str) -> Path:
 def _other_network(path: Path, models: Sequence[Entry], name: str | None, force: bool, report: Report) -> Path:
     """A network under any file name; the family says what it is."""
     own = models[0].name if models[0].is_converted else None  # the family publishes one model, in one file
-    named = name or own or path.stem.lower().replace("_", "-")
+    named = check_name(
+        name if name is not None else own or path.stem.lower().replace("_", "-"),
+        "the model name",
+        "Choose one with --name: letters, digits, - and _; a name is no path",
+    )
     if named != own and find(named) is not None:
         raise FoleyError(f"{named!r} is the name of a published model", "Choose another: --name NAME")
-    target = places.models_folder() / named
-    _check_free(target, force)
-    facts = {path.name: {"sha256": sha256_of(path), "source": str(path)}}
-    with pull.new_folder(target) as folder:
-        pull.import_network(path, folder, named, models, facts, report)
-    return target
+    _check_free(named, force)
+    origin = {"sha256": sha256_of(path), "source": _printable(path)}
+    with pull.model_lock(named), pull.new_folder(named) as folder:
+        pull.import_network(path, folder, named, models, origin, report)
+    return places.model_folder(named)
 
 
-def _check_free(target: Path, force: bool) -> None:
-    if target.exists() and not force:
-        raise FoleyError(f"a model {target.name} is on this machine", "Write over it with --force, or use --name")
+def _printable(path: Path) -> str:
+    """The path as text that can be written, whatever its bytes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _check_free(name: str, force: bool) -> None:
+    """Errors: FoleyError where something of that name is in the models folder and may not be replaced."""
+    target = places.model_folder(name)
+    if not os.path.lexists(target):
+        return
+    if not force:
+        raise FoleyError(f"a model {name} is on this machine", "Write over it with --force, or use --name")
+    if find(name) is None and not (target / CONFIG_NAME).is_file():
+        raise FoleyError(f"{target} is no model folder, and is not replaced", "Move it away, or use --name")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,9 +17,10 @@ from foleycli.errors import FoleyError
 from foleycli.hub import failures, fetch, places
 from foleycli.hub.catalog import Entry, entries, find, with_parts
 from foleycli.hub.resolve import LIST_HINT
+from foleycli.media.output import temporary_beside
 from foleycli.records import Report, silent
 from foleycli.settings.checking import did_you_mean
-from foleycli.weights.config import CONFIG_NAME, ModelConfig, read_config, write_config
+from foleycli.weights.config import ModelConfig, read_config, write_config
 
 
 def missing(entry: Entry) -> list[Entry]:
@@ -35,13 +35,18 @@ def pull(name: str, report: Report = silent) -> Path:
     """
     entry = published(name)
     for part in missing(entry):
-        places.make_folder(places.models_folder())
-        with fetch.locked(places.home() / "locks" / f"{part.name}.lock"):
+        with model_lock(part.name):
             if not part.is_here:  # another process may have been first
-                for left in places.models_folder().glob(f".{part.name}.*"):  # of a process that was killed
-                    shutil.rmtree(left, ignore_errors=True)
                 _pull_one(part, report)
     return entry.folder
+
+
+@contextmanager
+def model_lock(name: str) -> Iterator[None]:
+    """Held while a model's folder is made: other processes wait."""
+    folder = places.make_folder(places.home() / "locks")
+    with failures.translate_errors(name, str(places.home())), fetch.locked(folder / f"{name}.lock"):
+        yield
 
 
 def published(name: str) -> Entry:
@@ -64,11 +69,11 @@ def _pull_one(entry: Entry, report: Report) -> None:
     }  # fmt: skip
     if entry.is_converted:
         (archive,) = fetched.values()
-        with new_folder(entry.folder) as folder:
-            import_network(archive.path, folder, entry.name, [entry], facts, report)
+        with new_folder(entry.name) as folder:
+            import_network(archive.path, folder, entry.name, [entry], facts[archive.path.name], report)
         archive.path.unlink()  # all that is used of it is in the folder now
         return
-    with new_folder(entry.folder) as folder:
+    with new_folder(entry.name) as folder:
         for name, got in fetched.items():
             _link(got.path, folder / name)
         write_config(folder, published_config(entry, facts))
@@ -82,19 +87,22 @@ def published_config(entry: Entry, facts: dict[str, dict[str, str]]) -> ModelCon
 
 
 @contextmanager
-def new_folder(target: Path) -> Iterator[Path]:
-    """A folder to fill; it becomes `target` when the block ends well, and leaves nothing when it does not."""
+def new_folder(name: str) -> Iterator[Path]:
+    """A folder to fill; it becomes the model `name` when the block ends well, and leaves nothing when it does not."""
+    target = places.model_folder(name)
     places.make_folder(target.parent)
-    with failures.translate_errors(target.name, str(target.parent)):
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    with temporary_beside(target, "") as folder, failures.translate_errors(name, str(target.parent)):
+        folder.mkdir()
+        yield folder
+        replaced = folder.with_name("replaced")
+        if os.path.lexists(target):  # damaged, or to be replaced: what is in it goes with the temporary folder
+            target.rename(replaced)
         try:
-            yield folder
-            folder.chmod(0o755)
-            if target.exists():  # damaged: it would not be made anew
-                shutil.rmtree(target)
             folder.rename(target)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        except OSError:
+            if os.path.lexists(replaced):
+                replaced.rename(target)
+            raise
 
 
 def _link(path: Path, link: Path) -> None:
@@ -112,13 +120,13 @@ def import_network(
     folder: Path,
     name: str,
     known: Sequence[Entry],
-    facts: dict[str, dict[str, str]],
+    origin: dict[str, str],
     report: Report = silent,
 ) -> None:
     """A published file as the model `name` in `folder`, by its own family.
 
     known    the catalogue's models of that family: what the file does not say (parts, settings) is theirs
-    facts    where the file came from, by its name
+    origin   the file's hash, and where it came from
     Errors: FoleyError when the file is none of the family's.
     """
     from foleycli.families import family_class
@@ -129,7 +137,7 @@ def import_network(
     alike = next(
         entry.model_config for entry in known if entry.is_converted or entry.model_config.network == config.network
     )
-    is_kept = (folder / path.name).exists()  # the file itself, not what was made of it
+    is_kept = config.sha256 == origin["sha256"]  # the file itself, not what was made of it
     config = replace(
         config,
         name=name,
@@ -138,64 +146,8 @@ def import_network(
         semantic=config.semantic or alike.semantic,
         text=config.text or alike.text,
         settings=alike.settings,
-        files=facts if is_kept else {},
-        published_from={} if is_kept else facts,
+        files={config.weights: origin} if is_kept else {},
+        published_from={} if is_kept else {path.name: origin},
     )
     write_config(folder, config)
     report("import", 1, 1)
-
-
-def remove(name: str) -> float:
-    """Delete a fetched or imported model and the parts that no other needs; returns the megabytes it freed.
-
-    Errors: FoleyError when it is shipped or not here.
-    """
-    entry = find(name)
-    folder = entry.folder if entry else places.models_folder() / name
-    if entry is not None and entry.is_shipped:
-        raise FoleyError(f"{name} ships with foley and is not removed", "Remove all of it: pip uninstall foleycli")
-    if os.sep in name or not (folder / CONFIG_NAME).is_file():
-        raise FoleyError(f"the model {name!r} is not on this machine", "See what is: foley models list")
-    needed = {part for other in _installed() if other != name for part in _parts(other)}
-    parts = [part for part in _parts(name) if part not in needed and (places.models_folder() / part).is_dir()]
-    if name in needed:
-        user = next(other for other in _installed() if name in _parts(other) and other != name)
-        raise FoleyError(
-            f"{name} is a part of {user}, which is on this machine",
-            f"Remove that one first: foley models remove {user}",
-        )
-    return sum(_remove_folder(places.models_folder() / each) for each in (name, *parts)) / 1e6
-
-
-def _installed() -> list[str]:
-    return [folder.name for folder in places.installed()]
-
-
-def _parts(name: str) -> list[str]:
-    """The names of other folders in a model's config.json."""
-    config = read_config(places.models_folder() / name)
-    named = dict.fromkeys(filter(None, (config.codec, config.sync, config.semantic, config.text)))
-    return [part for part in named if (entry := find(part)) is None or not entry.is_shipped]
-
-
-def _remove_folder(folder: Path) -> int:
-    n_bytes = 0
-    for file in folder.rglob("*"):
-        if file.is_file():
-            n_bytes += file.stat().st_size
-        if file.is_symlink():
-            _remove_target(Path(os.readlink(file)))
-    (folder / CONFIG_NAME).unlink()  # first: from now on it is not here
-    shutil.rmtree(folder)
-    return n_bytes
-
-
-def _remove_target(path: Path) -> None:
-    """A file in the Hub's cache or among ours; a blob that another revision shows stays."""
-    blob = path.resolve()
-    path.unlink(missing_ok=True)
-    if blob == path or blob.parent.name != "blobs":
-        return
-    shown = (other.resolve() for other in blob.parent.parent.glob("snapshots/**/*") if other.is_symlink())
-    if blob not in shown:
-        blob.unlink(missing_ok=True)

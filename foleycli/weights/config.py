@@ -89,8 +89,17 @@ class ModelConfig:
 
 def _check_name_in_folder(key: str, name: str) -> None:
     """A name that stands for something in a folder must not lead out of it."""
-    if name in (".", "..") or set(name) & set("/\\\0"):
+    if not _is_file_name(name):
         raise FoleyError(f"{key} is {short_repr(name)}, which is no plain name", AGAIN)
+
+
+def _is_file_name(name: str) -> bool:
+    return name.isprintable() and name not in (".", "..") and not set(name) & set("/\\")
+
+
+def file_name(name: str, otherwise: str) -> str:
+    """A file's name, if config.json can hold it; undecodable bytes and control characters it cannot."""
+    return name if _is_file_name(name) else otherwise
 
 
 def parse_config(values: object, where: str) -> ModelConfig:

@@ -1,7 +1,10 @@
 """Files got elsewhere into model folders: by the publisher's names and hashes, or by tensor shapes."""
 
 import json
+import subprocess
+import sys
 import tarfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,8 +14,9 @@ from safetensors.torch import save_file
 from foleycli.errors import FoleyError
 from foleycli.families.mmaudio.published import network_of
 from foleycli.families.vaura.convert import unpacked_checkpoint
-from foleycli.hub import catalog, pull
+from foleycli.hub import catalog, places
 from foleycli.hub.foreign import import_files
+from foleycli.hub.remove import remove
 from foleycli.hub.resolve import check, resolve
 
 # Facts of the published networks: latent channels, width, joint blocks, time embedding's input.
@@ -82,7 +86,7 @@ def test_a_mirror_s_network_goes_by_its_shapes(here, ending):
     assert import_files(file, "mmaudio", "mine")[0].name == "mine"
     with pytest.raises(FoleyError, match="name of a published model"):
         import_files(file, "mmaudio", "mmaudio-small-16k")
-    pull.remove("mine")
+    remove("mine")
 
 
 def test_a_pickle_that_runs_code_is_refused(here):
@@ -136,3 +140,92 @@ def test_an_archive_without_a_checkpoint_is_refused(tmp_path):
         pass
     with pytest.raises(FoleyError, match="holds no .ckpt"), unpacked_checkpoint(tmp_path / "run.tar.gz", tmp_path):
         pass
+
+
+@pytest.fixture
+def network(here) -> Path:
+    """A network's file."""
+    save_file(tensors("small_16k"), here / "net.safetensors")
+    return here / "net.safetensors"
+
+
+@pytest.mark.parametrize("name", ["../../precious", "..", ".", "", "a/b", ".hidden", "x" * 300, "caf\udce9", "a\nb"])
+@pytest.mark.parametrize("force", [False, True])
+def test_a_name_is_no_path(here, network, name, force):
+    precious = here / "precious"
+    precious.mkdir()
+    (precious / "config.json").write_text("{}")
+    for named in (name, str(precious)):
+        with pytest.raises(FoleyError, match="the model name .* cannot be a name") as raised:
+            import_files(network, "mmaudio", named, force=force)
+        assert "--name" in raised.value.hint
+    assert (precious / "config.json").exists() and not places.installed()
+
+
+@pytest.mark.parametrize("stem", [".hidden", "-net", "y" * 240, "caf\udce9", "a\nb", "two:parts"])
+def test_odd_names_of_files_need_a_name(here, network, stem):
+    odd = network.rename(here / f"{stem}.safetensors")
+    with pytest.raises(FoleyError, match="cannot be a name"):
+        import_files(odd, "mmaudio")
+    (folder,) = import_files(odd, "mmaudio", "mine")
+    check(folder)
+    assert resolve("mine") == folder
+
+
+def test_force_replaces_models_only(here, network):
+    mine = places.model_folder("mine")
+    mine.mkdir(parents=True)
+    (mine / "thesis.txt").write_text("years")
+    with pytest.raises(FoleyError, match="is no model folder"):
+        import_files(network, "mmaudio", "mine", force=True)
+    assert (mine / "thesis.txt").read_text() == "years"
+    places.model_folder("file").write_text("a file")
+    with pytest.raises(FoleyError, match="is no model folder"):
+        import_files(network, "mmaudio", "file", force=True)
+
+
+def test_force_over_a_linked_folder_leaves_what_it_links_to(here, network):
+    (kept,) = import_files(network, "mmaudio", "mine")
+    elsewhere = kept.rename(here / "elsewhere")
+    kept.symlink_to(elsewhere)
+    assert import_files(network, "mmaudio", "mine", force=True) == [kept]
+    assert not kept.is_symlink() and (elsewhere / "net.safetensors").exists()
+    check(kept)
+
+
+SLOW = """
+import shutil, sys, time
+from pathlib import Path
+from foleycli.families.mmaudio import family
+def copy(source, target):
+    target.write_bytes(b"half")
+    print("copying", flush=True)
+    time.sleep(60)
+family.shutil.copyfile = copy
+from foleycli.hub.foreign import import_files
+import_files(Path(sys.argv[1]), "mmaudio", sys.argv[2])
+"""
+
+
+def start_import(network: Path, name: str) -> subprocess.Popen:
+    """A process that is copying when this returns."""
+    process = subprocess.Popen([sys.executable, "-c", SLOW, network, name], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "copying\n"
+    return process
+
+
+def test_what_a_killed_import_left_is_removed_and_what_a_living_one_holds_is_not(here, network):
+    killed, living = start_import(network, "killed"), start_import(network, "living")
+    try:
+        killed.kill()
+        killed.communicate()
+        assert len(list(places.models_folder().rglob("net.safetensors"))) == 2
+        assert not places.installed()
+        (made,) = import_files(network, "mmaudio", "mine")
+        halves = [file for file in places.models_folder().rglob("net.safetensors") if file.read_bytes() == b"half"]
+        assert len(halves) == 1 and places.installed() == [made]
+    finally:
+        living.kill()
+        living.communicate()
+    remove("mine")
+    assert not list(places.models_folder().iterdir())

@@ -212,35 +212,6 @@ def test_the_token_goes_to_the_hub_only(here, hub, monkeypatch):
     assert sent == {(False, f"Bearer {TOKEN}"), (True, "")}
 
 
-def test_remove_keeps_parts_that_another_model_needs(here):
-    pull.pull("net-a")
-    pull.pull("net-b")
-    with pytest.raises(FoleyError, match="eyes is a part of net-"):
-        pull.remove("eyes")
-    freed_mb = pull.remove("net-a")
-    assert freed_mb == pytest.approx((len(BIG) + len(VAE) + len(VOCODER)) / 1e6, abs=0.01)
-    assert not catalog.find("codec-a").is_here and catalog.find("eyes").is_here
-    pull.remove("net-b")
-    assert not list((here / "foley" / "models").iterdir())
-    kept = [path for path in here.rglob("*") if path.is_file() and path.stat().st_size > 10_000]
-    assert kept == []
-
-
-def test_remove_leaves_a_blob_that_another_revision_shows(here):
-    blob = (pull.pull("eyes") / "eyes.bin").resolve()
-    other = blob.parent.parent / "snapshots" / ("b" * 40) / "eyes.bin"
-    other.parent.mkdir()
-    other.symlink_to(blob)
-    pull.remove("eyes")
-    assert other.read_bytes() == EYES
-
-
-@pytest.mark.parametrize(("name", "message"), [("salsav-mini", "ships"), ("eyes", "not on this"), ("../x", "not on")])
-def test_remove_refuses(here, name, message):
-    with pytest.raises(FoleyError, match=message):
-        pull.remove(name)
-
-
 @pytest.mark.parametrize(("name", "message"), [("salsav-mini", "ships with"), ("nobody", "no published model")])
 def test_pull_refuses(here, name, message):
     with pytest.raises(FoleyError, match=message):

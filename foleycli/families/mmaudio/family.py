@@ -34,7 +34,7 @@ from foleycli.sampling import masked_flow, times
 from foleycli.sampling.guidance import guide, repeat_rows
 from foleycli.settings.settings import Settings
 from foleycli.weights.checkpoint import read_shapes
-from foleycli.weights.config import ModelConfig, write_config
+from foleycli.weights.config import ModelConfig, file_name, write_config
 from foleycli.weights.folder import sha256_of
 
 EDGE_STEPS = 4  # known steps next to unknown ones whose context strength begins below 1
@@ -55,10 +55,10 @@ class MMAudioFamily(NetworkFamily[MMAudio]):
         from foleycli.families.mmaudio.published import network_of
 
         network = network_of(read_shapes(path, "Download it again"), path)
-        shutil.copyfile(path, folder / path.name)
-        sha256 = sha256_of(folder / path.name)
-        config = ModelConfig(kind="family", family=cls.name, network=network, weights=path.name, sha256=sha256)
-        write_config(folder, config)
+        name = file_name(path.name, otherwise=f"network{path.suffix}")
+        shutil.copyfile(path, folder / name)
+        sha256 = sha256_of(folder / name)
+        write_config(folder, ModelConfig(kind="family", family=cls.name, network=network, weights=name, sha256=sha256))
 
     @torch.inference_mode()
     def sample(
