@@ -6,6 +6,7 @@ The Hub's client and the network under it raise some twenty types; all of them l
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -65,6 +66,8 @@ def _status(error: Exception, what: str, where: str) -> FoleyError | None:
     code = getattr(getattr(error, "response", None), "status_code", None)
     if code is None or code < 400:
         return None
+    if "://" in where and code in (401, 403):  # a plain address: neither a token nor an account of the Hub's helps
+        return FoleyError(f"{where} refuses {what} (it answered {code})", f"Try again later; or {BY_HAND}")
     if code == 401:
         return FoleyError(f"{where} does not accept this token", "Log in again: hf auth login (or set HF_TOKEN)")
     if code == 403:
@@ -81,15 +84,23 @@ def _disk(error: Exception, what: str, where: str) -> FoleyError | None:
     if not isinstance(error, OSError):
         return None
     if error.errno in NO_ROOM:
-        return FoleyError(f"no room on the disk for {what}", f"Make room, or set HF_HOME and FOLEY_HOME; {KEPT}")
+        return FoleyError(
+            f"no room on the disk for {what}", f"Make room, or set {_homes(where)} to another disk; {KEPT}"
+        )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return FoleyError(
             f"{what} cannot be written: {error.strerror} ({error.filename})",
-            "Set HF_HOME and FOLEY_HOME to folders that can be written",
+            f"Set {_homes(where)} to a folder that can be written",
         )
     if "onsistency check failed" in str(error):
         return FoleyError(f"{what} came only in part", f"Check the connection; {KEPT}")
     return None
+
+
+def _homes(where: str) -> str:
+    """The variables that say where files are kept: from the Hub in its cache too, all others by foley alone."""
+    is_of_the_hub = "://" not in where and not os.path.isabs(where)
+    return "HF_HOME and FOLEY_HOME" if is_of_the_hub else "FOLEY_HOME"
 
 
 def is_network(error: Exception) -> bool:
