@@ -39,9 +39,7 @@ def read(path: Path, hint: str = AGAIN, stand_ins: Mapping[str, Any] | None = No
         raise FoleyError(f"{path} is missing", hint)
     try:
         if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
+            return _read_safetensors(path)
         found = unpickle(path, stand_ins)
     except Exception as error:  # safetensors, zip and pickle each raise their own kinds for a broken file
         raise FoleyError(f"{path} cannot be read: {_reason(error)}", hint) from error
@@ -51,6 +49,21 @@ def read(path: Path, hint: str = AGAIN, stand_ins: Mapping[str, Any] | None = No
     if not isinstance(found, Mapping):
         raise FoleyError(f"{path} holds a {type(found).__name__}, not weights by name", hint)
     return {name: value for name, value in found.items() if isinstance(name, str) and isinstance(value, Tensor)}
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    from safetensors.torch import load, load_file
+
+    return load_file(path) if is_utf8(path) else load(path.read_bytes())
+
+
+def is_utf8(path: Path) -> bool:
+    """Whether safetensors can open the path: names that are no UTF-8 it refuses."""
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _reason(error: Exception) -> str:
