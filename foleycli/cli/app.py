@@ -62,7 +62,7 @@ app.command(
 app.command(
     "evaluate",
     epilog=console.examples(
-        ("Files of two folders, paired by name", "foley evaluate real/ made/"),
+        ("Files of two folders, paired by name", "foley evaluate real/ generated/"),
         ("Render filmed clips first, then compare", "foley evaluate --model salsav-mini clips/*.mp4 --json"),
     ),
 )(evaluate.evaluate)

@@ -1,4 +1,4 @@
-"""`foley evaluate`: made sounds against real ones, file by file and as a set."""
+"""`foley evaluate`: generated sounds against real ones, file by file and as a set."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ Labels = Annotated[
 FILE = ("file", "name")  # the title of a column, and the figure in it
 TIMING = (
     ("onsets/s real", "real_onsets_per_s"),
-    ("onsets/s made", "made_onsets_per_s"),
+    ("onsets/s generated", "generated_onsets_per_s"),
     ("F1 60 ms", "f1_60ms"),
     ("above chance 60 ms", "above_60ms"),
     ("F1 100 ms", "f1_100ms"),
@@ -73,14 +73,14 @@ TIMING = (
 SOUND = (
     ("loudness correlation", "envelope"),
     ("spectrum dB", "spectral_distance_db"),
-    ("sync made", "sync"),
+    ("sync generated", "sync"),
     ("sync real", "real_sync"),
 )
 
 
 @dataclass(frozen=True)
 class Task:
-    """A made sound to measure, or a clip to render first."""
+    """A generated sound to measure, or a clip to render first."""
 
     source: Path
     settings: Settings  # of the rendering; its prompt also says what should be heard
@@ -109,7 +109,7 @@ def evaluate(
     json: options.Json = False,
     accept_license: options.AcceptLicense = False,
 ) -> None:
-    """Measure made sounds against real ones: timing, loudness, spectrum, fit to the picture, distances of embeddings.
+    """Measure generated sounds against real ones: timing, loudness, spectrum, fit to the picture, embedding distances.
 
     Two folders are paired by file names; with --model, each video is rendered as `foley render` does it and
     compared with its own sound.
@@ -163,20 +163,20 @@ def _pair_tasks(paths: Sequence[Path]) -> tuple[list[Task], list[Path]]:
     """The files of two folders, and those without a partner."""
     if len(paths) != 2:
         raise UsageError(
-            f"{len(paths)} paths are given", "Give a folder of real sounds and one of made ones, or --model"
+            f"{len(paths)} paths are given", "Give a folder of real sounds and one of generated ones, or --model"
         )
     from foleycli.evaluation.pairs import pair_up
 
     found = pair_up(*paths)
-    tasks = [Task(pair.made, Settings(), partial(_checked_pair, pair)) for pair in found.pairs]
-    return tasks, [*found.only_real, *found.only_made]
+    tasks = [Task(pair.generated, Settings(), partial(_checked_pair, pair)) for pair in found.pairs]
+    return tasks, [*found.only_real, *found.only_generated]
 
 
 def _checked_pair(pair: Pair) -> Pair:
     from foleycli.media.probe import probe_audio
 
     probe_audio(pair.real)
-    probe_audio(pair.made)
+    probe_audio(pair.generated)
     return pair
 
 

@@ -1,1 +1,1 @@
-"""Made sounds measured against real ones."""
+"""Generated sounds measured against real ones."""

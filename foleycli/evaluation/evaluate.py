@@ -55,19 +55,19 @@ class SetMetrics:
     loaded: LoadedNetworks
     neighbours: NearestNeighbours | None = None  # labelled sounds in aisfx's embedding space
     real: dict[str, list[Embedding]] = field(default_factory=dict)  # by network
-    made: dict[str, list[Embedding]] = field(default_factory=dict)
-    pair_scores: dict[str, list[float]] = field(default_factory=dict)  # of made sounds with their pictures
-    labels: list[tuple[str, str, str]] = field(default_factory=list)  # expected, of the real and of the made sound
+    generated: dict[str, list[Embedding]] = field(default_factory=dict)
+    pair_scores: dict[str, list[float]] = field(default_factory=dict)  # of generated sounds with their pictures
+    labels: list[tuple[str, str, str]] = field(default_factory=list)  # expected, of the real and of the generated sound
 
     def add(self, sounds: PairSamples, prompt: str = "") -> None:
         """Ask every network about a pair; `prompt`, else its folder's or its own name, gives the expected label."""
         for name, embedder in self.loaded.embedders.items():
-            for side, samples in ((self.real, sounds.real), (self.made, sounds.made)):
+            for side, samples in ((self.real, sounds.real), (self.generated, sounds.generated)):
                 embedding = embedder.embed(resample(samples[None], RATE_HZ, embedder.rate_hz)[0])
                 side.setdefault(name, []).append(embedding)
         if (video := sounds.pair.video) is not None:
             for name, scorer in self.loaded.scorers.items():
-                score = scorer.score(resample(sounds.made[None], RATE_HZ, scorer.rate_hz)[0], video)
+                score = scorer.score(resample(sounds.generated[None], RATE_HZ, scorer.rate_hz)[0], video)
                 if score is not None:
                     self.pair_scores.setdefault(name, []).append(score)
         if self.neighbours is not None:
@@ -77,8 +77,8 @@ class SetMetrics:
         texts = (prompt, pair.folder.replace("/", " "), pair.name.rpartition("/")[2])
         expected = next((label for text in texts if (label := label_in_text(text, neighbours.labels))), None)
         if expected is not None:
-            real, made = (neighbours.classify(pooled(side["aisfx"][-1])) for side in (self.real, self.made))
-            self.labels.append((expected, real, made))
+            real, generated = (neighbours.classify(pooled(side["aisfx"][-1])) for side in (self.real, self.generated))
+            self.labels.append((expected, real, generated))
 
     def results(self) -> tuple[dict[str, float], dict[str, str]]:
         """Every metric that can be measured, and why not those that cannot, by key."""
@@ -87,7 +87,7 @@ class SetMetrics:
         for network in (one for one in EMBEDDING_NETWORKS if one.name in self.loaded.embedders):
             for key, metric in network.metrics.items():
                 try:
-                    measured[key] = metric(self.real[network.name], self.made[network.name])
+                    measured[key] = metric(self.real[network.name], self.generated[network.name])
                 except ValueError as error:
                     missing[key] = str(error)
         for scoring in (one for one in SCORING_NETWORKS if one.name in self.loaded.scorers):
@@ -96,7 +96,7 @@ class SetMetrics:
             else:
                 missing[scoring.key] = "no pair has a picture and sound that are long enough"
         if self.labels:
-            measured[LABEL_ACCURACY] = float(np.mean([made == expected for expected, _, made in self.labels]))
+            measured[LABEL_ACCURACY] = float(np.mean([generated == expected for expected, _, generated in self.labels]))
             measured[f"{LABEL_ACCURACY}_of_real"] = float(np.mean([real == label for label, real, _ in self.labels]))
             measured["labelled_files"] = len(self.labels)
         elif self.neighbours is not None:
@@ -167,6 +167,6 @@ def rendered_path(clip: Path, folder: Path) -> Path:
 
 def render_pair(video: Video, model: Model, settings: Settings, folder: Path, report: Report = silent) -> Pair:
     """A clip's own sound beside the one that `foley render` makes for it, as a WAV in `folder`."""
-    made = rendered_path(video.path, folder)
-    RenderJob(video, made, settings).run(model, report)
-    return Pair(video.path.stem, video.path, made)
+    generated = rendered_path(video.path, folder)
+    RenderJob(video, generated, settings).run(model, report)
+    return Pair(video.path.stem, video.path, generated)

@@ -21,22 +21,22 @@ from foleycli.hub import catalog
 from foleycli.hub.places import home
 from foleycli.weights.config import read_config
 
-SetMetric = Callable[[Sequence[Embedding], Sequence[Embedding]], float]  # of the real and of the made sounds
+SetMetric = Callable[[Sequence[Embedding], Sequence[Embedding]], float]  # of the real and of the generated sounds
 
 
-def frechet(real: Sequence[Embedding], made: Sequence[Embedding]) -> float:
+def frechet(real: Sequence[Embedding], generated: Sequence[Embedding]) -> float:
     """Between all vectors of both sides."""
-    return frechet_distance(*(np.concatenate([one.vectors for one in side]) for side in (real, made)))
+    return frechet_distance(*(np.concatenate([one.vectors for one in side]) for side in (real, generated)))
 
 
-def kl(real: Sequence[Embedding], made: Sequence[Embedding]) -> float:
-    """From the classes of each real sound to those of the made one beside it, mean over pairs."""
-    return kl_divergence(real_logits=_logits(real), made_logits=_logits(made))
+def kl(real: Sequence[Embedding], generated: Sequence[Embedding]) -> float:
+    """From the classes of each real sound to those of the generated one beside it, mean over pairs."""
+    return kl_divergence(real_logits=_logits(real), generated_logits=_logits(generated))
 
 
-def inception(real: Sequence[Embedding], made: Sequence[Embedding]) -> float:
-    """The inception score of the made sounds alone."""
-    return inception_score(_logits(made))
+def inception(real: Sequence[Embedding], generated: Sequence[Embedding]) -> float:
+    """The inception score of the generated sounds alone."""
+    return inception_score(_logits(generated))
 
 
 def _logits(embeddings: Sequence[Embedding]) -> np.ndarray:

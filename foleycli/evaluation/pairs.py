@@ -1,4 +1,4 @@
-"""A made sound beside the real one: which files belong together, and how alike the two are.
+"""A generated sound beside the real one: which files belong together, and how alike the two are.
 
 Two folders in, pairs by file name out; of each pair timing, loudness, spectrum and how well it fits the picture.
 """
@@ -33,11 +33,11 @@ SHOWN_NAMES = 3  # of a folder, in an error
 
 @dataclass(frozen=True)
 class Pair:
-    """A made sound and the real one that it stands for; either may be a video."""
+    """A generated sound and the real one it is compared with; either may be a video."""
 
     name: str  # what both are called: sub-folder and stem
     real: Path
-    made: Path
+    generated: Path
 
     @property
     def folder(self) -> str:
@@ -47,7 +47,7 @@ class Pair:
     @property
     def video(self) -> Path | None:
         """The file that has pictures: the real one where both have them."""
-        return next((path for path in (self.real, self.made) if picture_start_s(path) is not None), None)
+        return next((path for path in (self.real, self.generated) if picture_start_s(path) is not None), None)
 
 
 @dataclass(frozen=True)
@@ -56,16 +56,16 @@ class Pairs:
 
     pairs: list[Pair]
     only_real: list[Path]
-    only_made: list[Path]
+    only_generated: list[Path]
 
 
-def pair_up(real: Path, made: Path) -> Pairs:
+def pair_up(real: Path, generated: Path) -> Pairs:
     """Files of the same sub-folder and stem, videos or sounds; `clip.foley.mp4` goes with `clip.mp4`.
 
     Errors: FoleyError for what is no folder, two files of one name in a folder, or when nothing has a partner.
     """
-    real_files, made_files = media_in(real), media_in(made)
-    both = sorted(real_files.keys() & made_files.keys())
+    real_files, generated_files = media_in(real), media_in(generated)
+    both = sorted(real_files.keys() & generated_files.keys())
 
     def examples(files: Mapping[str, Path]) -> str:
         names = sorted(path.name for path in files.values())
@@ -73,13 +73,14 @@ def pair_up(real: Path, made: Path) -> Pairs:
 
     if not both:
         raise FoleyError(
-            f"no file in {made} has the name of one in {real} ({examples(made_files)}; {examples(real_files)})",
+            f"no file in {generated} has the name of one in {real} "
+            f"({examples(generated_files)}; {examples(real_files)})",
             "Files belong together by their names without endings: clip.mp4 and clip.wav, or clip.foley.mp4",
         )
     return Pairs(
-        [Pair(name, real_files[name], made_files[name]) for name in both],
-        [real_files[name] for name in sorted(real_files.keys() - made_files.keys())],
-        [made_files[name] for name in sorted(made_files.keys() - real_files.keys())],
+        [Pair(name, real_files[name], generated_files[name]) for name in both],
+        [real_files[name] for name in sorted(real_files.keys() - generated_files.keys())],
+        [generated_files[name] for name in sorted(generated_files.keys() - real_files.keys())],
     )
 
 
@@ -88,7 +89,7 @@ def media_in(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         why = "is a file, not a folder" if folder.exists() else "does not exist"
         raise FoleyError(
-            f"{folder} {why}", "Give a folder of real sounds or videos and one of made ones, or --model and clips"
+            f"{folder} {why}", "Give a folder of real sounds or videos and one of generated ones, or --model and clips"
         )
     found: dict[str, Path] = {}
     for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file()):
@@ -107,7 +108,7 @@ class PairSamples:
 
     pair: Pair
     real: np.ndarray
-    made: np.ndarray
+    generated: np.ndarray
 
     @property
     def duration_s(self) -> float:
@@ -122,18 +123,18 @@ class PairMetrics:
     name: str
     duration_s: float
     real_onsets: int
-    made_onsets: int
+    generated_onsets: int
     f1_60ms: float
     above_60ms: float
     f1_100ms: float
     above_100ms: float
     real_onsets_per_s: float
-    made_onsets_per_s: float
+    generated_onsets_per_s: float
     envelope: float  # correlation of the two loudness envelopes
     spectral_distance_db: float  # of the long-term spectra
-    sync: float | None  # how well the made sound fits the picture, by sync-mini; None: there is no picture
+    sync: float | None  # how well the generated sound fits the picture, by sync-mini; None: there is no picture
     real_sync: float | None  # and the real one: scores of different pictures cannot be compared
-    offset_s: float | None  # how late the made sound is, by sync-mini; None: no picture, or too short
+    offset_s: float | None  # how late the generated sound is, by sync-mini; None: no picture, or too short
 
     @property
     def has_onsets(self) -> bool:
@@ -143,18 +144,18 @@ class PairMetrics:
 
 def read_pair(pair: Pair) -> PairSamples:
     """Both sounds; errors: FoleyError when one cannot be read, or they share less than MIN_SHARED_S."""
-    real, made = (read_audio(path, RATE_HZ, 1).samples[0] for path in (pair.real, pair.made))
-    n = min(len(real), len(made))
+    real, generated = (read_audio(path, RATE_HZ, 1).samples[0] for path in (pair.real, pair.generated))
+    n = min(len(real), len(generated))
     if n < MIN_SHARED_S * RATE_HZ:
-        raise FoleyError(f"{pair.real} and {pair.made} share {n / RATE_HZ:.2f} s of sound", "Give longer sounds")
-    return PairSamples(pair, real[:n], made[:n])
+        raise FoleyError(f"{pair.real} and {pair.generated} share {n / RATE_HZ:.2f} s of sound", "Give longer sounds")
+    return PairSamples(pair, real[:n], generated[:n])
 
 
 def measure_pair(sounds: PairSamples, extractor: SyncExtractor) -> PairMetrics:
     """All figures of one pair; the video, where there is one, is read once."""
-    made_onsets, real_onsets = detect_onsets(sounds.made, RATE_HZ), detect_onsets(sounds.real, RATE_HZ)
+    generated_onsets, real_onsets = detect_onsets(sounds.generated, RATE_HZ), detect_onsets(sounds.real, RATE_HZ)
     at_60ms, at_100ms = (
-        agreement(made_onsets, real_onsets, tolerance_s, sounds.duration_s) for tolerance_s in (0.06, 0.1)
+        agreement(generated_onsets, real_onsets, tolerance_s, sounds.duration_s) for tolerance_s in (0.06, 0.1)
     )
     video = sounds.pair.video
     stream = extract_stream(video, extractor) if video is not None else None
@@ -162,18 +163,18 @@ def measure_pair(sounds: PairSamples, extractor: SyncExtractor) -> PairMetrics:
         name=sounds.pair.name,
         duration_s=sounds.duration_s,
         real_onsets=len(real_onsets),
-        made_onsets=len(made_onsets),
+        generated_onsets=len(generated_onsets),
         f1_60ms=at_60ms.f1,
         above_60ms=at_60ms.f1 - at_60ms.shifted_f1,
         f1_100ms=at_100ms.f1,
         above_100ms=at_100ms.f1 - at_100ms.shifted_f1,
         real_onsets_per_s=len(real_onsets) / sounds.duration_s,
-        made_onsets_per_s=len(made_onsets) / sounds.duration_s,
-        envelope=envelope_correlation(sounds.made, sounds.real, RATE_HZ),
-        spectral_distance_db=spectral_distance_db(sounds.made, sounds.real, RATE_HZ),
-        sync=sync_score(extractor, stream, sounds.made, RATE_HZ) if stream else None,
+        generated_onsets_per_s=len(generated_onsets) / sounds.duration_s,
+        envelope=envelope_correlation(sounds.generated, sounds.real, RATE_HZ),
+        spectral_distance_db=spectral_distance_db(sounds.generated, sounds.real, RATE_HZ),
+        sync=sync_score(extractor, stream, sounds.generated, RATE_HZ) if stream else None,
         real_sync=sync_score(extractor, stream, sounds.real, RATE_HZ) if stream else None,
-        offset_s=estimate_offset_s(extractor, stream, sounds.made, RATE_HZ) if stream else None,
+        offset_s=estimate_offset_s(extractor, stream, sounds.generated, RATE_HZ) if stream else None,
     )
 
 

@@ -25,7 +25,7 @@ MEASUREMENTS = {
     "sound_set": "make the recorded sounds that the shipped weights were trained on",
     "scorer": "whether an encoder can tell a film's own sound from the same sound moved",
     "sweep": "one model over sampler steps, guidance and prompts",
-    "tagger": "what an AudioSet tagger finds in made sounds and in real ones",
+    "tagger": "what an AudioSet tagger finds in generated sounds and in real ones",
 }
 
 

@@ -113,10 +113,10 @@ def measure_model(model: Model, drawn: Sequence[HeldOutClip], settings: Settings
         replace(settings, prompt=one.clip.label if reads_text else "", seed=n_takes * k) for k, one in enumerate(drawn)
     ]
     started_s = time.perf_counter()
-    made = [generate_sound(model, one, its) for one, its in zip(drawn, own, strict=True)]
+    generated = [generate_sound(model, one, its) for one, its in zip(drawn, own, strict=True)]
     spent_s = time.perf_counter() - started_s
-    scores = [score_sound(sound, model, one) for sound, one in zip(made, drawn, strict=True)]
-    distances = [distances_db(model, sound, one, its) for sound, one, its in zip(made, drawn, own, strict=True)]
+    scores = [score_sound(sound, model, one) for sound, one in zip(generated, drawn, strict=True)]
+    distances = [distances_db(model, sound, one, its) for sound, one, its in zip(generated, drawn, own, strict=True)]
     best = None
     if n_takes > 1:
         best = mean([best_take_f1(model, one, its, n_takes) for one, its in zip(drawn, own, strict=True)])
@@ -127,7 +127,7 @@ def measure_model(model: Model, drawn: Sequence[HeldOutClip], settings: Settings
         steps=settings.steps,
         guidance=settings.guidance,
         evaluations=evaluations,
-        s_per_10s=10 * spent_s / (sum(map(len, made)) / model.codec.rate_hz),
+        s_per_10s=10 * spent_s / (sum(map(len, generated)) / model.codec.rate_hz),
         f1_60ms=mean([score.f1 for score in scores]),
         f1_60ms_shifted=mean([score.shifted_f1 for score in scores]),
         envelope_correlation=mean([score.envelope for score in scores]),
@@ -153,9 +153,9 @@ def count_evaluations(model: Model, held_out: HeldOutClip, settings: Settings) -
 
 
 def distances_db(
-    model: Model, made: np.ndarray, held_out: HeldOutClip, settings: Settings
+    model: Model, generated: np.ndarray, held_out: HeldOutClip, settings: Settings
 ) -> tuple[float, float, float]:
-    """Distances to the clip's own sound: of what was made, of what is made with a reference, of the reference."""
+    """Distances to the clip's own sound: of a sound generated without reference, of one with it, of the reference."""
     own, similar, rate_hz = held_out.clip.samples, held_out.similar_sound, model.codec.rate_hz
     first = round(characteristic_start_s(similar, rate_hz, settings.ref_s) * rate_hz)
     reference = similar[first : first + round(settings.ref_s * rate_hz)]
@@ -163,7 +163,7 @@ def distances_db(
         return np.nan, np.nan, np.nan
     with_it = generate_sound(model, held_out, settings, reference)
     return (
-        spectral_distance_db(made, own, rate_hz),
+        spectral_distance_db(generated, own, rate_hz),
         spectral_distance_db(with_it, own, rate_hz),
         spectral_distance_db(reference, own, rate_hz),
     )

@@ -82,8 +82,8 @@ def code_and_decode(codec: ResidualCodec, sound: Sound) -> tuple[torch.Tensor, t
     """The sound (its first seconds), decoded from its latents, and decoded from its codes: [1, N] each."""
     samples = torch.from_numpy(sound.as_float()[: round(MAX_S * codec.rate_hz)])[None]
     samples = F.pad(samples, (0, -samples.shape[1] % codec.hop))
-    made = codec.decode(codec.encode(samples))
-    return samples, made, codec.decode(codec.codes_to_latents(codec.encode_codes(samples)))
+    from_latents = codec.decode(codec.encode(samples))
+    return samples, from_latents, codec.decode(codec.codes_to_latents(codec.encode_codes(samples)))
 
 
 def measure(codec: ResidualCodec, sound: Sound, ear: Distance | None = None) -> RoundTrip:
@@ -118,9 +118,9 @@ def zimtohrli(rate_hz: int) -> Distance:
         ) from error
     metric = Pyohrli()
 
-    def distance(real: np.ndarray, made: np.ndarray) -> float:
+    def distance(real: np.ndarray, generated: np.ndarray) -> float:
         n = round(ZIMTOHRLI_MIN_S * rate_hz)
-        padded = (np.pad(x, (0, max(0, n - len(x)))) for x in (real, made))
+        padded = (np.pad(x, (0, max(0, n - len(x)))) for x in (real, generated))
         return float(metric.distance(*(soxr.resample(x, rate_hz, ZIMTOHRLI_HZ) for x in padded)))
 
     return distance
@@ -179,7 +179,7 @@ def draw_worst(
         draw_pair(
             path,
             real=samples[0].numpy(),
-            made=decoded[0].numpy(),
+            generated=decoded[0].numpy(),
             rate_hz=codec.rate_hz,
             title=f"{sound.category}: {sound.words}",
             facts=facts,

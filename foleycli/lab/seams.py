@@ -107,10 +107,10 @@ def _ranks(joins: np.ndarray, others: np.ndarray) -> np.ndarray:
 def measure(model: Model, clip: Path, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
     """Render one clip; the jumps in the finished sound at its joins [j, 2] and at other moments [m, 2]."""
     with tempfile.TemporaryDirectory(prefix="foley-seams-") as folder:
-        made = RenderJob(probe(clip), Path(folder) / "made.wav", settings).run(model)[0]
-        sound = read_audio(made.out, channels=1)
-    joins = joins_s(made.windows, model.codec.latent_rate_hz)
-    others = other_moments_s(joins, made.duration_s)
+        generated = RenderJob(probe(clip), Path(folder) / "generated.wav", settings).run(model)[0]
+        sound = read_audio(generated.out, channels=1)
+    joins = joins_s(generated.windows, model.codec.latent_rate_hz)
+    others = other_moments_s(joins, generated.duration_s)
     return jumps_db(sound.samples[0], sound.rate_hz, joins), jumps_db(sound.samples[0], sound.rate_hz, others)
 
 

@@ -92,17 +92,17 @@ def measure_change(
     model: Model, drawn: Sequence[HeldOutClip], *, changed: str, settings: Settings, given: PromptAndReference
 ) -> Row:
     """All clips with the same settings; clip k has seed k in every row."""
-    rate_hz, made = model.codec.rate_hz, []
+    rate_hz, generated = model.codec.rate_hz, []
     started_s = time.perf_counter()
     for seed, one in enumerate(drawn):
         prompt, reference = given(one)
         reference = reference[: round(settings.ref_s * rate_hz)] if reference is not None else None
-        made.append(generate_sound(model, one, replace(settings, prompt=prompt, seed=seed), reference))
+        generated.append(generate_sound(model, one, replace(settings, prompt=prompt, seed=seed), reference))
     spent_s = time.perf_counter() - started_s
-    scores = [score_sound(sound, model, one) for sound, one in zip(made, drawn, strict=True)]
+    scores = [score_sound(sound, model, one) for sound, one in zip(generated, drawn, strict=True)]
     distances = [
         spectral_distance_db(sound, one.clip.samples, rate_hz)
-        for sound, one in zip(made, drawn, strict=True)
+        for sound, one in zip(generated, drawn, strict=True)
         if np.abs(one.clip.samples).max() > LOUD
     ]
     return Row(
@@ -115,7 +115,7 @@ def measure_change(
         onsets_per_s_without_events=mean([score.false_onsets_hz for score in scores]),
         envelope_correlation=mean([score.envelope for score in scores]),
         distance_db=mean(distances),
-        s_per_10s=10 * spent_s / (sum(map(len, made)) / rate_hz),
+        s_per_10s=10 * spent_s / (sum(map(len, generated)) / rate_hz),
     )
 
 

@@ -85,13 +85,13 @@ def draw_report(
     page.save(path, optimize=True)
 
 
-def draw_pair(path: Path, *, real: np.ndarray, made: np.ndarray, rate_hz: int, title: str, facts: str) -> None:
-    """Write a picture of two sounds [N] of one length: waveform and spectrogram of the real, then of the made one."""
+def draw_pair(path: Path, *, real: np.ndarray, generated: np.ndarray, rate_hz: int, title: str, facts: str) -> None:
+    """Write a picture of two sounds [N] of one length: waveform and spectrogram of the real, then the generated one."""
     axis = Axis(max(real.shape[-1] / rate_hz, 1e-3))
     panels = WAVE + GAP + MEL
     page = Image.new("RGB", (WIDTH, HEADER + panels + 2 * GAP + panels + AXIS), PAPER)
     _header(page, title, facts)
-    for y, samples, name in ((HEADER, real, "real"), (HEADER + panels + 2 * GAP, made, "made")):
+    for y, samples, name in ((HEADER, real, "real"), (HEADER + panels + 2 * GAP, generated, "generated")):
         _waveform(page, y, samples)
         _spectrogram(page, y + WAVE + GAP, samples, rate_hz)
         ImageDraw.Draw(page).text((LEFT - 12, y + WAVE - 12), name, EVENT, _font(17), anchor="rm")
@@ -192,7 +192,7 @@ def _events(page: Image.Image, axis: Axis, events_s: Sequence[float], y: int, pa
         if not crowded:
             draw.line((x, panels[0], x, panels[1] - 1), (*EVENT, 110), 1)
     page.paste(veil, (0, 0), veil)
-    ImageDraw.Draw(page).text((LEFT - 12, y + EVENTS - 12), "seen", EVENT, _font(17), anchor="rm")
+    ImageDraw.Draw(page).text((LEFT - 12, y + EVENTS - 12), "events", EVENT, _font(17), anchor="rm")
 
 
 def _time_axis(page: Image.Image, axis: Axis, y: int) -> None:

@@ -31,22 +31,22 @@ def strikes(times_s: tuple[float, ...], duration_s: float = 4.2) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """real/: hit.mp4 and drum/roll.wav, alone.wav; made/: one in time, one half a second late."""
+    """real/: hit.mp4 and drum/roll.wav, alone.wav; generated/: one in time, one half a second late."""
     root = tmp_path_factory.mktemp("evaluate")
-    for folder in ("real/drum", "made/drum"):
+    for folder in ("real/drum", "generated/drum"):
         (root / folder).mkdir(parents=True)
     soundfile.write(root / "real/drum/roll.wav", strikes(STRIKES_S), RATE_HZ)
     soundfile.write(root / "real/alone.wav", strikes(STRIKES_S), RATE_HZ)
     run_ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=4.2", "-i", root / "real/drum/roll.wav",
                "-shortest", root / "real/hit.mp4")  # fmt: skip
-    soundfile.write(root / "made/hit.foley.wav", 0.5 * strikes(STRIKES_S), RATE_HZ)
+    soundfile.write(root / "generated/hit.foley.wav", 0.5 * strikes(STRIKES_S), RATE_HZ)
     late = tuple(time_s + 0.25 for time_s in STRIKES_S)
-    soundfile.write(root / "made/drum/roll.flac", strikes(late), RATE_HZ)
+    soundfile.write(root / "generated/drum/roll.flac", strikes(late), RATE_HZ)
     return root
 
 
 def test_two_folders(foley, folders):
-    told = foley("evaluate", folders / "real", folders / "made", "--json")
+    told = foley("evaluate", folders / "real", folders / "generated", "--json")
     assert told.code == 0
     late, in_time, summary = (json.loads(line, parse_constant=pytest.fail) for line in told.out.splitlines())
     assert [late["name"], in_time["name"]] == ["drum/roll", "hit"]
@@ -62,7 +62,7 @@ def test_two_folders(foley, folders):
 
 
 def test_table_has_a_line_a_file_and_two_of_means(foley, folders):
-    told = foley("evaluate", folders / "real", folders / "made")
+    told = foley("evaluate", folders / "real", folders / "generated")
     rows = [line.split("\t") for line in told.out.splitlines()]
     assert [row[0] for row in rows] == ["file", "drum/roll", "hit", "mean of 2", "mean of 2 with onsets"]
     assert {len(row) for row in rows} == {12}
@@ -73,7 +73,7 @@ def test_table_has_a_line_a_file_and_two_of_means(foley, folders):
 def test_a_terminal_of_80_columns_gets_two_tables_with_whole_words(foley, folders, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    lines = re.sub(r"\x1b\[[0-9;]*m", "", foley("evaluate", folders / "real", folders / "made").out).splitlines()
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", foley("evaluate", folders / "real", folders / "generated").out).splitlines()
     assert max(map(len, lines)) <= 80
     names = [" ".join(line.split()[:3]) for line in lines]
     assert names.count("mean of 2") == 4
@@ -91,7 +91,9 @@ def test_aisfx_hears_the_set_and_names_it(foley, folders, tmp_path, monkeypatch)
     for label, sound in {"drum": strikes(STRIKES_S), "tone": np.sin(np.arange(2 * RATE_HZ) / 9)}.items():
         (tmp_path / "labels" / label).mkdir(parents=True)
         soundfile.write(tmp_path / "labels" / label / "one.wav", sound, RATE_HZ)
-    summary = foley("evaluate", folders / "real", folders / "made", "--labels", tmp_path / "labels", "--json").lines[-1]
+    summary = foley(
+        "evaluate", folders / "real", folders / "generated", "--labels", tmp_path / "labels", "--json"
+    ).lines[-1]
     measured = summary["metrics"]
     assert 0 < measured["fad_aisfx"] < 100
     assert (measured["labelled_files"], measured["label_accuracy_aisfx_of_real"]) == (1, 1)  # drum/roll
@@ -110,8 +112,8 @@ def test_a_model_on_clips_and_a_broken_one_among_them(foley, kept_model, model_n
     assert failed["input"] == str(broken) and "broken.mp4" in told.err
     assert row["prompt"] == "glass breaking" and row["duration_s"] == pytest.approx(4.2, abs=0.1)
     assert (summary["files"], summary["failed"], summary["model"]) == (1, 1, model_name)
-    made = soundfile.info(tmp_path / "kept" / "hit.foley.wav")
-    assert made.duration == pytest.approx(4.2, abs=0.05)
+    generated = soundfile.info(tmp_path / "kept" / "hit.foley.wav")
+    assert generated.duration == pytest.approx(4.2, abs=0.05)
     again = foley("evaluate", folders / "real", tmp_path / "kept", "--json").lines
     assert [again[0][key] for key in ("f1_60ms", "envelope", "sync")] == [
         row[key] for key in ("f1_60ms", "envelope", "sync")
@@ -123,14 +125,14 @@ def test_a_model_on_clips_and_a_broken_one_among_them(foley, kept_model, model_n
     [
         (("{real}",), 2, "1 paths are given"),
         (("{real}", "nowhere"), 1, "nowhere does not exist"),
-        (("{real}", "{made}", "--steps", "4"), 2, "--steps is for rendering"),
-        (("{real}", "{made}", "--ride", "0"), 2, "--ride is for rendering"),
-        (("{real}", "{made}", "--prompts", "x"), 2, "--prompts is for rendering"),
-        (("{real}", "{made}", "--aisfx", "gone.whl"), 1, "gone.whl"),
-        (("{real}", "{made}", "--labels", "{real}"), 2, "--labels needs aisfx"),
+        (("{real}", "{generated}", "--steps", "4"), 2, "--steps is for rendering"),
+        (("{real}", "{generated}", "--ride", "0"), 2, "--ride is for rendering"),
+        (("{real}", "{generated}", "--prompts", "x"), 2, "--prompts is for rendering"),
+        (("{real}", "{generated}", "--aisfx", "gone.whl"), 1, "gone.whl"),
+        (("{real}", "{generated}", "--labels", "{real}"), 2, "--labels needs aisfx"),
         (("--model", "nothing-like-it", "{real}/hit.mp4"), 1, "unknown model"),
         (("--model", "salsav-mini", "{real}/alone.wav"), 1, "no video stream"),
-        (("--model", "salsav-mini", "{real}/hit.mp4", "{made}/hit.mp4"), 2, "two clips are called hit"),
+        (("--model", "salsav-mini", "{real}/hit.mp4", "{generated}/hit.mp4"), 2, "two clips are called hit"),
         (("--model", "salsav-mini", "{real}/hit.mp4", "--prompts", "gone.yaml"), 1, "gone.yaml cannot be read"),
         (("--model", "salsav-mini", "{real}/hit.mp4", "--out-dir", "{real}/hit.mp4"), 2, "cannot be made"),
     ],
@@ -141,7 +143,7 @@ def test_bad_input_is_refused_before_a_model_is_loaded(foley, folders, monkeypat
 
     monkeypatch.setattr("foleycli.models.model.load_model", load)
     monkeypatch.setattr("foleycli.evaluation.evaluate.load_extractor", load)
-    told = foley("evaluate", *(arg.format(real=folders / "real", made=folders / "made") for arg in args))
+    told = foley("evaluate", *(arg.format(real=folders / "real", generated=folders / "generated") for arg in args))
     assert told.code == code
     assert named in told.error
     assert told.out == ""

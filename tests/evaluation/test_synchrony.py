@@ -24,9 +24,9 @@ RATE_HZ = 44100
 
 
 NO_METRICS = PairMetrics(
-    name="a", duration_s=5.0, real_onsets=0, made_onsets=0, f1_60ms=0.0, above_60ms=0.0, f1_100ms=0.0, above_100ms=0.0,
-    real_onsets_per_s=0.0, made_onsets_per_s=0.0, envelope=0.0, spectral_distance_db=0.0, sync=None, real_sync=None,
-    offset_s=None,
+    name="a", duration_s=5.0, real_onsets=0, generated_onsets=0, f1_60ms=0.0, above_60ms=0.0, f1_100ms=0.0,
+    above_100ms=0.0, real_onsets_per_s=0.0, generated_onsets_per_s=0.0, envelope=0.0, spectral_distance_db=0.0,
+    sync=None, real_sync=None, offset_s=None,
 )  # fmt: skip
 
 

@@ -196,7 +196,7 @@ def test_unseen_series_have_a_row_of_their_own():
 def test_the_real_sound_is_drawn_above_the_made_one(tmp_path):
     real, made = np.zeros(RATE_HZ), np.zeros(RATE_HZ)
     real[11025:11500], made[33075:33500] = noise(0)[:475], noise(1)[:425]
-    picture.draw_pair(tmp_path / "p.png", real=real, made=made, rate_hz=RATE_HZ, title="hit: a", facts="mel 1.00")
+    picture.draw_pair(tmp_path / "p.png", real=real, generated=made, rate_hz=RATE_HZ, title="hit: a", facts="mel 1.00")
     with Image.open(tmp_path / "p.png") as image:
         page = np.asarray(image.convert("L")).astype(int)[:, picture.LEFT : picture.LEFT + picture.PANEL]
     above = picture.HEADER + picture.WAVE + picture.GAP

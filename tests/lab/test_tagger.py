@@ -109,12 +109,12 @@ def test_folders_are_compared_by_name(wheel, lab, tmp_path):
     told = lab("tagger", wheel, *(tmp_path / folder for folder in ("real", "same", "swapped")), "--json")
     assert told.code == 0, told.err
     same, swapped = map(json.loads, told.out.splitlines())
-    assert (same["made"], same["pairs"], same["recall_at_1"], same["top1_in_5"]) == ("same", 3, 1, 1)
+    assert (same["generated"], same["pairs"], same["recall_at_1"], same["top1_in_5"]) == ("same", 3, 1, 1)
     assert same["kl"] == pytest.approx(0, abs=1e-6) and same["cos"] == pytest.approx(1)
     assert (swapped["pairs"], swapped["recall_at_1"]) == (2, 0)
     assert swapped["kl"] > 0.01 and swapped["cos"] < 0.999
     table = lab("tagger", wheel, tmp_path / "real", tmp_path / "same").out.splitlines()
-    assert table[0] == "| made | pairs | KL | cos | top1in5 | overlap | R@1 | speech | music |"
+    assert table[0] == "| generated | pairs | KL | cos | top1in5 | overlap | R@1 | speech | music |"
     assert table[2].startswith("| same | 3 | 0.00 | 1.00 |")
 
 
@@ -138,5 +138,5 @@ def test_without_onnx_the_error_says_what_to_install(tmp_path, monkeypatch):
 
 def test_folders_are_checked_before_the_network_is_loaded(lab, tmp_path, monkeypatch):
     monkeypatch.setattr(tagger, "open_yamnet", lambda wheel: pytest.fail("loaded"))
-    told = lab("tagger", "gone.whl", tmp_path / "real", tmp_path / "made")
+    told = lab("tagger", "gone.whl", tmp_path / "real", tmp_path / "generated")
     assert told.code == 1 and "does not exist" in told.err

@@ -287,7 +287,7 @@ def test_words_find_a_recording_in_the_library(render, clips, tmp_path):
     ):
         told = render(clips("plain.mp4"), "-o", tmp_path / f"{name}.wav", "--prompt", "metal hit", "--json", *more)
         assert told.code == 0
-        made[name], notes[name] = told.lines[0]["timbre_of"], told.err
+        made[name], notes[name] = told.lines[0]["reference"], told.err
     assert Path(made["found"]).name == "metal_hit.ogg"
     assert "found.wav: it has the timbre of the library sound metal_hit\n" in notes["found"]
     assert "timbre" not in notes["other"] + notes["without"]
@@ -300,7 +300,7 @@ def test_words_find_a_recording_among_ones_own(render, clips, write_take, tmp_pa
     own = write_take(tmp_path / "own" / "metal hits" / "spade_1.wav", 44100, 1, duration_s=1.0)
     told = render(clips("plain.mp4"), "-o", tmp_path / "a.wav", "--prompt", "hit on metal", "--sounds", own.parents[1],
                   "--json")  # fmt: skip
-    assert told.code == 0 and told.lines[0]["timbre_of"] == str(own)
+    assert told.code == 0 and told.lines[0]["reference"] == str(own)
 
 
 def test_a_plan_counts_the_windows_that_a_found_recording_takes_room_in(render, tmp_path):

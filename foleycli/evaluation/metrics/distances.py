@@ -9,7 +9,7 @@ import numpy as np
 
 # As av-benchmark takes them, so that figures compare.
 SPLITS, SHUFFLE_SEED = 10, 2020  # of the inception score
-SOFTEN = 1e-6  # added to the made sound's classes before their logarithm
+SOFTEN = 1e-6  # added to the generated sound's classes before their logarithm
 
 
 def frechet_distance(one: np.ndarray, other: np.ndarray) -> float:
@@ -36,10 +36,10 @@ def _root(covariance: np.ndarray) -> np.ndarray:
     return (vectors * np.sqrt(values.clip(0))) @ vectors.T
 
 
-def kl_divergence(real_logits: np.ndarray, made_logits: np.ndarray) -> float:
-    """KL(real || made) of the classes' softmax, in nats, mean over pairs: logits [n, C] each, row k with row k."""
-    real, made = _log_softmax(real_logits), _log_softmax(made_logits)
-    return float((np.exp(real) * (real - np.log(np.exp(made) + SOFTEN))).sum(axis=1).mean())
+def kl_divergence(real_logits: np.ndarray, generated_logits: np.ndarray) -> float:
+    """KL(real || generated) of the classes' softmax, in nats, mean over pairs: logits [n, C] each, row k with row k."""
+    real, generated = _log_softmax(real_logits), _log_softmax(generated_logits)
+    return float((np.exp(real) * (real - np.log(np.exp(generated) + SOFTEN))).sum(axis=1).mean())
 
 
 def inception_score(logits: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""What a tagger of sounds says of made sounds, compared with what it says of the real ones.
+"""What a tagger of sounds says of generated sounds, compared with what it says of the real ones.
 
 A tagger gives class probabilities [P, C] and embeddings [P, D] for P pieces of a sound.  A sound's classes are the mean
 of its pieces', its embedding the mean of theirs.
@@ -26,15 +26,15 @@ class Tags:
 
 @dataclass(frozen=True)
 class TagMetrics:
-    """Means over pairs of a real and a made sound."""
+    """Means over pairs of a real and a generated sound."""
 
     pairs: int
-    kl: float  # of the class distributions, real against made, in nats: lower is better
+    kl: float  # of the class distributions, real against generated, in nats: lower is better
     cos: float  # of the embeddings
-    top1_in_5: float  # share of pairs: the real sound's top class is among the made sound's top five
+    top1_in_5: float  # share of pairs: the real sound's top class is among the generated sound's top five
     overlap_of_5: float  # how many of the two top fives are the same
-    recall_at_1: float  # share of made sounds whose nearest real sound, of all, is their own
-    extra_speech: float  # share of pairs: speech is present in the made sound and not in the real one
+    recall_at_1: float  # share of generated sounds whose nearest real sound, of all, is their own
+    extra_speech: float  # share of pairs: speech is present in the generated sound and not in the real one
     extra_music: float
 
 
@@ -50,35 +50,35 @@ def cosines(vectors: np.ndarray, vector: np.ndarray) -> np.ndarray:
     return vectors @ vector / (np.linalg.norm(vectors, axis=1) * np.linalg.norm(vector) + 1e-9)
 
 
-def is_extra(real: Tags, made: Tags, index: int) -> bool:
-    """Whether a class is present in the made sound and not in the real one."""
-    in_real, in_made = (tags.probabilities[:, index].max() > PRESENT for tags in (real, made))
-    return bool(in_made and not in_real)
+def is_extra(real: Tags, generated: Tags, index: int) -> bool:
+    """Whether a class is present in the generated sound and not in the real one."""
+    in_real, in_generated = (tags.probabilities[:, index].max() > PRESENT for tags in (real, generated))
+    return bool(in_generated and not in_real)
 
 
 def compare_tags(
-    real: Sequence[Tags], made: Sequence[Tags], *, others: Sequence[Tags] = (), classes: Sequence[str]
+    real: Sequence[Tags], generated: Sequence[Tags], *, others: Sequence[Tags] = (), classes: Sequence[str]
 ) -> TagMetrics:
-    """The figures of pairs `real[k]`, `made[k]`.
+    """The figures of pairs `real[k]`, `generated[k]`.
 
     others   real sounds without a partner, among which the nearest is sought too
     classes  names of the tagger's classes; "Silence", "Speech" and "Music" are among them
     Errors: ValueError for no pairs.
     """
-    if not real or len(real) != len(made):
-        raise ValueError("tags of made sounds are compared with those of as many real ones")
+    if not real or len(real) != len(generated):
+        raise ValueError("tags of generated sounds are compared with those of as many real ones")
     silence, speech, music = (classes.index(name) for name in ("Silence", "Speech", "Music"))
     all_real = np.stack([tags.embeddings.mean(axis=0) for tags in (*real, *others)])  # [n, D]
     rows = []
-    for k, (one, other) in enumerate(zip(real, made, strict=True)):
+    for k, (one, other) in enumerate(zip(real, generated, strict=True)):
         p, q = (class_distribution(tags.probabilities, silence) for tags in (one, other))
-        top_real, top_made = (np.argsort(-distribution)[:N_TOP] for distribution in (p, q))
+        top_real, top_generated = (np.argsort(-distribution)[:N_TOP] for distribution in (p, q))
         near = cosines(all_real, other.embeddings.mean(axis=0))
         rows.append((
             float((p * np.log(p / q)).sum()),
             float(near[k]),
-            top_real[0] in top_made,
-            len({*top_real} & {*top_made}),
+            top_real[0] in top_generated,
+            len({*top_real} & {*top_generated}),
             int(near.argmax()) == k,
             is_extra(one, other, speech),
             is_extra(one, other, music),

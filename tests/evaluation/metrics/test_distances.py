@@ -42,9 +42,9 @@ def test_frechet_of_few_embeddings_of_many_dimensions():
 
 
 def test_kl_of_two_classes():
-    real, made = np.array([0.8, 0.2]), np.array([0.3, 0.7])
-    told = kl_divergence(np.log(np.stack([real, made])) + 7.0, np.log(np.stack([made, made])) - 3.0)
-    assert told == pytest.approx((real * np.log(real / made)).sum() / 2, abs=1e-5)
+    real, generated = np.array([0.8, 0.2]), np.array([0.3, 0.7])
+    told = kl_divergence(np.log(np.stack([real, generated])) + 7.0, np.log(np.stack([generated, generated])) - 3.0)
+    assert told == pytest.approx((real * np.log(real / generated)).sum() / 2, abs=1e-5)
 
 
 def test_kl_of_something_thought_impossible_is_finite():

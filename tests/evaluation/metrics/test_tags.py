@@ -34,23 +34,25 @@ def test_a_sound_against_itself_is_perfect():
 
 
 def test_divergence_is_of_the_real_distribution_from_the_made_one():
-    real, made = tags((1, 0), Dog=0.9), tags((1, 0), Dog=0.3, Silence=0.9)
-    p, q = (class_distribution(one.probabilities, CLASSES.index("Silence")) for one in (real, made))
-    assert compare_tags([real], [made], classes=CLASSES).kl == pytest.approx((p * np.log(p / q)).sum())
-    assert compare_tags([real], [made], classes=CLASSES).kl != pytest.approx((q * np.log(q / p)).sum())
+    real, generated = tags((1, 0), Dog=0.9), tags((1, 0), Dog=0.3, Silence=0.9)
+    p, q = (class_distribution(one.probabilities, CLASSES.index("Silence")) for one in (real, generated))
+    assert compare_tags([real], [generated], classes=CLASSES).kl == pytest.approx((p * np.log(p / q)).sum())
+    assert compare_tags([real], [generated], classes=CLASSES).kl != pytest.approx((q * np.log(q / p)).sum())
 
 
 def test_nearest_is_sought_among_all_real_sounds():
-    real, made = [tags((1, 0)), tags((0, 1))], [tags((1, 0.1)), tags((1, 0.9))]
-    assert compare_tags(real, made, classes=CLASSES).recall_at_1 == 0.5
-    assert compare_tags(real, made, others=[tags((1, 0.1))], classes=CLASSES).recall_at_1 == 0
-    assert compare_tags(real, made, classes=CLASSES).cos == pytest.approx(np.mean([1 / 1.01**0.5, 0.9 / 1.81**0.5]))
+    real, generated = [tags((1, 0)), tags((0, 1))], [tags((1, 0.1)), tags((1, 0.9))]
+    assert compare_tags(real, generated, classes=CLASSES).recall_at_1 == 0.5
+    assert compare_tags(real, generated, others=[tags((1, 0.1))], classes=CLASSES).recall_at_1 == 0
+    assert compare_tags(real, generated, classes=CLASSES).cos == pytest.approx(
+        np.mean([1 / 1.01**0.5, 0.9 / 1.81**0.5])
+    )
 
 
 def test_speech_and_music_count_where_the_real_sound_has_none():
     real = [tags((1, 0), Speech=0.9), tags((0, 1), Speech=0.4), tags((1, 1))]
-    made = [tags((1, 0), Speech=0.9), tags((0, 1), Speech=0.6), tags((1, 1), Music=0.51, Speech=0.5)]
-    found = compare_tags(real, made, classes=CLASSES)
+    generated = [tags((1, 0), Speech=0.9), tags((0, 1), Speech=0.6), tags((1, 1), Music=0.51, Speech=0.5)]
+    found = compare_tags(real, generated, classes=CLASSES)
     assert (found.extra_speech, found.extra_music) == (pytest.approx(1 / 3), pytest.approx(1 / 3))
 
 
