@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from foleycli import __version__
-from foleycli.cli import bench, console, doctor, evaluate, extend, guide, models, presets, render, train
+from foleycli.cli import bench, console, doctor, evaluate, extend, guide, library, models, presets, render, train
 from foleycli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE, FoleyError, UsageError
 
 # Typer's own usage errors (unknown option, not a number): what all of them derive from.  Typer
@@ -82,6 +82,7 @@ app.command(
 )(train.train)
 app.add_typer(models.app, name="models")
 app.add_typer(presets.app, name="presets")
+app.add_typer(library.app, name="library")
 app.command(
     "doctor",
     epilog=console.examples(("Check this machine", "foley doctor"), ("The same for scripts", "foley doctor --json")),

@@ -97,6 +97,8 @@ def evaluate(
     guidance: options.Guidance = None,
     words_guidance: options.WordsGuidance = None,
     library: options.Library = None,
+    engine: options.Engine = None,
+    room: options.Room = None,
     ride: options.Ride = None,
     seed: options.Seed = None,
     aisfx: Aisfx = None,
@@ -132,6 +134,8 @@ def evaluate(
         guidance=guidance,
         words_guidance=words_guidance,
         library=library,
+        engine=engine,
+        room=room,
         ride=ride,
         seed=seed,
     )

@@ -26,7 +26,7 @@ def _setting(name: str, panel: str, declared: str = "") -> Any:
     if isinstance(field.default, bool):
         facts.append("default: on" if field.default else "default: off")
     elif field.default not in ("", None):
-        facts.append(f"default: {field.default:g}")
+        facts.append(f"default: {field.default}" if isinstance(field.default, str) else f"default: {field.default:g}")
     if any(facts):
         help = f"{help.rstrip('.')} ({', '.join(filter(None, facts))})."
     return typer.Option(declared or flag(name), help=help, show_default=False, rich_help_panel=panel)
@@ -62,6 +62,8 @@ Guidance = Annotated[float | None, _setting("guidance", SOUND)]
 WordsGuidance = Annotated[float | None, _setting("words_guidance", SOUND)]
 Seed = Annotated[int | None, _setting("seed", SOUND)]
 Library = Annotated[bool | None, _setting("library", SOUND, "--library/--no-library")]
+Engine = Annotated[str | None, _setting("engine", SOUND)]
+Room = Annotated[str | None, _setting("room", SOUND)]
 Ride = Annotated[float | None, _setting("ride", SOUND)]
 Cuts = Annotated[bool | None, _setting("cuts", VIDEO, "--cuts/--no-cuts")]
 Mix = Annotated[bool | None, _setting("mix", VIDEO, "--mix/--replace")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from foleycli.features.sync import SyncExtractor, load_extractor
 from foleycli.hub.resolve import resolve
 from foleycli.media.audio import resample
 from foleycli.models.model import Model
+from foleycli.recordings.mix import USUAL_ROOM_DB
 from foleycli.records import Report, Video, silent
 from foleycli.rendering.job import RenderJob
 from foleycli.settings.settings import Settings
@@ -168,5 +169,7 @@ def rendered_path(clip: Path, folder: Path) -> Path:
 def render_pair(video: Video, model: Model, settings: Settings, folder: Path, report: Report = silent) -> Pair:
     """A clip's own sound beside the one that `foley render` makes for it, as a WAV in `folder`."""
     generated = rendered_path(video.path, folder)
-    RenderJob(video, generated, settings).run(model, report)
+    # A film's own sound has the tone of its place: so has what is compared with it, though it is a sound file.
+    in_video = replace(settings, room=USUAL_ROOM_DB) if settings.room == "auto" else settings
+    RenderJob(video, generated, in_video).run(model, report)
     return Pair(video.path.stem, video.path, generated)

@@ -63,6 +63,10 @@ class Extractor(ABC):
         """Seconds at which something makes a sound, read from this extractor's stream; empty where it cannot tell."""
         return []
 
+    def event_strengths(self, stream: Stream, events_s: list[float]) -> np.ndarray:
+        """How sure each event of `events_s` is, float [E] from 0 to 1; all alike where this extractor cannot tell."""
+        return np.ones(len(events_s))
+
     def loudness_db(self, stream: Stream) -> np.ndarray | None:
         """Predicted loudness of each step of this extractor's stream, dB [T]; None where it cannot tell."""
         return None

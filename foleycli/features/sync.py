@@ -317,6 +317,12 @@ class SyncExtractor(Extractor):
         curve = stream.values[:, -N_EXTRAS].float().cpu().numpy()
         return [float(time) for time in pick_peaks(curve, float(self.rate_hz), self.event_threshold)]
 
+    def event_strengths(self, stream: Stream, events_s: list[float]) -> np.ndarray:
+        """The event probability at each event, float [E]."""
+        curve = stream.values[:, -N_EXTRAS].float().cpu().numpy()
+        steps = np.clip(np.round(np.asarray(events_s, np.float64) * float(self.rate_hz)).astype(int), 0, len(curve) - 1)
+        return np.array([curve[max(0, step - 1) : step + 2].max() for step in steps])
+
     def loudness_db(self, stream: Stream) -> np.ndarray:
         """The loudness head's prediction: dB [T], -LOUDNESS_RANGE_DB to 0."""
         predicted = stream.values[:, -1].float().cpu().numpy()

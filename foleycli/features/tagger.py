@@ -40,7 +40,7 @@ BATCH = 16  # frames; more is no faster on a CPU
 SMOOTH_STEPS = 3  # 1.5 s: one misread frame is not a new thing to hear
 MIN_PROBABILITY = 0.1  # in the stream labels below are ignored; a thousand classes always add up to something
 # Of a whole video only what is probable enough to be true: 33 of 45 labels of filmed clips whose sound is known are.
-MIN_LABEL, MIN_GROUP = 0.3, 0.4
+MIN_LABEL, MIN_GROUP = 0.3, 0.35
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ def _mmaudio(network: str, size_mb: float, md5: str, what: str) -> Entry:
     config = {
         "family": "mmaudio", "network": network, "weights": file,
         "codec": codec, "sync": "synchformer", "semantic": "dfn5b-clip", "text": "dfn5b-clip",
-        "settings": {"steps": 25, "guidance": 4.5, "context_s": 1.6},
+        "settings": {"steps": 25, "guidance": 4.5, "context_s": 1.6, "engine": "flow", "room": "off"},
     }  # fmt: skip
     files = (RemoteFile(MMAUDIO, f"weights/{file}", size_mb, md5),)
     parts = (codec, "synchformer", "dfn5b-clip")
@@ -145,7 +145,7 @@ ENTRIES = (
         "vaura", "family", "V-AURA, 695 M, 44.1 kHz, token by token: close sync, takes no words", VAURA,
         (RemoteFile(VAURA_SHELF, "v-aura_public/24-08-01T08-34-26.tar.gz", 0),),
         # The published system's guidance; its demo continues 1.28 s.  Its parts come in the same file.
-        config={"family": "vaura", "settings": {"guidance": 6.0, "context_s": 1.28}},
+        config={"family": "vaura", "settings": {"guidance": 6.0, "context_s": 1.28, "engine": "flow", "room": "off"}},
         inner_parts={"codec": "dac", "sync": "avclip"},
         is_converted=True,
     ),

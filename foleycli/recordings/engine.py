@@ -1,7 +1,7 @@
 """Recordings laid along a video: hits and calls at the moments seen, what goes on as loud as the picture shows.
 
-Pure functions on arrays.  What is laid where is planned first (a short list, however long the video), then made block
-by block, so that memory does not grow with the length.  All that is random comes from one seed.
+Pure functions on arrays.  What is laid where is planned as it is needed and made block by block, so that memory does
+not grow with the length.  All that is random comes from one seed.
 """
 
 from __future__ import annotations
@@ -16,49 +16,58 @@ from foleycli.recordings.takes import Kind, Take
 
 STEPS_PER_S = 25  # of the loudness
 BLOCK_S = 4.0  # that is made at once
-# Levels, in dB.  Only differences of the loudness shown are used: how loud it is on the whole is LEVEL_DB.
-LEVEL_DB = -24.0  # RMS of what goes on; peaks of hits lie HIT_PEAK_DB above
-HIT_PEAK_DB = 16.0
-RANGE_DB = {"hits": 9.0, "voice": 5.0, "texture": 7.0}  # a moment shown louder or softer is moved by so much at most
-SLOPE = {"hits": 0.8, "voice": 0.4, "texture": 0.6}  # of the difference shown
+# Levels in dB.  Of the loudness shown only differences count; how loud the whole is, is for whoever mixes it.
+LEVEL_DB = -24.0  # RMS of what goes on
+HIT_PEAK_DB = 16.0  # peaks of hits and calls above it
+RANGE_DB: dict[Kind, float] = {
+    "hits": 9.0,
+    "voice": 5.0,
+    "texture": 7.0,
+}  # that a level is moved at most
+SLOPE: dict[Kind, float] = {"hits": 0.8, "voice": 0.4, "texture": 0.6}  # of the difference shown
+STRENGTH_DB = 3.0  # for an event that is half as sure as the surest
 SMOOTH_S = 0.8  # of the loudness that textures follow
-SCATTER_DB, SCATTER_PITCH = 1.0, 0.025  # between two strokes of the same take
+SCATTER_DB, SCATTER_PITCH = 0.5, 0.0125  # standard deviations between strokes of one take
 DULL_DB = 9.0  # a stroke so much softer than the loudest loses half its treble
+TREBLE_HZ = 2500  # about where treble begins
 CROSS_S = 0.6  # textures are crossfaded over
 LAYER_DB = (0.0, -4.0, -7.0)  # of the first sound named, the second, the third
 FADE_S = 0.03  # at the beginning and the end of the whole
-VOICE_GAP_S = 0.25  # between two calls
-VOICE_WAIT_S = 3.0  # without an event, a thing with a voice is heard again after about so long
+VOICE_GAP_S = 0.12  # between two calls
+VOICE_WAIT_S = 3.0  # that a call waits for an event; without one, it is heard by itself
 CADENCE_S = 0.7  # of hits that are asked for where none is seen
+KNEE = 0.8  # peaks above are bent towards 1
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """A sound to lay: its takes, and how it sounds."""
+    """A sound to lay: what it is called, of what kind it is, and its takes at the rate that is made."""
 
     name: str
     kind: Kind
-    takes: Sequence[Take]  # at the rate that is made
+    takes: Sequence[Take]
 
 
 @dataclass(frozen=True)
 class Events:
-    """When something is seen to sound, and how surely (0 to 1)."""
+    """When something is seen to sound, float [E] in seconds, and how surely, float [E] from 0 to 1."""
 
     times_s: np.ndarray
     strengths: np.ndarray
 
+    def __getitem__(self, index: np.ndarray) -> Events:
+        return Events(self.times_s[index], self.strengths[index])
+
 
 @dataclass(frozen=True)
-class Laid:
-    """One take in its place: from `start`, in samples, with a gain, a pitch and a brightness (0 dull, 1 as it is)."""
+class Stroke:
+    """One take in its place."""
 
-    start: int
-    layer: int
+    start: int  # sample at which the take begins, before its attack; may lie before the beginning
     take: int
     gain: float
-    pitch: float
-    brightness: float
+    pitch: float  # 1: as recorded
+    brightness: float  # 0 dull, 1 as recorded
 
 
 def lay_recordings(
@@ -68,12 +77,11 @@ def lay_recordings(
     n_samples: int,
     rate_hz: int,
     seed: int = 0,
-    bed: Chosen | None = None,
-    bed_db: float = -45.0,
 ) -> np.ndarray:
-    """Mono float32 [N] of the sounds chosen, at the events and as loud as shown; see `lay_blocks`."""
-    blocks = lay_blocks(chosen, events, loudness_db, n_samples, rate_hz, seed=seed, bed=bed, bed_db=bed_db)
-    return np.concatenate([np.zeros(0, np.float32), *blocks])
+    """Mono float32 [N]: sounds at the events and as loud as shown.  See `lay_blocks`."""
+    return np.concatenate(
+        [np.zeros(0, np.float32), *lay_blocks(chosen, events, loudness_db, n_samples, rate_hz, seed=seed)]
+    )
 
 
 def lay_blocks(
@@ -84,29 +92,59 @@ def lay_blocks(
     rate_hz: int,
     *,
     seed: int = 0,
-    bed: Chosen | None = None,
-    bed_db: float = -45.0,
 ) -> Iterator[np.ndarray]:
-    """Mono float32 blocks of `lay_recordings`, of BLOCK_S each but the last.
+    """`lay_recordings` block by block, float32 of BLOCK_S each but the last: for any length, in memory that stays.
 
-    chosen       what is laid, the most important first; hits and calls take turns at the events, textures go on
-    loudness_db  [T], STEPS_PER_S a second, any reference: how loud the picture is thought to be
-    bed          a texture under everything, `bed_db` RMS (dB of full scale): the room tone of the place
+    chosen       what is laid, the most important first: hits share the events, calls begin with them, textures go on
+    loudness_db  float [T], STEPS_PER_S a second, of any reference: how loud the picture shows it to be
+    Same arguments and same seed, same bytes.
     """
-    moved_db = loudness_db - _reference_db(loudness_db)
-    layers = [_Layer(one, index, events, moved_db, n_samples, rate_hz, seed) for index, one in enumerate(chosen)]
-    if bed is not None:
-        layers.append(_Layer(bed, len(chosen), events, np.zeros(1), n_samples, rate_hz, seed, level_db=bed_db))
-    for first in range(0, n_samples, round(BLOCK_S * rate_hz)):
-        n = min(round(BLOCK_S * rate_hz), n_samples - first)
+    moved_db = loudness_db - (np.median(loudness_db) if len(loudness_db) else 0.0)
+    moved_db = moved_db if len(moved_db) else np.zeros(1)
+    shares = _shared_events(events, [one.kind for one in chosen], np.random.default_rng(seed))
+    layers = [
+        _Layer(one, index, share, moved_db, n_samples, rate_hz, seed)
+        for index, (one, share) in enumerate(zip(chosen, shares, strict=True))
+    ]
+    size = block_samples(rate_hz)
+    for first in range(0, n_samples, size):
+        n = min(size, n_samples - first)
         out = np.zeros(n, np.float32)
         for layer in layers:
             out += layer.block(first, n)
-        yield _soft_limit(out * _edge(first, n, n_samples, rate_hz))
+        yield out * _edge_gain(first, n, n_samples, rate_hz)
+
+
+def bed_blocks(bed: Chosen, n_samples: int, rate_hz: int, *, seed: int = 0) -> Iterator[np.ndarray]:
+    """A texture under everything at an RMS of 1, as blocks of `lay_blocks`."""
+    nothing = Events(np.zeros(0), np.zeros(0))
+    for block in lay_blocks([bed], nothing, np.zeros(1), n_samples, rate_hz, seed=seed):
+        yield block * np.float32(10 ** (-LEVEL_DB / 20))
+
+
+def block_samples(rate_hz: int) -> int:
+    """Samples of a block."""
+    return round(BLOCK_S * rate_hz)
+
+
+def soft_limit(samples: np.ndarray) -> np.ndarray:
+    """Float32 [N] with peaks above KNEE bent towards 1, all else untouched."""
+    over = np.maximum(np.abs(samples) - KNEE, 0) / (1 - KNEE)
+    return np.where(over > 0, np.sign(samples) * (KNEE + (1 - KNEE) * np.tanh(over)), samples).astype(np.float32)
+
+
+def _shared_events(events: Events, kinds: Sequence[Kind], rng: np.random.Generator) -> list[Events]:
+    """The events of each sound: where several are struck, every event goes to one of them, the first most often."""
+    struck = [index for index, kind in enumerate(kinds) if kind == "hits"]
+    if len(struck) < 2:
+        return [events] * len(kinds)
+    odds = 0.5 ** np.arange(len(struck))
+    owner = rng.choice(struck, size=len(events.times_s), p=odds / odds.sum())
+    return [events[owner == index] if index in struck else events for index in range(len(kinds))]
 
 
 class _Layer:
-    """One sound on its way: placements to come, and those that still ring."""
+    """One sound on its way: strokes to come, and those that still ring."""
 
     def __init__(
         self,
@@ -117,136 +155,129 @@ class _Layer:
         n_samples: int,
         rate_hz: int,
         seed: int,
-        level_db: float | None = None,
     ) -> None:
         self.chosen, self.rate_hz = chosen, rate_hz
-        self.rng = np.random.default_rng([seed, index])
-        base_db = LEVEL_DB + LAYER_DB[min(index, len(LAYER_DB) - 1)] if level_db is None else level_db
-        duration_s = n_samples / rate_hz
+        rng = np.random.default_rng([seed, index])
+        level_db = LEVEL_DB + LAYER_DB[min(index, len(LAYER_DB) - 1)]
         if chosen.kind == "texture":
-            self.plan = plan_texture(chosen, index, n_samples, rate_hz, self.rng)
-            self.gain_db = _followed(moved_db, "texture") + base_db
+            self.strokes = plan_texture(chosen, n_samples, rate_hz, rng)
+            self.gains_db = _followed(moved_db) + level_db  # [T]
         else:
-            plan_of = plan_hits if chosen.kind == "hits" else plan_voice
-            self.plan = plan_of(chosen, index, events, moved_db, duration_s, rate_hz, self.rng)
-            self.gain_db = np.full(1, base_db + HIT_PEAK_DB)
-        self.coming = next(self.plan, None)
+            plan = plan_hits if chosen.kind == "hits" else plan_voice
+            self.strokes = plan(chosen, events, moved_db, n_samples, rate_hz, rng)
+            self.gains_db = np.full(1, level_db + HIT_PEAK_DB)
+        self.coming = next(self.strokes, None)
         self.ringing: list[tuple[int, np.ndarray]] = []
 
     def block(self, first: int, n: int) -> np.ndarray:
-        """Samples [first, first + n) of this layer; asked for in order."""
+        """Samples [first, first + n) of this sound; asked for in order."""
         while self.coming is not None and self.coming.start < first + n:
-            self.ringing.append((self.coming.start, made_take(self.chosen, self.coming, self.rate_hz)))
-            self.coming = next(self.plan, None)
+            self.ringing.append((self.coming.start, sound_of_stroke(self.chosen, self.coming, self.rate_hz)))
+            self.coming = next(self.strokes, None)
         out = np.zeros(n, np.float32)
         for start, samples in self.ringing:
             a, b = max(start, first), min(start + len(samples), first + n)
             if b > a:
                 out[a - first : b - first] += samples[a - start : b - start]
         self.ringing = [(start, samples) for start, samples in self.ringing if start + len(samples) > first + n]
-        times = (first + np.arange(n)) / self.rate_hz
-        middles = (np.arange(len(self.gain_db)) + 0.5) / STEPS_PER_S
-        return out * (10 ** (np.interp(times, middles, self.gain_db) / 20)).astype(np.float32)
+        times_s = (first + np.arange(n)) / self.rate_hz
+        middles_s = (np.arange(len(self.gains_db)) + 0.5) / STEPS_PER_S
+        return out * (10 ** (np.interp(times_s, middles_s, self.gains_db) / 20)).astype(np.float32)
 
 
 def plan_hits(
-    chosen: Chosen, index: int, events: Events, moved_db: np.ndarray, duration_s: float, rate_hz: int,
-    rng: np.random.Generator,
-) -> Iterator[Laid]:  # fmt: skip
+    chosen: Chosen, events: Events, moved_db: np.ndarray, n_samples: int, rate_hz: int, rng: np.random.Generator
+) -> Iterator[Stroke]:
     """A stroke at every event, as strong as it is seen and shown; where nothing is seen, at an even pace."""
-    times, strengths = events.times_s, events.strengths
-    if not len(times):
-        times = np.arange(CADENCE_S / 2, duration_s, CADENCE_S)
-        times = times + rng.uniform(-0.06, 0.06, len(times))
-        strengths = np.full(len(times), 0.5)
-    levels_db = _stroke_db(times, strengths, moved_db, "hits")
-    order = _Turns(len(chosen.takes), rng)
-    for time_s, level_db in zip(times, levels_db, strict=True):
-        yield _stroke(chosen, index, next(order), time_s, level_db, rate_hz, rng)
+    if not len(events.times_s):
+        times_s = np.arange(CADENCE_S / 2, n_samples / rate_hz, CADENCE_S)
+        times_s = np.maximum(0, times_s + rng.uniform(-0.1, 0.1, len(times_s)) * CADENCE_S)
+        events = Events(times_s, np.ones(len(times_s)))
+    turns = _Turns(len(chosen.takes), rng)
+    for time_s, level_db in zip(events.times_s, _stroke_levels_db(events, moved_db, "hits"), strict=True):
+        yield _stroke(chosen, next(turns), time_s, level_db, rate_hz, rng)
 
 
 def plan_voice(
-    chosen: Chosen, index: int, events: Events, moved_db: np.ndarray, duration_s: float, rate_hz: int,
-    rng: np.random.Generator,
-) -> Iterator[Laid]:  # fmt: skip
-    """Calls that begin with events, one after another, and again by themselves where nothing is seen for long."""
-    order = _Turns(len(chosen.takes), rng)
-    levels_db = _stroke_db(events.times_s, events.strengths, moved_db, "voice")
-    pending = list(zip(events.times_s, levels_db, strict=True))
+    chosen: Chosen, events: Events, moved_db: np.ndarray, n_samples: int, rate_hz: int, rng: np.random.Generator
+) -> Iterator[Stroke]:
+    """Calls that begin with events, each of a length that fits, and by themselves where nothing is seen for long."""
+    duration_s = n_samples / rate_hz
+    lengths_s = np.array([len(take.samples) / rate_hz for take in chosen.takes])
+    levels_db = _stroke_levels_db(events, moved_db, "voice")
+    turns = _Turns(len(chosen.takes), rng)
     free_s, wait_s = 0.0, rng.uniform(0.1, 0.6)
     while free_s < duration_s:
-        coming = [(time_s, level_db) for time_s, level_db in pending if time_s >= free_s]
-        by_itself_s = free_s + wait_s
-        time_s, level_db = coming[0] if coming and coming[0][0] <= by_itself_s else (by_itself_s, 0.0)
+        coming = np.flatnonzero(events.times_s >= free_s)
+        time_s, level_db = free_s + wait_s, 0.0
+        if len(coming) and events.times_s[coming[0]] - free_s <= max(wait_s, VOICE_WAIT_S):
+            time_s, level_db = float(events.times_s[coming[0]]), float(levels_db[coming[0]])
+            coming = coming[1:]
         if time_s >= duration_s:
             return
-        take = next(order)
-        yield _stroke(chosen, index, take, time_s, level_db, rate_hz, rng)
-        length_s = len(chosen.takes[take].samples) / rate_hz
-        free_s = time_s + length_s + VOICE_GAP_S
-        wait_s = rng.uniform(0.3, 1.0) * (VOICE_WAIT_S if len(events.times_s) else min(VOICE_WAIT_S, 0.5 + length_s))
+        room_s = float(events.times_s[coming[0]]) - time_s if len(coming) else np.inf
+        fits = lengths_s <= max(room_s - VOICE_GAP_S, float(lengths_s.min()))
+        take = turns.next_of(fits)
+        yield _stroke(chosen, take, time_s, level_db, rate_hz, rng)
+        free_s = time_s + float(lengths_s[take]) + VOICE_GAP_S
+        wait_s = rng.uniform(0.3, 1.0) * min(VOICE_WAIT_S, 0.5 + float(lengths_s[take]))
 
 
-def plan_texture(chosen: Chosen, index: int, n_samples: int, rate_hz: int, rng: np.random.Generator) -> Iterator[Laid]:
-    """One stretch after another, each crossfaded into the next, from where chance has it begin."""
-    order = _Turns(len(chosen.takes), rng)
-    position = -round(rng.uniform(0, 0.5) * rate_hz)
+def plan_texture(chosen: Chosen, n_samples: int, rate_hz: int, rng: np.random.Generator) -> Iterator[Stroke]:
+    """One take after another, each crossfaded into the next; the first is on its way already."""
+    turns = _Turns(len(chosen.takes), rng)
+    position = -round(rng.uniform(CROSS_S, 1.5 * CROSS_S) * rate_hz)
     while position < n_samples:
-        take = next(order)
-        cross = _cross(chosen.takes[take], rate_hz)
-        yield Laid(position, index, take, 1.0, 1.0, 1.0)
-        position += len(chosen.takes[take].samples) - cross
+        take = next(turns)
+        yield Stroke(position, take, gain=1.0, pitch=1.0, brightness=1.0)
+        samples = chosen.takes[take].samples
+        position += max(1, len(samples) - _cross_samples(samples, rate_hz))
 
 
-def made_take(chosen: Chosen, laid: Laid, rate_hz: int) -> np.ndarray:
-    """A take as it is laid: float32 [N]."""
-    take = chosen.takes[laid.take]
-    samples = take.samples
+def sound_of_stroke(chosen: Chosen, stroke: Stroke, rate_hz: int) -> np.ndarray:
+    """A take as it is laid, float32 [N]: a texture at an RMS of 1 with soft ends, others at their gain."""
+    samples = chosen.takes[stroke.take].samples
     if chosen.kind == "texture":
-        n = _cross(take, rate_hz)
-        out = samples / max(1e-6, _rms(samples))
-        ramp = np.sin(np.linspace(0, np.pi / 2, n, dtype=np.float32))  # equal power: both sides are unlike
-        out[:n] *= ramp
-        out[len(out) - n :] *= ramp[::-1]
-        return out
-    if laid.pitch != 1.0 and len(samples) > 64:
-        samples = soxr.resample(samples, rate_hz * laid.pitch, rate_hz, quality="MQ").astype(np.float32)
-    if laid.brightness < 1.0:
-        samples = laid.brightness * samples + (1 - laid.brightness) * _dulled(samples, rate_hz)
-    return samples / max(1e-6, float(np.abs(take.samples).max())) * np.float32(laid.gain)
+        n = _cross_samples(samples, rate_hz)
+        rise = np.sin(np.linspace(0, np.pi / 2, n, dtype=np.float32))  # equal power: what meets is not alike
+        out = samples / max(1e-6, float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))))
+        out[:n] *= rise
+        out[len(out) - n :] *= rise[::-1]
+        return out.astype(np.float32)
+    peak = max(1e-6, float(np.abs(samples).max(initial=0.0)))
+    if stroke.pitch != 1.0 and len(samples) > rate_hz // 500:
+        samples = soxr.resample(samples, rate_hz * stroke.pitch, rate_hz, quality="MQ").astype(np.float32)
+    if stroke.brightness < 1.0:
+        samples = stroke.brightness * samples + (1 - stroke.brightness) * _without_treble(samples, rate_hz)
+    return (samples * (stroke.gain / peak)).astype(np.float32)
 
 
 def _stroke(
-    chosen: Chosen, index: int, take: int, time_s: float, level_db: float, rate_hz: int, rng: np.random.Generator
-) -> Laid:
-    pitch = float(np.exp(rng.normal(0.0, SCATTER_PITCH / 2))) if chosen.kind == "hits" else 1.0
-    gain_db = level_db + rng.normal(0.0, SCATTER_DB / 2)
+    chosen: Chosen, take: int, time_s: float, level_db: float, rate_hz: int, rng: np.random.Generator
+) -> Stroke:
+    pitch = float(np.exp(rng.normal(0.0, SCATTER_PITCH))) if chosen.kind == "hits" else 1.0
+    gain = 10 ** ((level_db + rng.normal(0.0, SCATTER_DB)) / 20)
     start = round(time_s * rate_hz) - round(chosen.takes[take].onset / pitch)
-    return Laid(start, index, take, 10 ** (gain_db / 20), pitch, float(np.clip(1 + level_db / (2 * DULL_DB), 0.3, 1)))
+    return Stroke(start, take, gain, pitch, float(np.clip(1 + level_db / (2 * DULL_DB), 0.3, 1.0)))
 
 
-def _stroke_db(times_s: np.ndarray, strengths: np.ndarray, moved_db: np.ndarray, kind: Kind) -> np.ndarray:
-    """Level of every stroke against the loudest, 0 or less: by the loudness shown around it and by its strength."""
-    if not len(times_s):
+def _stroke_levels_db(events: Events, moved_db: np.ndarray, kind: Kind) -> np.ndarray:
+    """Levels [E] against the loudest, 0 or less: by the loudness shown just then and by how sure the event is."""
+    if not len(events.times_s):
         return np.zeros(0)
-    steps = np.clip((times_s * STEPS_PER_S).astype(int), 0, len(moved_db) - 1)
-    shown = np.array([moved_db[max(0, step - 1) : step + 4].max() for step in steps])
-    seen_db = 6 * np.log2(np.clip(strengths, 0.05, 1) / max(float(np.max(strengths)), 0.05))
-    levels_db = SLOPE[kind] * (shown - shown.max()) + 0.5 * seen_db
-    return np.maximum(levels_db, -RANGE_DB[kind])
+    steps = np.clip((events.times_s * STEPS_PER_S).astype(int), 0, len(moved_db) - 1)
+    shown_db = np.array([moved_db[max(0, step - 1) : step + 4].max() for step in steps])
+    halvings = np.log2(np.maximum(events.strengths, 0.05) / max(float(events.strengths.max()), 0.05))
+    levels_db = SLOPE[kind] * (shown_db - shown_db.max()) + STRENGTH_DB * halvings
+    return np.maximum(levels_db - levels_db.max(), -RANGE_DB[kind])
 
 
-def _followed(moved_db: np.ndarray, kind: Kind) -> np.ndarray:
-    """Gains [T] that follow the loudness shown, slowly."""
+def _followed(moved_db: np.ndarray) -> np.ndarray:
+    """Gains [T] of a texture: the loudness shown, smoothed."""
     width = max(1, round(SMOOTH_S * STEPS_PER_S))
     padded = np.pad(moved_db, (width // 2, width - 1 - width // 2), mode="edge")
-    smooth = np.convolve(padded, np.full(width, 1 / width), mode="valid")
-    return np.clip(SLOPE[kind] * smooth, -RANGE_DB[kind], RANGE_DB[kind])
-
-
-def _reference_db(loudness_db: np.ndarray) -> float:
-    """The loudness that counts as neither loud nor soft."""
-    return float(np.median(loudness_db)) if len(loudness_db) else 0.0
+    smooth_db = np.convolve(padded, np.full(width, 1 / width), mode="valid")
+    return np.clip(SLOPE["texture"] * smooth_db, -RANGE_DB["texture"], RANGE_DB["texture"])
 
 
 class _Turns:
@@ -258,38 +289,33 @@ class _Turns:
         self.last = -1
 
     def __next__(self) -> int:
-        if not self.left:
-            self.left = list(self.rng.permutation(self.n))
-            if self.n > 1 and self.left[0] == self.last:
-                self.left = self.left[1:] + self.left[:1]
-        self.last = self.left.pop(0)
-        return int(self.last)
+        return self.next_of(np.ones(self.n, bool))
+
+    def next_of(self, allowed: np.ndarray) -> int:
+        """The next index among those allowed, bool [n]; some is."""
+        fresh = [index for index in self.left if allowed[index] and index != self.last]
+        if not fresh:
+            self.left = [int(index) for index in self.rng.permutation(self.n)]
+            fresh = [index for index in self.left if allowed[index] and index != self.last] or [
+                index for index in self.left if allowed[index]
+            ]
+        self.last = fresh[0]
+        self.left.remove(self.last)
+        return self.last
 
 
-def _cross(take: Take, rate_hz: int) -> int:
-    return min(round(CROSS_S * rate_hz), len(take.samples) // 3)
+def _cross_samples(samples: np.ndarray, rate_hz: int) -> int:
+    return min(round(CROSS_S * rate_hz), len(samples) // 3)
 
 
-def _rms(samples: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) if len(samples) else 0.0
-
-
-def _dulled(samples: np.ndarray, rate_hz: int) -> np.ndarray:
-    """Without what is above about 2 kHz: a running mean, twice."""
-    n = max(1, round(rate_hz / 5000))
+def _without_treble(samples: np.ndarray, rate_hz: int) -> np.ndarray:
+    """A running mean, twice."""
+    n = max(1, round(rate_hz / (2 * TREBLE_HZ)))
     kernel = np.full(n, 1 / n, np.float32)
     return np.convolve(np.convolve(samples, kernel, mode="same"), kernel, mode="same").astype(np.float32)
 
 
-def _edge(first: int, n: int, n_samples: int, rate_hz: int) -> np.ndarray:
-    """Gain of the block's samples by the fades of the whole."""
-    position = first + np.arange(n)
-    fade = max(1, round(FADE_S * rate_hz))
+def _edge_gain(first: int, n: int, n_samples: int, rate_hz: int) -> np.ndarray:
+    """Gains of samples [first, first + n) by the fades of the whole."""
+    position, fade = first + np.arange(n), max(1, round(FADE_S * rate_hz))
     return np.minimum(1, np.minimum((position + 1) / fade, (n_samples - position) / fade)).astype(np.float32)
-
-
-def _soft_limit(samples: np.ndarray, knee: float = 0.8) -> np.ndarray:
-    """Peaks above the knee bent towards 1, all else untouched."""
-    over = np.abs(samples) > knee
-    bent = np.sign(samples) * (knee + (1 - knee) * np.tanh((np.abs(samples) - knee) / (1 - knee)))
-    return np.where(over, bent, samples).astype(np.float32)

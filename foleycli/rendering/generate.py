@@ -22,9 +22,11 @@ from foleycli.errors import FoleyError
 from foleycli.families.base import Family
 from foleycli.media.audio import SoundWriter, resample
 from foleycli.models.model import Model
+from foleycli.recordings.mix import Recorded, blocks_of
 from foleycli.records import Audio, Features, Report, Stream, silent
 from foleycli.rendering.analyze import VideoAnalysis
 from foleycli.rendering.plan import RenderPlan, plan_render
+from foleycli.rendering.recordings import choose_recordings
 from foleycli.rendering.timbre import encode_audio, encode_reference, find_reference
 from foleycli.settings.preset import resolve_settings
 from foleycli.settings.settings import Settings
@@ -54,13 +56,23 @@ def generate(
     given = {**(asdict(settings) if settings else {}), **overrides}
     settings = resolve_settings(model_defaults=model.default_settings, overrides=given)
     check_prompt(settings, model)
+    choice = choose_recordings(
+        settings, analysis.labels, reference=Path() if reference is not None else None, in_video=False
+    )
+    recorded = choice.read(settings, analysis, model.sync, model.codec.rate_hz)
+    if recorded.is_alone(settings.engine):
+        rate_hz = model.codec.rate_hz
+        n_samples = seconds_to_samples(analysis.duration_s, rate_hz)
+        return Audio(np.concatenate(list(recorded.blocks(None, n_samples, rate_hz, settings.seed)))[None], rate_hz)
     if isinstance(reference, Audio):
         mono = resample(reference.samples.mean(axis=0, keepdims=True), reference.rate_hz, model.codec.rate_hz)[0]
         latents: Tensor | None = encode_audio(mono[: round(settings.ref_s * model.codec.rate_hz)], model)
     else:
         path = Path(reference) if reference else find_reference(settings, analysis.labels)
         latents = encode_reference(path, None, model, settings)
-    return generate_takes(model, analysis, settings, [settings.seed], reference=latents, report=report)[0]
+    return generate_takes(
+        model, analysis, settings, [settings.seed], reference=latents, recorded=recorded, report=report
+    )[0]
 
 
 @torch.inference_mode()
@@ -71,9 +83,14 @@ def generate_takes(
     seeds: Sequence[int],
     *,
     reference: Tensor | None = None,
+    recorded: Recorded | None = None,
     report: Report = silent,
 ) -> list[Audio]:
-    """Several sounds of one video, a seed each, made in one batch; `reference` is latents [R, D].  See `generate`."""
+    """Several sounds of one video, a seed each, made in one batch.  See `generate`.
+
+    reference   latents [R, D] of a sound whose timbre is matched
+    recorded    recordings that are laid beside what the model makes
+    """
     plan = plan_for(analysis, model, settings, reference)
     features = build_features(analysis.streams, model, settings)
     tracks = sample_latents(model.family, features, plan, settings, seeds, reference=reference, report=report)
@@ -81,6 +98,11 @@ def generate_takes(
     sounds = [decode(model.codec, track.to(model.device)) for track in tracks]
     if analysis.loudness_db is not None and settings.ride > 0:
         sounds = [ride_gain(sound, rate_hz, analysis.loudness_db, settings.ride) for sound in sounds]
+    if recorded is not None and recorded.is_heard:
+        sounds = [
+            np.concatenate(list(recorded.blocks(blocks_of(sound, rate_hz), len(sound), rate_hz, seed)))
+            for sound, seed in zip(sounds, seeds, strict=True)
+        ]
     n_samples = seconds_to_samples(analysis.duration_s, rate_hz)
     return [Audio(sound[None, :n_samples], rate_hz) for sound in sounds]
 

@@ -5,6 +5,7 @@ analyze -> plan -> generate -> write
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ from foleycli.settings.settings import Settings
 from foleycli.timebase import steps_to_cover
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from foleycli.models.model import Model
 
 EXTRA_S = 10.0  # that an extension adds where no length is asked
@@ -116,16 +119,20 @@ class RenderJob:
         return plan_render(self.length_s(), spec, self.settings, n_reference=n_reference)
 
     def note(self, result: RenderResult) -> str:
-        """Which sound's timbre a result has, where the user did not name the very file; "" where all is said."""
+        """Which recordings a result has, or whose timbre, where the user did not name the very file."""
+        if result.recordings:
+            names = ", ".join(match.recording.name for match in result.recordings)
+            credit = " (credits: --json or --report)" if self.sounds is None else ""
+            return f"it has recordings of {names}{credit}"
         if self.reference is None and result.reference is not None:
             from foleycli.library.library import SHIPPED_LIBRARY
 
             is_bundled = SHIPPED_LIBRARY in result.reference.parents
             sound = f"the library sound {result.reference.stem}" if is_bundled else result.reference
             return f"it has the timbre of {sound}"
-        if self.sounds is not None and result.reference is None:
+        if self.sounds is not None or (self.settings.engine == "recordings" and self.reference is None):
             words = f"the prompt {self.settings.prompt!r}" if self.settings.prompt else "what is seen"
-            return f"nothing in {self.sounds} is called like {words}"
+            return f"nothing in {self.sounds or 'the library'} is called like {words}"
         return ""
 
     def run(self, model: Model, report: Report = silent) -> list[RenderResult]:
@@ -149,16 +156,18 @@ class RenderJob:
             seeds = seeds_from(self.settings.seed, self.takes)
             for first in range(0, self.takes, TAKES_AT_ONCE):
                 batch = seeds[first : first + TAKES_AT_ONCE]
-                with clock.stage("sampler"):
-                    tracks = sample_latents(
-                        model.family,
-                        prepared.features,
-                        prepared.plan,
-                        self.settings,
-                        batch,
-                        reference=prepared.reference_latents,
-                        report=subprogress(report, first, len(batch), self.takes),
-                    )  # [B, L, D]
+                tracks: Sequence[Tensor | None] = [None] * len(batch)
+                if not prepared.recorded.is_alone(self.settings.engine):
+                    with clock.stage("sampler"):
+                        tracks = sample_latents(
+                            model.family,
+                            prepared.features,
+                            prepared.plan,
+                            self.settings,
+                            batch,
+                            reference=prepared.reference_latents,
+                            report=subprogress(report, first, len(batch), self.takes),
+                        ).unbind()  # [L, D] each
                 for k, (seed, latents) in enumerate(zip(batch, tracks, strict=True), start=first):
                     wav = files.enter_context(temporary_beside(self.out, ".wav"))
                     progress = subprogress(report, k, 1, self.takes)

@@ -15,6 +15,8 @@ from foleycli.media.finish import FinishedSound, finish_sound
 from foleycli.media.mux import mux
 from foleycli.media.output import is_video_name, replacing, temporary_beside
 from foleycli.media.part import Part
+from foleycli.recordings.engine import block_samples
+from foleycli.recordings.mix import Recorded
 from foleycli.records import Report, Video
 from foleycli.timebase import seconds_to_samples
 
@@ -36,6 +38,24 @@ def apply_gain_riding(wav: Path, loudness_db: np.ndarray, amount: float) -> None
     with replacing(wav) as part, SoundWriter(part, rate_hz) as writer:
         for samples in apply_gains(_blocks(wav), rate_hz, gains_db):
             writer.write(samples)
+
+
+def add_recordings(wav: Path, recorded: Recorded, n_samples: int, rate_hz: int, seed: int, *, has_model: bool) -> None:
+    """Lay recordings beside the model's sound in a mono WAV, or write them alone; renamed into place.
+
+    The WAV is as long as it was, or `n_samples` where `has_model` is false: then `wav` is written anew.
+    """
+    if has_model:
+        with soundfile.SoundFile(wav) as file:
+            n_samples = file.frames
+
+    def model_blocks() -> Iterator[np.ndarray]:
+        with soundfile.SoundFile(wav) as file:
+            yield from file.blocks(block_samples(rate_hz), dtype="float32")
+
+    with replacing(wav) as part, SoundWriter(part, rate_hz) as writer:
+        for block in recorded.blocks(model_blocks if has_model else None, n_samples, rate_hz, seed):
+            writer.write(block)
 
 
 def _blocks(wav: Path) -> Iterator[np.ndarray]:

@@ -10,16 +10,20 @@ from torch import Tensor
 
 from foleycli.features.sync import SyncExtractor
 from foleycli.media.finish import FinishedSound
+from foleycli.media.output import is_video_name
 from foleycli.media.part import Part, copyable_part
 from foleycli.models.model import Model
+from foleycli.recordings.mix import Recorded
 from foleycli.records import Features, Report
 from foleycli.rendering.analyze import VideoAnalysis, analyze
 from foleycli.rendering.generate import build_features, check_prompt, decode_to_wav, plan_for
-from foleycli.rendering.output import apply_gain_riding, write_result
+from foleycli.rendering.output import add_recordings, apply_gain_riding, write_result
 from foleycli.rendering.plan import RenderPlan
+from foleycli.rendering.recordings import RecordingChoice, choose_recordings
 from foleycli.rendering.result import RenderResult, StageClock
 from foleycli.rendering.takes import Take, load_scorer, score_take, subprogress
 from foleycli.rendering.timbre import encode_reference, find_reference
+from foleycli.timebase import seconds_to_samples
 
 if TYPE_CHECKING:
     from foleycli.rendering.job import RenderJob
@@ -32,6 +36,8 @@ class Prepared:
     part: Part  # of the video
     analysis: VideoAnalysis
     features: Features
+    choice: RecordingChoice
+    recorded: Recorded  # their takes
     reference: Path | None
     reference_latents: Tensor | None  # [R, D]
     plan: RenderPlan
@@ -57,21 +63,37 @@ def prepare(job: RenderJob, model: Model, clock: StageClock, report: Report) -> 
         features = build_features(analysis.streams, model, job.settings)
         reference = job.reference or find_reference(job.settings, analysis.labels, job.sounds)
     with clock.stage("codec"):
+        choice = choose_recordings(
+            job.settings,
+            analysis.labels,
+            sounds=job.sounds,
+            reference=job.reference,
+            in_video=is_video_name(job.out),
+        )
+        recorded = choice.read(job.settings, analysis, model.sync, model.codec.rate_hz)
         latents = encode_reference(reference, job.reference_start_s, model, job.settings)
     plan = plan_for(analysis, model, job.settings, latents)
-    return Prepared(part, analysis, features, reference, latents, plan, scorer)
+    return Prepared(part, analysis, features, choice, recorded, reference, latents, plan, scorer)
 
 
 def decode_take(
-    prepared: Prepared, latents: Tensor, seed: int, wav: Path, job: RenderJob, model: Model, clock: StageClock,
+    prepared: Prepared, latents: Tensor | None, seed: int, wav: Path, job: RenderJob, model: Model, clock: StageClock,
     report: Report,
 ) -> Take:  # fmt: skip
-    """Decode one take's latents [L, D] to a temporary WAV at its level, and score it."""
+    """Decode one take's latents [L, D] to a temporary WAV at its level, with its recordings, and score it.
+
+    latents   None: recordings alone
+    """
     analysis, scorer = prepared.analysis, prepared.scorer
     with clock.stage("codec"):
-        decode_to_wav(model, latents, wav, report)
-        if analysis.loudness_db is not None and job.settings.ride > 0:
-            apply_gain_riding(wav, analysis.loudness_db, job.settings.ride)
+        if latents is not None:
+            decode_to_wav(model, latents, wav, report)
+            if analysis.loudness_db is not None and job.settings.ride > 0:
+                apply_gain_riding(wav, analysis.loudness_db, job.settings.ride)
+        if prepared.recorded.is_heard:
+            rate_hz = model.codec.rate_hz
+            n_samples = seconds_to_samples(prepared.part.duration_s, rate_hz)
+            add_recordings(wav, prepared.recorded, n_samples, rate_hz, seed, has_model=latents is not None)
     with clock.stage("features"):
         return Take(seed, score_take(scorer, analysis.streams.get(scorer.name) if scorer else None, wav), wav)
 
@@ -110,4 +132,6 @@ def render_result(
         peak_dbtp=finished.peak_dbtp,
         lufs=finished.lufs,
         reference=prepared.reference,
+        recordings=prepared.choice.matches,
+        room_tone=prepared.choice.bed,
     )

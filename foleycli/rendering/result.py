@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from foleycli.library.library import Match, Recording
 from foleycli.records import Window
 from foleycli.settings.settings import Settings
 
@@ -35,6 +36,8 @@ class RenderResult:
     take: int | None = None  # rank among several, 1 for the best; their `stage_s` are of all together
     sync_score: float | None = None  # how well it fits the picture: comparable within one render
     reference: Path | None = None  # the sound whose timbre is matched, given or found in a library
+    recordings: list[Match] = field(default_factory=list)  # that are laid along the picture
+    room_tone: Recording | None = None  # the recording under everything
 
 
 @dataclass

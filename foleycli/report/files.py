@@ -12,6 +12,7 @@ import numpy as np
 
 from foleycli import __version__
 from foleycli.errors import FoleyError
+from foleycli.library.library import Recording
 from foleycli.media.audio import read_audio
 from foleycli.media.frames import read_frames
 from foleycli.media.output import replacing
@@ -43,11 +44,23 @@ def facts(result: RenderResult) -> dict[str, Any]:
         "cuts_s": [round(float(time_s), 3) for time_s in result.cuts_s],
         "labels": [{"label": label, "confidence": round(float(confidence), 4)} for label, confidence in result.labels],
         "reference": str(result.reference) if result.reference else None,
+        "recordings": [
+            {**_recording(match.recording), "words": match.span, "phrase": match.phrase, "score": match.score}
+            for match in result.recordings
+        ],
+        "room_tone": _recording(result.room_tone) if result.room_tone else None,
         "events_s": [round(float(time_s), 3) for time_s in result.events_s],
         "lufs": _rounded(result.lufs),
         "peak_dbtp": _rounded(result.peak_dbtp),
         "stage_s": {stage: round(float(spent_s), 4) for stage, spent_s in result.stage_s.items()},
     }
+
+
+def _recording(recording: Recording) -> dict[str, Any]:
+    """A recording's name and file, and whom to credit: licence, authors and source of each part."""
+    keys = ("licence", "authors", "package", "path")
+    credits = [{key: origin[key] for key in keys if key in origin} for origin in recording.origins]
+    return {"name": recording.name, "file": str(recording.path), "from": credits}
 
 
 def _rounded(level_db: float | None) -> float | None:

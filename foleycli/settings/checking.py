@@ -96,6 +96,8 @@ def accepted(kind: type, key: str) -> str:
     low, high, choices = (field.metadata.get(limit) for limit in ("low", "high", "choices"))
     if choices:
         return " or ".join(str(choice) for choice in choices)
+    if field.metadata.get("words"):
+        return f"{', '.join(field.metadata['words'])} or a number from {low:g} to {high:g}"
     if low is None:
         return words
     limits = " from {} to {}".format(*(limit if isinstance(limit, int) else f"{limit:g}" for limit in (low, high)))
@@ -108,6 +110,10 @@ def check_value(kind: type, key: str, value: object) -> Any:
     try:
         converted = _convert(get_type_hints(kind)[field.name], value)
         low, high, choices = (field.metadata.get(limit) for limit in ("low", "high", "choices"))
+        if isinstance(converted, str) and (words := field.metadata.get("words")):
+            if converted not in words:
+                raise ValueError
+            return converted
         if choices and converted not in choices:
             raise ValueError
         if low is not None and converted is not None and not low <= converted <= high:

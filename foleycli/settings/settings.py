@@ -12,10 +12,12 @@ def _setting(
     help: str,
     low: float | None = None,
     high: float | None = None,
-    choices: tuple[int, ...] = (),
+    choices: tuple[int | str, ...] = (),
+    words: tuple[str, ...] = (),
 ) -> Any:
-    """One definition of a setting: its default, its bounds (or choices) and what `--help` says."""
-    return field(default=default, metadata={"help": help, "low": low, "high": high, "choices": choices})
+    """One definition of a setting: its default, its bounds (or choices, or words beside numbers) and `--help`."""
+    metadata = {"help": help, "low": low, "high": high, "choices": choices, "words": words}
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,15 @@ class Settings:
     library: bool = _setting(
         True, "If the prompt matches one of the bundled sounds, use it as the reference, unless --ref names one."
     )
+    engine: str = _setting(
+        "both",
+        "What sounds: the model (flow), recordings that the prompt matches, laid at the moments seen, or both.",
+        choices=("flow", "recordings", "both"),
+    )
+    room: float | str = _setting(
+        "auto", "Room tone of the place under everything: auto (in videos), off, or its level in dB.", -90.0, -10.0,
+        words=("auto", "off"),
+    )  # fmt: skip
     ride: float = _setting(0.5, "Follow the loudness predicted from the picture; 0: off, 1: fully.", 0.0, 1.0)
     ref_s: float = _setting(2.0, "Seconds of the reference that are used, at most.", 0.1, 2.0)
     rate_hz: int = _setting(48000, "Sample rate of the result: 48000 or 44100.", choices=(44100, 48000))

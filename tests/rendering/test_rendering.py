@@ -289,8 +289,10 @@ def test_words_find_a_recording_in_the_library(render, clips, tmp_path):
         assert told.code == 0
         made[name], notes[name] = told.lines[0]["reference"], told.err
     assert Path(made["found"]).name == "metal_hit.ogg"
-    assert "found.wav: it has the timbre of the library sound metal_hit\n" in notes["found"]
-    assert "timbre" not in notes["other"] + notes["without"]
+    assert "found.wav: it has recordings of metal hit" in notes["found"]
+    told = render(clips("plain.mp4"), "-o", tmp_path / "a.wav", "--prompt", "metal hit", "--engine", "flow")
+    assert "a.wav: it has the timbre of the library sound metal_hit\n" in told.err
+    assert not {"timbre", "recordings"} & set((notes["other"] + notes["without"]).split())
     assert made["other"] is made["without"] is None
     assert (tmp_path / "found.wav").read_bytes() != (tmp_path / "without.wav").read_bytes()
 

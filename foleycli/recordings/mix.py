@@ -1,0 +1,92 @@
+"""Recordings and a model's sound put together: at equal level, with the room tone of the place under them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from foleycli.dsp.gain_riding import rms_levels_db
+from foleycli.recordings.engine import (
+    LEVEL_DB,
+    Chosen,
+    Events,
+    bed_blocks,
+    block_samples,
+    lay_blocks,
+    soft_limit,
+)
+
+Blocks = Callable[[], Iterator[np.ndarray]]  # mono float32, from the beginning each time: they are read twice
+
+MODEL_GAIN = 0.5  # of the model's sound beside recordings, both at equal level
+USUAL_ROOM_DB = LEVEL_DB - 22.0  # RMS of room tone
+GATE_DB = 15.0  # a sound's level is that of its moments within so much of its loud ones
+LOUD_PERCENT = 98  # a moment that is louder than so many
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What is laid along one video, ready for any seed; see `engine.lay_blocks`."""
+
+    chosen: list[Chosen]  # empty: only the model is heard
+    bed: Chosen | None  # room tone
+    room_db: float  # RMS of the room tone, dB of full scale
+    events: Events
+    loudness_db: np.ndarray
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether anything is laid at all."""
+        return bool(self.chosen) or self.bed is not None
+
+    def is_alone(self, engine: str) -> bool:
+        """Whether the engine asks for recordings alone, and there are some: no model needs to be asked."""
+        return engine == "recordings" and bool(self.chosen)
+
+    def blocks(self, model_blocks: Blocks | None, n_samples: int, rate_hz: int, seed: int) -> Iterator[np.ndarray]:
+        """The whole sound, mono float32 in blocks of `engine.BLOCK_S`, in memory that does not grow.
+
+        model_blocks   the model's sound in blocks of the same size, n_samples in all; None: recordings alone
+        """
+
+        def laid() -> Iterator[np.ndarray]:
+            return lay_blocks(self.chosen, self.events, self.loudness_db, n_samples, rate_hz, seed=seed)
+
+        norm = np.hypot(1.0, MODEL_GAIN) if self.chosen and model_blocks else 1.0
+        parts: list[tuple[Iterator[np.ndarray], float]] = []
+        if self.chosen:
+            parts.append((laid(), gain_to(LEVEL_DB, laid(), rate_hz) / norm))
+        if model_blocks is not None:
+            gain = gain_to(LEVEL_DB, model_blocks(), rate_hz)
+            parts.append((model_blocks(), gain * (MODEL_GAIN / norm if self.chosen else 1.0)))
+        if self.bed is not None:
+            parts.append((bed_blocks(self.bed, n_samples, rate_hz, seed=seed), 10 ** (self.room_db / 20)))
+        for first in range(0, n_samples, block_samples(rate_hz)):
+            out = np.zeros(min(block_samples(rate_hz), n_samples - first), np.float32)
+            for blocks, gain in parts:
+                out += next(blocks) * np.float32(gain)
+            yield soft_limit(out)
+
+
+def gain_to(level_db: float, blocks: Iterator[np.ndarray], rate_hz: int) -> float:
+    """The gain that brings a sound to a level; 1 where it is silent."""
+    levels_db = rms_levels_db(blocks, rate_hz)
+    own_db = loud_level_db(levels_db)
+    return 10 ** ((level_db - own_db) / 20) if own_db > -55.0 else 1.0
+
+
+def loud_level_db(levels_db: np.ndarray) -> float:
+    """The mean level of a sound's loud moments, of levels [T]: gaps between hits do not count."""
+    if not len(levels_db):
+        return -60.0
+    loud_db = float(np.percentile(levels_db, LOUD_PERCENT))
+    counted = levels_db[levels_db >= loud_db - GATE_DB]
+    return float(10 * np.log10(np.mean(10 ** (counted / 10))))
+
+
+def blocks_of(samples: np.ndarray, rate_hz: int) -> Blocks:
+    """An array [N] as blocks."""
+    size = block_samples(rate_hz)
+    return lambda: (samples[first : first + size] for first in range(0, len(samples), size))

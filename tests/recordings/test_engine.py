@@ -1,0 +1,165 @@
+"""Recordings laid at events and loudness: timing, level, variation, length and seeds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from foleycli.dsp.onsets import agreement, detect_onsets
+from foleycli.recordings.engine import (
+    VOICE_GAP_S,
+    Chosen,
+    Events,
+    bed_blocks,
+    block_samples,
+    lay_blocks,
+    lay_recordings,
+    soft_limit,
+)
+from foleycli.recordings.mix import Recorded, blocks_of, loud_level_db
+from foleycli.recordings.takes import make_take
+
+RATE = 44100
+NO_EVENTS = Events(np.zeros(0), np.zeros(0))
+
+
+def hit(hz: float, length_s: float = 0.4, lead_s: float = 0.003) -> np.ndarray:
+    t = np.arange(round(length_s * RATE)) / RATE - lead_s
+    return np.where(t >= 0, 0.7 * np.exp(-20 * np.abs(t)) * np.sin(2 * np.pi * hz * t), 0).astype(np.float32)
+
+
+def noise(length_s: float, seed: int = 0) -> np.ndarray:
+    return (0.1 * np.random.default_rng(seed).standard_normal(round(length_s * RATE))).astype(np.float32)
+
+
+def sound(kind: str, *samples: np.ndarray) -> Chosen:
+    return Chosen(kind, kind, [make_take(one, RATE, kind) for one in samples])
+
+
+KNOCKS = sound("hits", *(hit(hz) for hz in (300, 500, 900, 1500)))
+RAIN = sound("texture", noise(3.0), noise(2.0, 1))
+
+
+def at(*times_s: float, strengths: tuple[float, ...] = ()) -> Events:
+    return Events(np.array(times_s), np.array(strengths or (1.0,) * len(times_s)))
+
+
+def rms_db(samples: np.ndarray) -> float:
+    return float(10 * np.log10(np.mean(samples.astype(np.float64) ** 2) + 1e-12))
+
+
+def test_a_hit_strikes_at_every_event():
+    events = at(0.5, 1.3, 2.0, 3.1, 4.7)
+    made = lay_recordings([KNOCKS], events, np.zeros(150), 6 * RATE, RATE)
+    found = detect_onsets(made, RATE)
+    assert made.dtype == np.float32 and len(made) == 6 * RATE
+    assert agreement(found, events.times_s, 0.02, 6.0).f1 == 1.0
+
+
+def test_neighbouring_hits_differ_and_all_takes_are_heard():
+    times_s = np.arange(0.5, 8.5, 0.5)
+    made = lay_recordings([KNOCKS], at(*times_s), np.zeros(230), 9 * RATE, RATE)
+    pitches = []
+    for time_s in times_s:
+        spectrum = np.abs(np.fft.rfft(made[round(time_s * RATE) :][: RATE // 5]))
+        pitches.append(float(np.argmax(spectrum) * 5))
+    nearest = [min((300, 500, 900, 1500), key=lambda hz, p=pitch: abs(hz - p)) for pitch in pitches]
+    assert set(nearest) == {300, 500, 900, 1500}
+    assert all(a != b for a, b in zip(nearest, nearest[1:], strict=False))
+
+
+def test_a_hit_is_louder_where_more_is_shown_and_seen():
+    loudness_db = np.full(150, -40.0)
+    loudness_db[70:] = -32.0
+    made = lay_recordings([sound("hits", hit(500))], at(1.0, 4.0, strengths=(0.9, 0.9)), loudness_db, 6 * RATE, RATE)
+    soft, loud = (np.abs(made[round(s * RATE) :][:RATE]).max() for s in (1.0, 4.0))
+    assert 4 < 20 * np.log10(loud / soft) < 9
+    made = lay_recordings([sound("hits", hit(500))], at(1.0, 4.0, strengths=(0.9, 0.45)), np.zeros(150), 6 * RATE, RATE)
+    strong, weak = (np.abs(made[round(s * RATE) :][:RATE]).max() for s in (1.0, 4.0))
+    assert 1.5 < 20 * np.log10(strong / weak) < 5
+
+
+def test_a_texture_goes_on_without_gaps_and_follows_the_loudness():
+    loudness_db = np.concatenate([np.full(250, -40.0), np.full(250, -30.0)])
+    made = lay_recordings([RAIN], NO_EVENTS, loudness_db, 20 * RATE, RATE)
+    levels_db = [rms_db(made[first : first + RATE // 2]) for first in range(RATE // 2, 19 * RATE, RATE // 2)]
+    assert np.std(levels_db[:17]) < 1.0 and np.std(levels_db[-17:]) < 1.0  # no seam between takes is heard
+    assert 4 < np.mean(levels_db[-17:]) - np.mean(levels_db[:17]) < 8
+
+
+def test_calls_begin_with_events_and_never_overlap():
+    calls = sound("voice", noise(0.4), noise(1.2, 1))
+    made = lay_recordings([calls], at(0.5, 1.2, 5.0), np.zeros(150), 6 * RATE, RATE)
+    level = np.abs(made).reshape(-1, RATE // 100).max(axis=1)
+    starts_s = np.flatnonzero((level[1:] > 0.01) & (level[:-1] <= 0.01)) / 100
+    assert np.abs(starts_s[:, None] - [0.5, 1.2, 5.0]).min(axis=0).max() < 0.025
+    ends_s = np.flatnonzero((level[1:] <= 0.01) & (level[:-1] > 0.01)) / 100
+    assert min(start - end for end, start in zip(ends_s, starts_s[1:], strict=False)) > VOICE_GAP_S - 0.05
+
+
+@pytest.mark.parametrize("chosen", [KNOCKS, sound("voice", noise(0.5))], ids=["hits", "calls"])
+def test_what_is_asked_for_is_heard_where_nothing_is_seen(chosen):
+    made = lay_recordings([chosen], NO_EVENTS, np.zeros(1), 8 * RATE, RATE)
+    assert 3 <= len(detect_onsets(made, RATE)) <= 16
+
+
+def test_two_struck_sounds_share_the_events():
+    high, low = sound("hits", hit(3000)), sound("hits", hit(200))
+    times_s = np.arange(0.5, 20.5, 0.5)
+    made = lay_recordings([high, low], at(*times_s), np.zeros(500), 21 * RATE, RATE)
+    heard = []
+    for time_s in times_s:
+        spectrum = np.abs(np.fft.rfft(made[round(time_s * RATE) :][: RATE // 10]))
+        heard.append(spectrum[250:].max() > spectrum[:100].max())
+    assert 0.4 < np.mean(heard) < 0.95
+
+
+def test_blocks_are_the_whole_whatever_their_number_and_seeds_matter():
+    arguments = ([KNOCKS, RAIN], at(0.2, 3.98, 4.01, 9.0), np.zeros(300), 11 * RATE + 7, RATE)
+    blocks = list(lay_blocks(*arguments, seed=3))
+    assert [len(block) for block in blocks] == [block_samples(RATE)] * 2 + [3 * RATE + 7]
+    assert np.array_equal(np.concatenate(blocks), lay_recordings(*arguments, seed=3))
+    assert not np.array_equal(np.concatenate(blocks), lay_recordings(*arguments, seed=4))
+
+
+def test_the_bed_has_unit_level_and_no_silence():
+    bed = np.concatenate(list(bed_blocks(RAIN, 15 * RATE, RATE)))
+    levels_db = [rms_db(bed[first : first + RATE // 4]) for first in range(RATE, 14 * RATE, RATE // 4)]
+    assert np.mean(levels_db) == pytest.approx(0, abs=1.0) and min(levels_db) > -3
+
+
+def test_peaks_are_bent_and_the_rest_is_left_alone():
+    samples = np.array([-3.0, -0.5, 0.0, 0.79, 0.9, 2.0], np.float32)
+    limited = soft_limit(samples)
+    assert np.array_equal(limited[1:4], samples[1:4]) and np.abs(limited).max() <= 1.0
+    assert np.all(np.diff(limited) > 0)
+
+
+def recorded(chosen: list[Chosen], bed: Chosen | None = None) -> Recorded:
+    return Recorded(chosen, bed, -46.0, at(0.5, 2.0, 3.5), np.zeros(125))
+
+
+def test_recordings_and_the_model_stand_at_equal_levels():
+    n, model = 5 * RATE, noise(5.0) * 8
+    alone = np.concatenate(list(recorded([RAIN]).blocks(None, n, RATE, 0)))
+    both = np.concatenate(list(recorded([RAIN]).blocks(blocks_of(model, RATE), n, RATE, 0)))
+    only_model = np.concatenate(list(recorded([], RAIN).blocks(blocks_of(model, RATE), n, RATE, 0)))
+    assert rms_db(both) == pytest.approx(rms_db(alone), abs=1.0)
+    assert rms_db(only_model) == pytest.approx(rms_db(alone), abs=1.0)
+    share = both @ model / (np.linalg.norm(both) * np.linalg.norm(model))
+    assert share == pytest.approx(0.447, abs=0.05)  # 0.5 beside 1
+
+
+def test_room_tone_lies_between_hits():
+    made = np.concatenate(list(recorded([KNOCKS], RAIN).blocks(None, 5 * RATE, RATE, 0)))
+    quiet = made[round(1.3 * RATE) : round(1.9 * RATE)]
+    assert rms_db(quiet) == pytest.approx(-46, abs=2)
+    dry = np.concatenate(list(recorded([KNOCKS]).blocks(None, 5 * RATE, RATE, 0)))
+    assert rms_db(dry[round(1.3 * RATE) : round(1.9 * RATE)]) < -90
+
+
+def test_gaps_do_not_make_a_sound_softer():
+    gated = np.full(200, -60.0)
+    gated[::10] = -20.0
+    assert loud_level_db(gated) == pytest.approx(-20) and loud_level_db(np.full(50, -20.0)) == pytest.approx(-20)
+    assert loud_level_db(np.zeros(0)) == -60

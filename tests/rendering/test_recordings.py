@@ -1,0 +1,81 @@
+"""Recordings in renders: which are chosen, what is heard of them, and what is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from foleycli.media.audio import read_audio
+from foleycli.rendering.recordings import INSIDE, OUTSIDE, choose_recordings
+from foleycli.settings.settings import Settings
+
+BOTH = Settings(engine="both", library=True, room="auto")
+
+
+def names(settings: Settings, *labels: tuple[str, float], **more) -> tuple[list[str], str | None]:
+    choice = choose_recordings(settings, labels, **more)
+    return [match.recording.name for match in choice.matches], choice.bed.name if choice.bed else None
+
+
+def test_the_prompt_names_what_is_laid_and_where():
+    assert names(replace(BOTH, prompt="a dog barks in a forest")) == (["dog bark"], "forest")
+    assert names(replace(BOTH, prompt="a dog barks while rain falls"))[0] in (
+        ["dog bark", "rain"],
+        ["rain", "dog bark"],
+    )
+    assert names(replace(BOTH, prompt="a door slams")) == (["door slam"], INSIDE)
+    assert names(replace(BOTH, prompt="a motorcycle passes"))[1] == OUTSIDE
+
+
+def test_without_a_prompt_what_is_seen_is_laid():
+    assert names(BOTH, ("dog bark", 0.8)) == (["dog bark"], OUTSIDE)
+    assert names(BOTH, ("forest", 0.6)) == ([], "forest")
+    assert names(BOTH) == ([], INSIDE)
+    assert names(replace(BOTH, prompt="string quartet"), ("dog bark", 0.8)) == ([], INSIDE)
+
+
+@pytest.mark.parametrize(
+    ("change", "more"),
+    [({"engine": "flow"}, {}), ({"library": False}, {}), ({}, {"reference": Path("mine.wav")})],
+    ids=["engine", "no library", "reference"],
+)
+def test_what_leaves_recordings_out(change, more):
+    laid, bed = names(replace(BOTH, prompt="door slam", **change), **more)
+    assert laid == [] and bed == INSIDE
+
+
+def test_room_tone_is_for_videos_or_asked_for():
+    assert names(replace(BOTH, prompt="door slam"), in_video=False)[1] is None
+    assert names(replace(BOTH, prompt="door slam", room=-50.0), in_video=False)[1] == INSIDE
+    assert names(replace(BOTH, prompt="door slam", room="off"))[1] is None
+
+
+def test_recordings_alone_are_laid_without_a_sampler_and_credited(render, clips, tmp_path):
+    ask = (clips("plain.mp4"), "--prompt", "door slam", "--engine", "recordings", "--json")
+    told = render(*ask, "-o", tmp_path / "a.wav")
+    assert told.code == 0, told.err
+    [result] = told.lines
+    assert [one["name"] for one in result["recordings"]] == ["door slam"] and result["room_tone"] is None
+    assert all(one["licence"] and one["package"] for one in result["recordings"][0]["from"])
+    assert result["stage_s"]["sampler"] < 0.1
+    assert render(*ask, "-o", tmp_path / "b.wav").code == 0
+    assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
+    render(*ask, "-o", tmp_path / "c.wav", "--seed", "1")
+    assert (tmp_path / "a.wav").read_bytes() != (tmp_path / "c.wav").read_bytes()
+    assert np.abs(read_audio(tmp_path / "a.wav").samples).max() > 0.05
+
+
+def test_a_video_is_never_digitally_silent(render, clips, tmp_path):
+    assert render(clips("plain.mp4"), "-o", tmp_path / "a.mp4", "--prompt", "door slam").code == 0
+    samples = read_audio(tmp_path / "a.mp4", 44100, 1).samples[0]
+    blocks = samples[: len(samples) // 441 * 441].reshape(-1, 441)
+    assert np.mean(np.sqrt((blocks**2).mean(axis=1)) < 1e-4) < 0.02
+
+
+@pytest.mark.parametrize("value", ["loud", "-100", "3"])
+def test_room_takes_words_or_a_level(render, clips, tmp_path, value):
+    told = render(clips("plain.mp4"), "-o", tmp_path / "a.wav", "--room", value)
+    assert told.code == 2 and "auto, off or a number from -90 to -10" in told.error
