@@ -91,11 +91,11 @@ def oom_as_foley_error() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:  # CUDA has a class of its own for it, MPS and the CPU have a sentence
-        told = " ".join(str(error).split())
+        message = " ".join(str(error).split())
         is_cuda = isinstance(error, torch.cuda.OutOfMemoryError)
-        if not (is_cuda or "out of memory" in told or "can't allocate memory" in told):
+        if not (is_cuda or "out of memory" in message or "can't allocate memory" in message):
             raise
         raise FoleyError(
-            f"the device has too little memory: {told[:200]}",
+            f"the device has too little memory: {message[:200]}",
             "Free some of it, or use --device cpu; the size and length of the picture make no difference",
         ) from error

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-# What the library tells whoever draws progress: stage name, units done, units in all (0: unknown).
+# How the library reports progress, to whoever draws it: stage name, units done, units in all (0: unknown).
 Report = Callable[[str, float, float], None]
 
 
@@ -62,7 +62,7 @@ class Audio:
 
 @dataclass(frozen=True)
 class Stream:
-    """One feature on its own time line: step k stands for the time k / rate_hz from the video's start."""
+    """One feature on its own time line: step k is at k / rate_hz seconds from the video's start."""
 
     values: Tensor  # float32 [T, D]
     rate_hz: Fraction
@@ -71,7 +71,7 @@ class Stream:
 
 @dataclass(frozen=True)
 class Features:
-    """All that a family is told about a video (or about one window of it)."""
+    """A family's inputs from a video (or from one window of it)."""
 
     streams: dict[str, Stream]  # by extractor name: "sync", "semantic"
     text: Tensor  # the prompt, float32 [D] or, for families that read sequences, [T, D]; zeros: there is none
@@ -82,14 +82,14 @@ class Features:
 class Window:
     """A piece of the latent axis that is sampled at once.
 
-    Latent steps [start_step, start_step + n_steps); the first `n_context` of them were made before
-    and are handed in as known.
+    Latent steps [start_step, start_step + n_steps); the first `n_context` of them were generated
+    before and are passed in as known.
     """
 
     index: int
     start_step: int
     n_steps: int
-    n_context: int  # known prefix carried over from what is already made; 0 after a scene cut
+    n_context: int  # known prefix carried over from what is already generated; 0 after a scene cut
     n_reference: int = 0  # steps that are left free before it, for a reference
 
     @property

@@ -244,7 +244,7 @@ def _bar_report(drawn: Progress, tasks: dict[str, TaskID]) -> Report:
 def _plain_lines() -> Report:
     """Lines for logs: every few seconds, and when a stage is done."""
     begun_s: dict[str, float] = {}
-    told_s: dict[str, float] = {}
+    shown_s: dict[str, float] = {}
     finished: set[str] = set()
 
     def report(stage: str, done: float, total: float) -> None:
@@ -256,8 +256,8 @@ def _plain_lines() -> Report:
         if is_done:
             finished.add(stage)
             note(f"{stage}: done in {now_s - begun_s[stage]:.1f} s")
-        elif now_s - told_s.setdefault(stage, begun_s[stage]) >= LINE_EVERY_S:
-            told_s[stage] = now_s
+        elif now_s - shown_s.setdefault(stage, begun_s[stage]) >= LINE_EVERY_S:
+            shown_s[stage] = now_s
             note(f"{stage}: {100 * done / total:.0f} %" if total else f"{stage}: {done:g}")
 
     return report

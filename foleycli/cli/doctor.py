@@ -141,10 +141,10 @@ def _cache() -> str:
 
 def _disk() -> str:
     free_mb = {place: shutil.disk_usage(place).free / 1e6 for place in (Path.cwd(), Path(tempfile.gettempdir()))}
-    told = ", ".join(f"{mb / 1e3:.1f} GB free in {place}" for place, mb in free_mb.items())
+    free = ", ".join(f"{mb / 1e3:.1f} GB free in {place}" for place, mb in free_mb.items())
     if min(free_mb.values()) < LOW_DISK_MB:
-        raise FoleyError(told, "Make room: long videos need it for their sound")
-    return told
+        raise FoleyError(free, "Make room: long videos need it for their sound")
+    return free
 
 
 def _models() -> str:

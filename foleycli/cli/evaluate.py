@@ -289,8 +289,10 @@ def _show(evaluation: Evaluation, facts: dict[str, Any], run: jobs.RunOptions) -
         console.result("")
         console.table(("metric", "value"), [[key, _cell(value)] for key, value in summary.metrics.items()], right=(1,))
     if summary.means["sync"] is not None:
-        told = "sync and offset: by the encoder that the shipped models are conditioned on, so it favours their sound"
-        console.note(told, run.quiet)
+        caution = (
+            "sync and offset: by the encoder that the shipped models are conditioned on, so it favours their sound"
+        )
+        console.note(caution, run.quiet)
     if summary.not_measured:
         keys = ", ".join(summary.not_measured)
         console.note(f"not measured: {keys} (foley guide evaluation says what they need, --json why)", run.quiet)

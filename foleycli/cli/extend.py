@@ -25,7 +25,7 @@ At = Annotated[
     typer.Option(
         "--at",
         metavar="SECONDS",
-        help="Where in the video the take stands.",
+        help="Time in the video at which the take begins.",
         show_default="0",
         rich_help_panel=options.VIDEO,
     ),

@@ -72,7 +72,7 @@ class Tally:
 
 
 def run_jobs(requests: Sequence[Request], run: RunOptions) -> None:
-    """Do all that is asked; raises typer.Exit with 3 when some failed, 1 when all of several failed."""
+    """Run every request; raises typer.Exit with 3 when some failed, 1 when all of several failed."""
     from foleycli.media.ffmpeg import find_ffmpeg
 
     find_ffmpeg()
@@ -110,7 +110,7 @@ def run_jobs(requests: Sequence[Request], run: RunOptions) -> None:
 
 @contextmanager
 def isolated(source: Path, tally: Tally, run: RunOptions) -> Iterator[None]:
-    """Tell a failure and count it, so that the other inputs go on; a single input's failure is the command's."""
+    """Show a failure and count it, so that the other inputs go on; a single input's failure is the command's."""
     try:
         yield
     except Exception as error:
@@ -174,7 +174,7 @@ def show_skipped(source: Path, job: Job, run: RunOptions) -> None:
 
 
 def loudness_note(result: RenderResult) -> str:
-    """Why a result has another loudness than was asked for; "" where it has that, or none was asked for."""
+    """Why a result has another loudness than --loudness; "" where it has that, or none was set."""
     from foleycli.media.finish import MOST_RAISED_DB
     from foleycli.media.loudness import CEILING_DBTP
 

@@ -179,7 +179,7 @@ def show(name: Name = DEFAULT_MODEL, json: options.Json = False) -> None:
 
 @app.command(
     epilog=console.examples(
-        ("Where a model lies", "foley models path salsav-mini"), ("Its files", 'ls "$(foley models path)"')
+        ("The folder of a model", "foley models path salsav-mini"), ("Its files", 'ls "$(foley models path)"')
     )
 )
 def path(name: Name = DEFAULT_MODEL) -> None:

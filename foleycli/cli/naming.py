@@ -20,7 +20,7 @@ FIELDS = ("stem", "take", "seed")
 
 @dataclass(frozen=True)
 class Source:
-    """One input; `folder` is where it lies below the folder that was named, or that all inputs share."""
+    """One input; `folder` is its place below the folder that was named, or that all inputs share."""
 
     path: Path
     folder: Path = Path()

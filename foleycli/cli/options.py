@@ -39,7 +39,7 @@ def _range(name: str) -> str:
 
 
 def _run_fact(*declared: str, help: str, panel: str = RUN, **more: Any) -> Any:
-    """An option that is no setting: a path, a device, a way of telling."""
+    """An option that is no setting: a path, a device, how to report."""
     return typer.Option(*declared, help=help, rich_help_panel=panel, **more)
 
 

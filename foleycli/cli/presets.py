@@ -1,4 +1,4 @@
-"""`foley presets list|show|path`: what presets there are, what one sets, where it lies."""
+"""`foley presets list|show|path`: what presets there are, what one sets, where its file is."""
 
 from __future__ import annotations
 

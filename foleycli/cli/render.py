@@ -63,7 +63,7 @@ ReferenceStart = Annotated[
     typer.Option(
         "--ref-start",
         metavar="SECONDS",
-        help="Where in it to listen; without: the most characteristic 2 s.",
+        help="Where in it the timbre is taken from; default: its most characteristic 2 s.",
         rich_help_panel=options.SOUND,
     ),
 ]

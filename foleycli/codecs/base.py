@@ -64,5 +64,5 @@ class ResidualCodec(Codec, Protocol):
         ...
 
     def codes_to_latents(self, codes: Tensor) -> Tensor:
-        """Codes [B, L, K], of all codebooks or the first few, to the latents [B, L, D] that they stand for."""
+        """Codes [B, L, K], of all codebooks or the first few, to the latents [B, L, D] that they encode."""
         ...

@@ -47,7 +47,7 @@ class DacConfig:
 
 
 class Dac(nn.Module):
-    """A `codecs.base.ResidualCodec` whose latents are the decoder's input: what the codes stand for."""
+    """A `codecs.base.ResidualCodec` whose latents are the decoder's input: the sum of the codes' vectors."""
 
     context_steps = 12  # the decoder depends on 10, the encoder on 8
     blend_steps = 0
@@ -75,7 +75,7 @@ class Dac(nn.Module):
         return Fraction(self.rate_hz, self.hop)
 
     def encode(self, samples: Tensor) -> Tensor:
-        """Sound [B, N] to the latents [B, L, D] that its codes stand for."""
+        """Sound [B, N] to the latents [B, L, D] that its codes encode."""
         return self.codes_to_latents(self.encode_codes(samples))
 
     def decode(self, latents: Tensor, start_step: int = 0) -> Tensor:

@@ -4,7 +4,7 @@
                                              |-> residual codes              |-> filtered noise --------^
 
 Three things are added to DAC (Kumar et al., arXiv 2306.06546), so that a short training goes far.  The networks work
-on eight sub-bands at 5.5 kHz, which makes them about six times faster.  The encoder sees the bands companded and a mel
+on eight sub-bands at 5.5 kHz, which makes them about six times faster.  The encoder gets the bands companded and a mel
 spectrogram as well, and the decoder predicts each band's level, so that a whisper after a bang costs no precision.
 And two heads shape white noise (after DDSP: Engel et al., arXiv 2001.04643), one with short frames for hits and one
 with long frames for what rings, because much of Foley is noise, whose phases no latent could carry.  The bottleneck is

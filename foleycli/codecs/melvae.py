@@ -5,7 +5,7 @@
                                                                                        -> phases -> sound
 
 Latents have SALSA-V's geometry (64 channels at 43.07 Hz), residual codes are DAC's; no network makes waveforms.
-On a CPU a waveform codec (`dacvae`) needs days of training before it carries what tells one sound from another; a
+On a CPU a waveform codec (`dacvae`) needs days of training before its sounds can be told apart; a
 spectrogram holds nearly all of it from the start.  100 bands every 6 ms, played with the phases that Griffin-Lim finds,
 are recognised by a sound-effect network about as often as the recordings themselves.  What is lost is the fine
 structure within a band.

@@ -100,7 +100,7 @@ class VaeCodec(nn.Module):
         return self.normalise(self.quantizer.from_codes(codes.transpose(1, 2))[0])
 
     def codebooks(self) -> Tensor:
-        """The vectors behind the codes, float32 [K, codebook_size, codebook_dim]."""
+        """The vectors of the codes, float32 [K, codebook_size, codebook_dim]."""
         return torch.stack([level.codebook.weight for level in self.quantizer.quantizers])
 
     def normalise(self, raw: Tensor) -> Tensor:

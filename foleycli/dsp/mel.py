@@ -88,7 +88,7 @@ def mel_filterbank(
     return filters
 
 
-# Cached tables are made outside inference mode, whoever asks first: a training in the same process needs them too.
+# Cached tables are made outside inference mode, whoever calls first: a training in the same process needs them too.
 @cache
 @torch.inference_mode(False)
 def mel_filters(rate_hz: int, n_fft: int, n_mels: int, device: torch.device) -> Tensor:

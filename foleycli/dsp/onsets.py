@@ -1,6 +1,6 @@
 """Onset detection, and how well two lists of onsets agree.
 
-Numpy only; times in seconds.  F1 counts a found onset as right when a true one, not matched yet, lies within the
+Numpy only; times in seconds.  F1 counts a found onset as right when a true one, not matched yet, is within the
 tolerance.  Because many onsets match by luck, every F1 comes with that of the same lists after circular shifts, which
 is what chance alone would give.
 """

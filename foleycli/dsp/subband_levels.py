@@ -40,7 +40,7 @@ def level_correction(wanted: Tensor, decoded: Tensor) -> Tensor:
 
 
 def parts_of_bands(filters: Tensor, rate_hz: int) -> Tensor:
-    """The part of the spectrum in which each mel band's centre lies, int64 [mels]; filters [mels, bins]."""
+    """The part of the spectrum that contains each mel band's centre, int64 [mels]; filters [mels, bins]."""
     centres_hz = filters @ torch.linspace(0, rate_hz / 2, filters.shape[1], device=filters.device)
     return (centres_hz[:, None] >= torch.tensor(PARTS_HZ[1:], device=filters.device)).sum(dim=1)
 

@@ -162,7 +162,7 @@ def begin(sources: Sources, device: torch.device, report: Report = silent) -> Ev
 
 
 def rendered_path(clip: Path, folder: Path) -> Path:
-    """Where the sound that is rendered for a clip lies."""
+    """The path of the sound that is rendered for a clip."""
     return folder / f"{clip.stem}.foley.wav"
 
 

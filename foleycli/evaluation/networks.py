@@ -1,4 +1,4 @@
-"""Published networks that metrics are named after: which file each needs, where that lies, how a user gets it.
+"""Published networks that metrics are named after: which file each needs, where it is kept, how a user gets it.
 
 A network whose file is missing is no error: its metrics are listed as not measured, with what they need.  Sounds are
 given whole; av-benchmark, whose choices these are otherwise, cuts them to 8 s.

@@ -41,7 +41,7 @@ class Pair:
 
     @property
     def folder(self) -> str:
-        """The sub-folder that it lies in; "" when it lies in none."""
+        """The sub-folder that it is in; "" when it is in none."""
         return self.name.rpartition("/")[0]
 
     @property

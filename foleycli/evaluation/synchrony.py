@@ -24,7 +24,7 @@ from foleycli.records import Stream
 from foleycli.timebase import FEATURE_FPS
 
 SYNC_ENCODER = "sync-mini"  # the same for every model, so that figures compare
-MAX_OFFSET_S = 2.0  # that the encoder is asked about: a clip must be twice as long
+MAX_OFFSET_S = 2.0  # searched in both directions: a clip must be twice as long
 
 
 def extract_stream(path: Path, extractor: Extractor) -> Stream:

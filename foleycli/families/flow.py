@@ -60,7 +60,7 @@ class FlowFamily(NetworkFamily[FlowNetworkT], Generic[FlowNetworkT]):
                 return batch.guide(network(rows, t_rows, d_rows, conditions, mask))
             return batch.guide(network(rows, t_rows, conditions, mask))
 
-        made = masked_flow.sample(
+        sampled = masked_flow.sample(
             guided_velocity,
             noise=draw_noise(known.shape[1:], rngs).to(device),
             known=known.to(device),
@@ -68,4 +68,4 @@ class FlowFamily(NetworkFamily[FlowNetworkT], Generic[FlowNetworkT]):
             times=times.shortcut(settings.steps) if self.is_shortcut else times.uniform(settings.steps),
             report=report,
         )
-        return made.to(known.device)
+        return sampled.to(known.device)

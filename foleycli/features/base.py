@@ -56,11 +56,11 @@ class Extractor(ABC):
         """A session for one video."""
 
     def for_aspect(self, aspect: float) -> Extractor:
-        """The same extractor for videos whose width is `aspect` times their height; most do not need to know."""
+        """The same extractor for videos whose width is `aspect` times their height; most do not depend on it."""
         return self
 
     def events_s(self, stream: Stream) -> list[float]:
-        """Seconds at which something makes a sound, read from this extractor's stream; empty where it cannot tell."""
+        """Seconds at which something makes a sound, read from this extractor's stream; empty where it predicts none."""
         return []
 
     def event_strengths(self, stream: Stream, events_s: list[float]) -> np.ndarray:
@@ -68,5 +68,5 @@ class Extractor(ABC):
         return np.ones(len(events_s))
 
     def loudness_db(self, stream: Stream) -> np.ndarray | None:
-        """Predicted loudness of each step of this extractor's stream, dB [T]; None where it cannot tell."""
+        """Predicted loudness of each step of this extractor's stream, dB [T]; None where it predicts none."""
         return None

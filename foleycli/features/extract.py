@@ -28,16 +28,16 @@ def extract_features(
     Errors: ValueError for chunks of another dtype or shape.
     """
     sessions = [(extractor, extractor.start()) for extractor in extractors]
-    n_seen = 0
+    n_done = 0
     for chunk in frame_chunks:
         if chunk.dtype != np.uint8 or chunk.ndim != 4 or chunk.shape[-1] != 3:
             raise ValueError(f"frames are {chunk.dtype} {chunk.shape}, the extractors expect uint8 (n, H, W, 3)")
         for extractor, session in sessions:
-            session.push(chunk[frames_of_steps(n_seen, len(chunk), extractor.frame_step)])  # [n, H, W, 3]
-        n_seen += len(chunk)
-        report(STAGE, n_seen, n_frames)
-    if n_seen != n_frames:
-        report(STAGE, n_seen, n_seen)
+            session.push(chunk[frames_of_steps(n_done, len(chunk), extractor.frame_step)])  # [n, H, W, 3]
+        n_done += len(chunk)
+        report(STAGE, n_done, n_frames)
+    if n_done != n_frames:
+        report(STAGE, n_done, n_done)
     return {extractor.name: session.finish() for extractor, session in sessions}
 
 

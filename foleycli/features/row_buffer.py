@@ -1,6 +1,6 @@
 """A growing matrix for feature steps that come chunk by chunk.
 
-Collected in a list, small tensors that stay would lie between the large ones that come and go; the heap fragments, and
+Collected in a list, small tensors that stay would sit between the large ones that come and go; the heap fragments, and
 half an hour of video takes hundreds of megabytes more than its features.
 """
 

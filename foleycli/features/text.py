@@ -56,7 +56,7 @@ class WordLlamaText:
         return (vectors / np.maximum(length, 1e-9)).astype(np.float32)  # [n, D]
 
     def _mean(self, text: str) -> np.ndarray:
-        # The table tells upper from lower case; the labels of the training sounds are in lower case.
+        # The table is case-sensitive; the labels of the training sounds are in lower case.
         tokens = self._tokenizer.encode(" ".join(text.lower().split()), add_special_tokens=False).ids
         if not tokens:
             return np.zeros(self.dim, np.float32)

@@ -80,14 +80,16 @@ def _read_by_ffmpeg(path: Path, channels: int, *, rate_hz: int, first: int, end:
     sound = sound.filter("atrim", start_sample=first, **({} if end is None else {"end_sample": end}))
     output = sound.output("pipe:1", format="f32le", ar=rate_hz, ac=channels)
     pieces = ffmpeg.read_stdout(ffmpeg.command(output, "-copyts"), 1 << 20, f"reading the sound of {path}")
-    flat = np.frombuffer(bytearray(b"").join(pieces), np.float32)  # a bytearray: torch wants to be able to write
+    flat = np.frombuffer(
+        bytearray(b"").join(pieces), np.float32
+    )  # a bytearray: torch warns of memory that cannot be written
     return flat.reshape(-1, channels).T  # [C, N]
 
 
 def on_picture_clock(sound: Any, path: Path, start_s: float = 0.0) -> Any:
-    """The ffmpeg stream so padded or trimmed that its first sample stands at the first picture + start_s.
+    """The ffmpeg stream so padded or trimmed that its first sample is at the first picture + start_s.
 
-    In a file of sound alone it stands at the first sample + start_s.  The run needs -copyts: the stream's
+    In a file of sound alone it is at the first sample + start_s.  The run needs -copyts: the stream's
     time stamps must still be the file's own.
     """
     picture_s = picture_start_s(path)
@@ -97,7 +99,7 @@ def on_picture_clock(sound: Any, path: Path, start_s: float = 0.0) -> Any:
 
 
 def to_channels(samples: np.ndarray, channels: int) -> np.ndarray:
-    """[C, N] with as many channels as asked: the mean as one, or one repeated."""
+    """[C, N] with the given number of channels: the mean as one, or one repeated."""
     if samples.shape[0] == channels:
         return samples
     if channels == 2 and samples.shape[0] > 2:
@@ -139,7 +141,7 @@ class SoundWriter:
             raise ValueError(f"samples have shape {samples.shape}, the writer takes (N,)")
         if not np.isfinite(samples).all():
             raise FoleyError(
-                "the sound that was made has values that are not finite",
+                "the generated sound has values that are not finite",
                 "Check the model's files (foley models verify), or try --dtype float32",
             )
         self._file.write(samples.astype(np.float32, copy=False))

@@ -60,10 +60,10 @@ def _carried_binary() -> str:
 @lru_cache(maxsize=8)
 def _version_text(binary: str) -> str:
     try:
-        told = subprocess.run([binary, "-version"], capture_output=True, text=True, timeout=60, check=True)
+        finished = subprocess.run([binary, "-version"], capture_output=True, text=True, timeout=60, check=True)
     except (OSError, subprocess.SubprocessError):
         return ""
-    return told.stdout
+    return finished.stdout
 
 
 def ffmpeg_version() -> str:
@@ -89,7 +89,7 @@ def command(output: Any, *options: str, loglevel: str = "error") -> list[str]:
 
 
 def run(args: list[str], doing: str, report: Report = silent, stage: str = "", total_s: float = 0.0) -> str:
-    """Run ffmpeg to its end, telling `report` the seconds written; returns what it said on stderr."""
+    """Run ffmpeg to its end, passing `report` the seconds written; returns its stderr."""
     args = [args[0], "-progress", "pipe:1", *args[1:]]
     with _child(args) as (child, log):
         assert child.stdout is not None

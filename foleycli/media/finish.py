@@ -1,4 +1,4 @@
-"""The made sound as a file to hand over: rate, channels, mix, level and format.
+"""The generated sound as a file to hand over: rate, channels, mix, level and format.
 
 A float WAV of any length enters; a .wav, .flac, .mp3, .m4a or .ogg leaves.  Everything streams
 through ffmpeg.  The true peak never passes -1 dBTP: where it would, the whole sound is turned down by one
@@ -35,17 +35,17 @@ class FinishedSound:
 
     peak_dbtp: float | None  # None: silence
     lufs: float | None  # None: silence
-    gain_db: float  # what the made sound was multiplied with, all reasons together
+    gain_db: float  # what the generated sound was multiplied with, all reasons together
     lowered_db: float  # the part of it that keeps the peak under -1 dBTP; 0 or negative
-    notes: tuple[str, ...] = ()  # what the user should know: tracks that were mixed, streams that were left out
+    notes: tuple[str, ...] = ()  # for the user: tracks that were mixed, streams that were left out
 
 
 @dataclass(frozen=True)
 class _Mix:
     """The sounds and how they are put together, before the gain on the whole."""
 
-    made: Path
-    made_channels: int
+    generated: Path
+    generated_channels: int
     gain_db: float
     original: Path | None
     original_tracks: tuple[SoundTrack, ...]
@@ -61,7 +61,7 @@ class _Mix:
 
 
 def finish_sound(
-    made_wav: Path,
+    sound_wav: Path,
     out: Path,
     *,
     rate_hz: int,
@@ -75,7 +75,7 @@ def finish_sound(
     original_start_s: float = 0.0,
     report: Report = silent,
 ) -> FinishedSound:
-    """Write `made_wav` to `out` at `rate_hz`, with 1 or 2 channels, each of exactly `n_samples`.
+    """Write `sound_wav` to `out` at `rate_hz`, with 1 or 2 channels, each of exactly `n_samples`.
 
     Of mono sound two channels carry the same, each at unity gain.  `original` is a video (or sound) whose
     own sound, from its first picture + original_start_s, is mixed under: the sum of `original_tracks` (counted from
@@ -87,8 +87,8 @@ def finish_sound(
     """
     tracks, notes = _choose_tracks(original, original_tracks) if original is not None else ((), ())
     mix = _Mix(
-        made=made_wav,
-        made_channels=probe_audio(made_wav)[2],
+        generated=sound_wav,
+        generated_channels=probe_audio(sound_wav)[2],
         gain_db=gain_db,
         original=original,
         original_tracks=tracks,
@@ -118,7 +118,7 @@ def finish_sound(
 
 
 def _choose_tracks(original: Path, wanted: Sequence[int] | None) -> tuple[tuple[SoundTrack, ...], tuple[str, ...]]:
-    """The tracks to mix and what to tell of them: cameras keep one microphone a track."""
+    """The tracks to mix and notes about them: cameras keep one microphone a track."""
     there = sound_tracks(original)
     if wanted is not None and (missing := [k for k in wanted if not 0 <= k < len(there)]):
         raise FoleyError(
@@ -161,14 +161,14 @@ def _write(mix: _Mix, whole_db: float, out: Path, report: Report) -> None:
 
 
 def _mixed(mix: _Mix) -> Any:
-    """The ffmpeg graph: the made sound at its rate, channels and exact length, the original under it."""
-    made = ffmpeg.open_input(mix.made).audio
-    made = made.filter("aresample", mix.rate_hz, **_resampler())
-    made = made.filter("volume", f"{mix.gain_db}dB")
-    made = _to_channels(made, mix.made_channels, mix.channels)
-    made = made.filter("apad").filter("atrim", end_sample=mix.n_samples)
+    """The ffmpeg graph: the generated sound at its rate, channels and exact length, the original under it."""
+    generated = ffmpeg.open_input(mix.generated).audio
+    generated = generated.filter("aresample", mix.rate_hz, **_resampler())
+    generated = generated.filter("volume", f"{mix.gain_db}dB")
+    generated = _to_channels(generated, mix.generated_channels, mix.channels)
+    generated = generated.filter("apad").filter("atrim", end_sample=mix.n_samples)
     if mix.original is None:
-        return made
+        return generated
     source = open_input(mix.original)
     own = []
     for track in mix.original_tracks:
@@ -176,7 +176,7 @@ def _mixed(mix: _Mix) -> Any:
         sound = sound.filter("aresample", mix.rate_hz, **_resampler()).filter("aformat", sample_fmts="fltp")
         sound = _to_channels(sound, track.channels, mix.channels)
         own.append(sound.filter("volume", f"{mix.original_gain_db}dB"))
-    return ffmpeg.join([made, *own], "amix", inputs=1 + len(own), duration="first", normalize=0)
+    return ffmpeg.join([generated, *own], "amix", inputs=1 + len(own), duration="first", normalize=0)
 
 
 def _to_channels(sound: Any, own: int, channels: int) -> Any:
@@ -190,7 +190,7 @@ def _to_channels(sound: Any, own: int, channels: int) -> Any:
 
 def _measured(mix: _Mix, report: Report) -> Loudness:
     """Loudness and peak of the mix; where the meter's scale may end, it is measured turned down."""
-    what = f"the sound of {mix.original} with the made sound" if mix.original else "the made sound"
+    what = f"the sound of {mix.original} with the generated sound" if mix.original else "the generated sound"
     found = measure(_for_meter(mix), "-copyts", what=what, report=report, total_s=mix.duration_s)
     if not found.peak_dbtp > METER_TOP_DBTP:
         return found

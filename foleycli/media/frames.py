@@ -23,7 +23,7 @@ TURNS = {0: (), 90: ("transpose=clock",), 180: ("hflip", "vflip"), 270: ("transp
 
 
 def _ignore(_: str) -> None:
-    """Nobody wants the warnings."""
+    """Ignores warnings: the default."""
 
 
 def grid_length(duration_s: float, fps: Fraction) -> int:
@@ -43,13 +43,13 @@ def read_frames(
     fit: Fit = "squash",
     scaling: Scaling = "area",
 ) -> Iterator[np.ndarray]:
-    """Chunks uint8 [n, H, W, 3] of RGB pictures, turned as a player shows them, in the asked size.
+    """Chunks uint8 [n, H, W, 3] of RGB pictures, turned as a player shows them, in the given size.
 
     They are squashed to it; with fit "crop" they keep their proportions and what is too wide or too high is
     cut off on both sides alike.
     Picture k is the latest one not after start_s + k / fps, counted from the video's first picture;
     exactly `grid_length` of them come.  Where the file gives fewer (it ends early or is broken midway)
-    the last one is repeated, and `warn` is told if half a second or more is missing.  A file that gives
+    the last one is repeated, and `warn` is called if half a second or more is missing.  A file that gives
     none at all is a FoleyError.
     """
     left_s = video.duration_s - start_s
@@ -72,13 +72,13 @@ def read_frames(
         raise FoleyError(f"{video.path} gives no picture at {start_s:.2f} s", "Play it: it may be broken")
     missing_s = float((wanted - n_made) / fps)
     if missing_s >= 0.5:
-        warn(f"{video.path.name}: the last {missing_s:.1f} s cannot be read, the last frame stands")
+        warn(f"{video.path.name}: the last {missing_s:.1f} s cannot be read, the last frame is repeated")
     for first in range(n_made, wanted, chunk_frames):
         yield np.repeat(last, min(chunk_frames, wanted - first), axis=0)  # [n, H, W, 3]
 
 
 def _sizing(video: Video, width_px: int, height_px: int, fit: Fit, scaling: Scaling) -> tuple[str, ...]:
-    """Filters to the asked size, before the picture is turned."""
+    """Filters to the given size, before the picture is turned."""
     width_px, height_px = (height_px, width_px) if video.rotation_deg in (90, 270) else (width_px, height_px)
     if fit == "squash":
         return (f"scale={width_px}:{height_px}:flags={scaling}",)

@@ -13,7 +13,7 @@ from foleycli.media import ffmpeg
 from foleycli.records import Report, silent
 
 CEILING_DBTP = -1.0  # no result peaks above this
-PRINTED_DB = 0.05  # ffmpeg tells loudness and peak to a tenth of a decibel
+PRINTED_DB = 0.05  # ffmpeg prints loudness and peak to a tenth of a decibel
 SILENT_LUFS = -70.0  # the absolute gate of BS.1770: what is softer has no loudness
 LOUDEST_DBTP = 60.0  # above full scale: what is louder is no sound but broken numbers
 END_SAMPLES = 64  # of silence after the sound: ffmpeg's meter does not see the peaks of the last 16 otherwise

@@ -1,7 +1,7 @@
 """Where a result may be written, and writing it so that a failure leaves nothing half done.
 
-Temporary files lie beside the result, each in a folder of its own (`.foley-run-*`) whose lock the running process
-holds.  The next run that writes there removes the folders of processes that have died: their locks are free.
+Temporary files are written beside the result, each in a folder of its own (`.foley-run-*`) whose lock the running
+process holds.  The next run that writes there removes the folders of processes that have died: their locks are free.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _check_not_input(out: Path, source: Path) -> None:
 
 def _is_same(first: Path, second: Path) -> bool:
     """Whether two paths are one file, also over links; of files that do not exist, whether they would be one."""
-    with suppress(OSError):  # one of them does not exist, or cannot be asked
+    with suppress(OSError):  # one of them does not exist, or cannot be read
         return first.samefile(second)
     return _real_path(first) == _real_path(second)
 
@@ -156,7 +156,8 @@ def _megabytes(n_bytes: int) -> str:
 def temporary_beside(out: Path, suffix: str, needed_bytes: int = 0) -> Iterator[Path]:
     """A free file name in a folder beside `out` that is gone when the block ends.
 
-    What dead processes left there is removed first.  `needed_bytes` is told where the disk runs full within the block.
+    What dead processes left there is removed first.  `needed_bytes` is named in the error where the disk runs full
+    within the block.
     Errors: FoleyError when no space is left, or the folder cannot be made.
     """
     remove_leftovers(out.parent)
@@ -209,7 +210,7 @@ def remove_leftovers(folder: Path) -> None:
         if name.startswith(NEW_PREFIX) and not _is_older_than(path, NEW_FOLDER_S):
             continue
         lock = filelock.FileLock(path / LOCK_NAME)
-        with suppress(OSError, NotImplementedError, filelock.Timeout):  # held, gone meanwhile, or not ours to judge
+        with suppress(OSError, NotImplementedError, filelock.Timeout):  # held, gone meanwhile, or not readable for us
             lock.acquire(timeout=0)
             lock.release()
             shutil.rmtree(path, ignore_errors=True)

@@ -24,8 +24,8 @@ from foleycli.records import Video
 SCAN_PACKETS = 20_000  # read at most so many (11 minutes at 30 fps) before trusting the file's header
 TAIL_S = 20.0  # of a longer file, this much of the end is read for the last picture's time
 VARIABLE_MS = 4.0  # frame durations that differ by more than a container's rounding (1 ms) can explain
-LONG_GAP_S, SENSELESS_GAP_S = 60.0, 3600.0  # without a new picture: told to the user, and refused
-LEAST_BITS_PER_S = 2000  # a file with fewer is read whole: its header may lie about the length
+LONG_GAP_S, SENSELESS_GAP_S = 60.0, 3600.0  # without a new picture: noted for the user, and refused
+LEAST_BITS_PER_S = 2000  # a file with fewer is read whole: its header may state a wrong length
 SOUNDFILE_ENDINGS = (".wav", ".flac", ".ogg", ".aif", ".aiff", ".w64", ".rf64", ".caf", ".au")
 MOST_SAMPLES = 1 << 40
 LEAST_RATE_HZ, MOST_RATE_HZ = 1000, 1_536_000  # outside, a header is wrong or the file holds no sound
@@ -33,7 +33,7 @@ LEAST_RATE_HZ, MOST_RATE_HZ = 1000, 1_536_000  # outside, a header is wrong or t
 
 @dataclass(frozen=True)
 class _Timing:
-    """Pictures as the packets tell them, in seconds on the file's clock."""
+    """Pictures from the packets' time stamps, in seconds on the file's clock."""
 
     times_s: np.ndarray  # sorted presentation times
     last_duration_s: float
@@ -75,19 +75,19 @@ def probe_audio(path: Path) -> tuple[float, int, int]:
 
 
 def opens_with_soundfile(path: Path) -> bool:
-    """Whether libsndfile reads the file: it is asked first, for its lengths are exact."""
+    """Whether libsndfile reads the file: it is tried first, for its lengths are exact."""
     return _soundfile_facts(path) is not None
 
 
 def _soundfile_facts(path: Path) -> tuple[float, int, int] | None:
-    """What libsndfile tells; None for files that are not for it, or whose writer could not state a length."""
+    """What libsndfile reads; None for files that are not for it, or whose writer could not state a length."""
     check_file(path)
     if path.suffix.lower() not in SOUNDFILE_ENDINGS:
         return None
     try:
         info = soundfile.info(readable(path))
     except (soundfile.SoundFileError, FoleyError):
-        return None  # a kind that libsndfile does not know (ADPCM, Speex): PyAV may
+        return None  # a kind that libsndfile cannot read (ADPCM, Speex): PyAV may
     if not 0 < info.frames < MOST_SAMPLES:  # a FLAC from a pipe
         return None
     return info.frames / info.samplerate, info.samplerate, info.channels
@@ -147,7 +147,7 @@ def _scan(container: InputContainer, stream: VideoStream) -> _Timing:
 
 
 def _packet_times(container: InputContainer, stream: VideoStream, limit: int | None) -> tuple[list[float], float, bool]:
-    """Presentation times of shown pictures, the last picture's own duration, and whether the end was seen."""
+    """Presentation times of shown pictures, the last picture's own duration, and whether the end was reached."""
     times_s: list[float] = []
     latest_s, last_duration_s = -float("inf"), 0.0
     tick = stream.time_base or Fraction(1, 1000)
@@ -184,7 +184,7 @@ def _usual_gap_s(times_s: np.ndarray, stream: VideoStream) -> float:
 
 
 def _long_gaps(path: Path, times_s: np.ndarray, end_s: float) -> tuple[str, ...]:
-    """What to tell of a time without a new picture; errors: FoleyError where it is senselessly long."""
+    """The note about a time without a new picture; errors: FoleyError where it is senselessly long."""
     gaps_s = np.diff(np.append(times_s, end_s))
     longest = int(np.argmax(gaps_s))
     gap_s, at_s = float(gaps_s[longest]), float(times_s[longest] - times_s[0])
@@ -216,7 +216,7 @@ def _first_picture(path: Path) -> _Picture:
                 try:
                     frames = packet.decode()
                 except av.error.FFmpegError:
-                    continue  # a broken start: a later picture will tell as well
+                    continue  # a broken start: a later picture shows it as well
                 for frame in frames:
                     rotation_deg, is_mirrored = _orientation(frame)
                     size = (frame.width, frame.height)

@@ -240,7 +240,7 @@ def _with_times(path: Path, named: Path) -> Path:
 
 
 def _display_order(path: Path, named: Path) -> list[int]:
-    """Which place each packet's picture has when shown: told by the decoder, which passes numbers along."""
+    """Which place each packet's picture has when shown: from the decoder, which passes numbers along."""
     n_packets, shown = 0, []
     with _open_as_it_is(path, named) as container:
         stream = picture_stream(container)

@@ -26,7 +26,7 @@ class FrameUpsampler(nn.Module):
         hidden = F.gelu(self.inner(frames.transpose(1, 2)), approximate="tanh")  # [B, D, T]
         value, gate = self.upsample(hidden).chunk(2, dim=1)  # [B, D, 2T] each
         gated = (value * gate.sigmoid()).transpose(1, 2)  # [B, 2T, D]
-        # Half-frame m stands for frame (m - 0.5) / 2; a latent step is read at its middle.
+        # Half-frame m is at frame (m - 0.5) / 2; a latent step is read at its middle.
         middles = torch.arange(n_steps, device=frames.device, dtype=torch.float32) + 0.5
         place = 2.0 * self.frames_per_step * middles + 0.5  # [L]
         if late_frames is not None:

@@ -141,7 +141,7 @@ def _by_group(x: Tensor, n_steps: int, along_time: bool) -> Tensor:
 
 
 def _with_class_token(x: Tensor, n_steps: int, along_time: bool) -> Tensor:
-    """Keys or values by group, each behind the class token's: [B, H * groups, 1 + members, d]."""
+    """Keys or values by group, each after the class token's: [B, H * groups, 1 + members, d]."""
     groups = _by_group(x[:, :, 1:], n_steps, along_time)
     first = x[:, :, None, :1].expand(-1, -1, groups.shape[2], -1, -1)
     return torch.cat([first, groups], dim=3).flatten(1, 2)

@@ -1,1 +1,1 @@
-"""What stands beside a result: a JSON and a picture."""
+"""What is written beside a result: a JSON and a picture."""

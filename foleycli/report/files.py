@@ -1,4 +1,4 @@
-"""What is written beside a result on request: a JSON with every fact about how it was made, and a picture of it."""
+"""What is written beside a result on request: a JSON with every fact about its making, and a picture of it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from foleycli.rendering.result import RenderResult
 
 PICTURE_RATE_HZ = 48000
-PICTURE_FPS = Fraction(25)  # a picture may lie one frame of this from its asked time
+PICTURE_FPS = Fraction(25)  # a picture may be one frame of this from its wanted time
 
 
 def facts(result: RenderResult) -> dict[str, Any]:

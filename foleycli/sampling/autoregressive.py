@@ -1,8 +1,8 @@
-"""Codes one column at a time: the delay pattern, drawing from logits, and the loop.  Knows no network.
+"""Codes one column at a time: the delay pattern, drawing from logits, and the loop.  Independent of the network.
 
-Codes [B, L, K] stand in a sequence [B, C, K] of C = L + K columns, each codebook one column later than the one before
-it (MusicGen's delay pattern, arXiv 2306.05284): codebook k of step t is in column 1 + k + t, so that a column's finer
-codes are drawn when the coarser ones of their step are known.
+Codes [B, L, K] are arranged in a sequence [B, C, K] of C = L + K columns, each codebook one column later than the one
+before it (MusicGen's delay pattern, arXiv 2306.05284): codebook k of step t is in column 1 + k + t, so that a column's
+finer codes are drawn when the coarser ones of their step are known.
 
     column       0  1  2  3  4           . is the special code
     codebook 0   .  0  1  2  .

@@ -1,4 +1,4 @@
-"""Which steps of a training window stay clean, so that a network learns to continue known audio.  Knows no network."""
+"""Which steps of a training window stay clean, so that a network learns to continue known audio."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 class KnownSpans:
     """How often which steps are known; [paper] marks what SALSA-V states (arXiv 2510.02916).
 
-    What p_span, p_prefix and p_both_ends leave of 1 knows nothing, as first windows do.
+    What p_span, p_prefix and p_both_ends leave of 1 has no known steps, like first windows.
     """
 
     max_span: int = 88  # a clean span has 1..88 latents, uniformly: up to 2 s [paper]
@@ -28,7 +28,7 @@ def draw_known(
 ) -> Tensor:
     """Which latents stay clean, bool [B, L]: none, a span anywhere, the context prefix, or both ends.
 
-    Rows that begin with a reference, `n_reference` steps (int64 [B]), know that and maybe the context after it.
+    Rows that begin with a reference, `n_reference` steps (int64 [B]), have that known and maybe the context after it.
     """
     device = generator.device
     longest = max(1, min(config.max_span, (n_steps - 1) // 2))  # two spans must leave something unknown

@@ -1,4 +1,4 @@
-"""Euler steps from noise to data along a velocity field, with known steps kept.  Knows no network."""
+"""Euler steps from noise to data along a velocity field, with known steps kept.  Independent of the network."""
 
 from __future__ import annotations
 

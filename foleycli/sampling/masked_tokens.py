@@ -1,4 +1,4 @@
-"""Codes a few frames at a time, the most confident first; a frame that was chosen stays.  Knows no network.
+"""Codes a few frames at a time, the most confident first; a frame that was chosen stays.  Independent of the network.
 
 MaskGIT's decoding (arXiv 2202.04200) with VampNet's noise on the confidence (arXiv 2307.04686); a frame is masked or
 chosen with all its codebook levels.

@@ -1,7 +1,7 @@
 """Checks plain values, as YAML, JSON and options give them, against the fields of a dataclass.
 
 One place for what several formats need: presets, training recipes and the config.json of model folders.  Bounds and
-choices stand in a field's metadata (`low`, `high`, `choices`).  Imports no torch.
+choices are in a field's metadata (`low`, `high`, `choices`).  Imports no torch.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def check_name(name: str, what: str, hint: str = "") -> str:
 
 
 def _fields(kind: type) -> dict[str, Field]:
-    """The fields by the key that stands for them in files: their name, or the `key` in their metadata."""
+    """The fields by their key in files: their name, or the `key` in their metadata."""
     return {field.metadata.get("key", field.name): field for field in fields(kind)}
 
 
@@ -160,7 +160,7 @@ def _known_keys(known: Iterable[str]) -> str:
 def _convert(expected: Any, value: Any) -> Any:
     """`value` as the type `expected`; errors: ValueError where it is of another.
 
-    YAML and JSON know fewer types than Python: whole numbers stand for floats, lists for tuples, "11025/256" for a
+    YAML and JSON have fewer types than Python: whole numbers serve as floats, lists as tuples, "11025/256" for a
     fraction, and "1e-4", which YAML 1.1 reads as text, for a float.
     """
     if expected is Any:

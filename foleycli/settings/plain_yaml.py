@@ -13,7 +13,7 @@ from foleycli.settings.checking import short_repr
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """PyYAML's safe loader without aliases (which can stand for billions of items) and without repeated keys."""
+    """PyYAML's safe loader without aliases (which can expand to billions of items) and without repeated keys."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
@@ -26,7 +26,7 @@ class _PlainLoader(yaml.SafeLoader):
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
                 if key.value in seen:
-                    raise _error(f"the key {short_repr(key.value)} stands twice", key)
+                    raise _error(f"the key {short_repr(key.value)} is there twice", key)
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
 

@@ -46,7 +46,7 @@ def resolve_settings(
 
 
 def folder() -> Path:
-    """Where the shipped presets lie: inside the package (wheel), else beside it (checkout)."""
+    """Where the shipped presets are: inside the package (wheel), else beside it (checkout)."""
     package = Path(__file__).parents[1]
     for place in (package / "presets", package.parent / "presets"):
         if (place / "default.yaml").is_file():

@@ -96,18 +96,18 @@ class CodecTask:
         quantised, _, _, commitment, codebook = network.quantizer(posterior.mean)
         # Every other crop is decoded from its codes, so that latents and codes share one decoder.
         from_codes = (torch.arange(len(batch), device=batch.device) % 2 == 1)[:, None, None]
-        made = network.synthesise(torch.where(from_codes, quantised, posterior.sample()))  # [B, N]
+        decoded = network.synthesise(torch.where(from_codes, quantised, posterior.sample()))  # [B, N]
         with torch.autocast(batch.device.type, enabled=False):
-            mel = mel_loss(made.float(), batch)
-            smooth = smooth_loss(made.float(), batch)
-            wave = F.l1_loss(made.float(), batch)
+            mel = mel_loss(decoded.float(), batch)
+            smooth = smooth_loss(decoded.float(), batch)
+            wave = F.l1_loss(decoded.float(), batch)
         total = w.mel * mel + w.smooth * smooth + w.wave * wave + w.kl * posterior.kl()
         total = total + w.codebook * codebook + w.commitment * commitment
         if w.periodicity > 0:
-            total = total + w.periodicity * periodicity_loss(made.float(), batch)
+            total = total + w.periodicity * periodicity_loss(decoded.float(), batch)
         figures = {"mel": mel, "smooth": smooth, "wave": wave, "kl": posterior.kl(), "codebook": codebook}
         if w.adversarial > 0 and step >= w.adversarial_from:
-            adversarial = self.adversary.step(made.float(), batch)
+            adversarial = self.adversary.step(decoded.float(), batch)
             total = total + w.adversarial * adversarial["adversarial"] + w.feature * adversarial["feature"]
             figures |= adversarial
         return total, figures
@@ -120,8 +120,8 @@ class CodecTask:
         crops = crops.to(device_of(average))
         with torch.no_grad():
             mean = average.posterior(crops).mean
-            made = {"latents": mean, "codes": average.quantizer(mean)[0]}
-            return {f"mel_{name}": mel_loss(average.synthesise(raw), crops).item() for name, raw in made.items()}
+            raws = {"latents": mean, "codes": average.quantizer(mean)[0]}
+            return {f"mel_{name}": mel_loss(average.synthesise(raw), crops).item() for name, raw in raws.items()}
 
     def state(self) -> dict[str, Any]:
         return self.adversary.state()
@@ -144,40 +144,40 @@ class CodecTask:
         save(average.state_dict(), folder, config, torch.float16)
 
 
-def mel_loss(made: Tensor, real: Tensor, rate_hz: int = 44100) -> Tensor:
+def mel_loss(decoded: Tensor, real: Tensor, rate_hz: int = 44100) -> Tensor:
     """L1 of log10 mels, summed over seven window lengths (DAC's settings)."""
-    total = made.new_zeros(())
+    total = decoded.new_zeros(())
     for n_fft, n_mels in MEL_WINDOWS:
-        made_mel, real_mel = (log_mel(x, rate_hz, n_fft, hop=n_fft // 4, n_mels=n_mels) for x in (made, real))
-        total = total + F.l1_loss(made_mel, real_mel)
+        decoded_mel, real_mel = (log_mel(x, rate_hz, n_fft, hop=n_fft // 4, n_mels=n_mels) for x in (decoded, real))
+        total = total + F.l1_loss(decoded_mel, real_mel)
     return total
 
 
-def smooth_loss(made: Tensor, real: Tensor, rate_hz: int = 44100) -> Tensor:
+def smooth_loss(decoded: Tensor, real: Tensor, rate_hz: int = 44100) -> Tensor:
     """L1 of log power, averaged over four frames before the logarithm, summed over three resolutions.
 
     Two noises of the same colour differ by about 5 dB from bin to bin, and would hide from `mel_loss`
     whether their levels agree; their averages do not.
     """
-    total = made.new_zeros(())
+    total = decoded.new_zeros(())
     for n_fft, n_mels in SMOOTH_WINDOWS:
         levels = []
-        for samples in (made, real):
+        for samples in (decoded, real):
             power = mel_spectrogram(samples, rate_hz, n_fft, hop=n_fft // 4, n_mels=n_mels).square()
             levels.append(F.avg_pool1d(power, SMOOTH_FRAMES).clamp_min(1e-10).log10() / 2)
         total = total + F.l1_loss(levels[0], levels[1])
     return total
 
 
-def periodicity_loss(made: Tensor, real: Tensor) -> Tensor:
-    """How much more the made sound repeats itself than the real one, at the lags of the decoder's strides.
+def periodicity_loss(decoded: Tensor, real: Tensor) -> Tensor:
+    """How much more the decoded sound repeats itself than the real one, at the lags of the decoder's strides.
 
     A steady sound has steady latents, from which a decoder is free to make the same frame again and again:
-    spectra hardly tell that from noise, ears hear a buzz.  Autocorrelation tells, over pieces of 0.19 s
+    spectra hardly differ from noise's, ears hear a buzz.  Autocorrelation shows it, over pieces of 0.19 s
     that are louder than -60 dB.
     """
     excess = []
-    pieces = [samples.unfold(1, PIECE, PIECE // 2) for samples in (made, real)]  # [B, P, PIECE]
+    pieces = [samples.unfold(1, PIECE, PIECE // 2) for samples in (decoded, real)]  # [B, P, PIECE]
     is_loud = pieces[1].square().mean(dim=2) > 1e-6
     for lag in LAGS:
         here, wanted = ((x[..., :-lag] * x[..., lag:]).mean(dim=2) / (x.square().mean(dim=2) + 1e-8) for x in pieces)

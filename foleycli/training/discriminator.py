@@ -1,4 +1,4 @@
-"""Adversarial training of codecs: small networks that tell real sounds from decoded ones, and the codec's losses.
+"""Adversarial training of codecs: discriminators of real and decoded sounds, and the codec's losses.
 
 A waveform codec meets complex spectra of several resolutions, after DAC's multi-scale STFT discriminator
 (arXiv 2306.06546, section 3.3); a spectrogram codec patches of its log-mels (PatchGAN: arXiv 1611.07004, section
@@ -110,7 +110,7 @@ class AdversarialTrainer:
 
 
 def discriminator_loss(discriminators: nn.ModuleList, decoded: Tensor, real: Tensor) -> Tensor:
-    """Hinge loss of telling real from decoded."""
+    """Hinge loss of a discriminator of real and decoded."""
     scores = [(discriminator(decoded)[-1], discriminator(real)[-1]) for discriminator in discriminators]
     return torch.stack([F.relu(1 + d).mean() + F.relu(1 - r).mean() for d, r in scores]).mean()
 

@@ -56,8 +56,8 @@ class FamilyData:
     fresh_per_step: int = 2
     p_reference: float = 0.2  # windows that begin with up to 2 s of the same sound from elsewhere
     p_library_sound: float = 0.0  # windows that begin with what sounds by itself, as the library has it
-    p_text_only: float = 0.45  # a prompt, and no labels of what is seen
-    p_labels_only: float = 0.35  # labels of what is seen, and no prompt
+    p_text_only: float = 0.45  # a prompt, and no labels of what the picture shows
+    p_labels_only: float = 0.35  # labels of what the picture shows, and no prompt
     p_neither: float = 0.08  # the rest has both
     validation_clips: int = 24
 

@@ -61,7 +61,7 @@ class TrainedConfig(Protocol):
 
 @dataclass(frozen=True)
 class ReferencePrefix:
-    """What stands before a training window: steps of a library sound or of the same sound from elsewhere; none."""
+    """The steps before a training window: of a library sound, of the same sound from elsewhere, or none."""
 
     n_steps: int = 0
     is_library_sound: bool = False
@@ -75,7 +75,7 @@ class TrainingBatch:
     codes: Tensor  # int64 [B, L, K]
     audio_features: Tensor  # float32 [B, T / 2, D]: see `EncodedSounds.audio_features`
     sync: Tensor  # float32 [B, T, D]
-    semantic: Tensor  # float32 [B, S, D] at 2 Hz: what an image tagger would say, simulated from the words
+    semantic: Tensor  # float32 [B, S, D] at 2 Hz: an image tagger's output, simulated from the words
     text: Tensor  # float32 [B, D]
     has_semantic: Tensor  # bool [B]
     has_text: Tensor  # bool [B]
@@ -133,7 +133,7 @@ class FamilyTask(Generic[NetworkT]):
             step += 1
 
     def make_batch(self, examples: list[Example], rng: np.random.Generator) -> TrainingBatch:
-        """A random sound of each example as a window, some of them behind a reference."""
+        """A random sound of each example as a window, some of them after a reference."""
         config, data = config_of(self.network), self.data
         picks = [int(rng.integers(len(example.words))) for example in examples]
         prefixes = [self._draw_prefix(example, k, rng) for example, k in zip(examples, picks, strict=True)]
@@ -293,7 +293,7 @@ def make_window(
     """Sound k as a window: latents [n_steps, D], codes [n_steps, K], audio features [T / 2, D], sync features [T, D].
 
     The reference is the library sound, or the end of the sound itself, and the window is the sound's beginning, so
-    that nothing that is to be generated stands in it; over the reference the picture's first frame stands still, as in
+    that it has nothing that is to be generated; over the reference the picture's first frame is repeated, as in
     `windows.compose`.
     """
     sync = example.sync.float()
@@ -301,14 +301,14 @@ def make_window(
     sync = torch.cat([sync[:1].expand(n_held, -1), sync[: len(sync) - n_held]])
     sounds, references = example.sounds, example.library_sounds
 
-    def behind_reference(sound: Tensor, library_sound: Tensor) -> Tensor:
+    def after_reference(sound: Tensor, library_sound: Tensor) -> Tensor:
         n = round(prefix.n_steps * len(sound) / n_steps)
         return prepend(sound, library_sound if prefix.is_library_sound else None, n)
 
     return (
-        behind_reference(cut_or_hold(sounds.latents[k].float(), n_steps), references.latents[k].float()),
-        behind_reference(cut_or_hold(sounds.codes[k].long(), n_steps), references.codes[k].long()),
-        behind_reference(sounds.audio_features[k].float(), references.audio_features[k].float()),
+        after_reference(cut_or_hold(sounds.latents[k].float(), n_steps), references.latents[k].float()),
+        after_reference(cut_or_hold(sounds.codes[k].long(), n_steps), references.codes[k].long()),
+        after_reference(sounds.audio_features[k].float(), references.audio_features[k].float()),
         sync,
     )
 
@@ -319,7 +319,7 @@ def cut_or_hold(x: Tensor, n_steps: int) -> Tensor:
 
 
 def prepend(x: Tensor, library_sound: Tensor | None, n: int) -> Tensor:
-    """The beginning of x [L, D] behind n steps of a library sound, or of its own end."""
+    """The beginning of x [L, D] after n steps of a library sound, or of its own end."""
     before = x[len(x) - n :] if library_sound is None else cut_or_hold(library_sound, n)
     return torch.cat([before, x[: len(x) - n]])
 

@@ -38,7 +38,9 @@ class VideoStage:
 
 @dataclass(frozen=True)
 class AudioStage:
-    mask_ratio: float = 0.6  # of the columns; less than in `align`, so that the encoder has seen nearly whole audio
+    mask_ratio: float = (
+        0.6  # of the columns; less than in `align`, so that the encoder is trained on nearly whole audio
+    )
 
 
 @dataclass(frozen=True)

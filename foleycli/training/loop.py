@@ -88,10 +88,10 @@ class Trainer(Generic[NetworkT, BatchT]):
         self._logged: dict[str, list[Tensor]] = defaultdict(list)
 
     def run(self, report: Report = silent, note: Callable[[str], None] | None = None) -> None:
-        """Train to the end of the recipe, from wherever the trainer stands.
+        """Train to the end of the recipe, from the step that the trainer is at.
 
         Ctrl-C and other signals that raise (SIGTERM under the command line) end it between two steps: the checkpoint
-        is written, `note` is given a line that says so, and the exception goes on.
+        is written, `note` is called with a line that says so, and the exception is raised again.
         Errors: FoleyError when `MOST_SKIPPED` steps in a row have no finite gradient.
         """
         self._agree_on_weights()
@@ -180,7 +180,7 @@ class Trainer(Generic[NetworkT, BatchT]):
                 part.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
     def log(self, figures: dict) -> None:
-        """One line of JSON; a figure that is not finite is null, which every reader of JSON knows."""
+        """One line of JSON; a figure that is not finite is null, which every JSON parser reads."""
         line = {"step": self.step, "minutes": round(self.spent_s / 60, 2), **_finite(figures)}
         with (self.out / LOG_NAME).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, allow_nan=False) + "\n")
@@ -283,7 +283,7 @@ def learning_rate(step: int, progress: float, recipe: Recipe) -> float:
 
 
 def precision(name: str, device: torch.device) -> contextlib.AbstractContextManager:
-    """Autocast for a step; `auto` is bfloat16 on CUDA and on CPUs whose matrix units know it."""
+    """Autocast for a step; `auto` is bfloat16 on CUDA and on CPUs whose matrix units have it."""
     if name not in ("auto", "float32", "bfloat16"):
         raise FoleyError(f"precision {name!r} is unknown", "One of: auto, float32, bfloat16")
     fast_cpu = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()

@@ -1,6 +1,6 @@
 """Trains the spectrogram codec (`codecs.melvae`): log-mels of recorded sounds through the bottleneck and back.
 
-No sound is made in training, only spectrograms, so that a step costs a hundredth of a waveform codec's.  The loss
+No sound is decoded in training, only spectrograms, so that a step costs a hundredth of a waveform codec's.  The loss
 is the L1 distance of log-mels, and that of their power summed over patches: the median of many likely spectra, which
 L1 alone learns, is quieter than any of them, and the mean of a band's magnitudes hides its peaks.  A discriminator
 (`training.discriminator`) can join: it asks for the grain that real spectra have and a median has not.
@@ -119,13 +119,13 @@ class MelCodecTask:
         quantised, _, _, commitment, codebook = network.quantizer(posterior.mean)
         # Every other crop is decoded from its codes, so that latents and codes share one decoder.
         from_codes = (torch.arange(len(batch), device=batch.device) % 2 == 1)[:, None, None]
-        made = network.decode_mels(torch.where(from_codes, quantised, posterior.sample()))
-        mel, power, kl = F.l1_loss(made, mels), power_loss(made, rms), posterior.kl()
+        decoded = network.decode_mels(torch.where(from_codes, quantised, posterior.sample()))
+        mel, power, kl = F.l1_loss(decoded, mels), power_loss(decoded, rms), posterior.kl()
         total = mel + w.power * power + w.kl * kl + w.codebook * codebook + w.commitment * commitment
         figures = {"mel": mel, "power": power, "kl": kl, "codebook": codebook}
         if w.adversarial > 0:
             adversarial = self.adversary.step(
-                normalise_mels(made.clamp_min(LOG_FLOOR)), normalise_mels(mels.clamp_min(LOG_FLOOR))
+                normalise_mels(decoded.clamp_min(LOG_FLOOR)), normalise_mels(mels.clamp_min(LOG_FLOOR))
             )
             total = total + w.adversarial * adversarial["adversarial"] + w.feature * adversarial["feature"]
             figures |= adversarial
@@ -140,8 +140,11 @@ class MelCodecTask:
         mean = average.posterior_of_mels(real).mean
         figures: dict[str, float] = {}
         for name, raw in {"latents": mean, "codes": average.quantizer(mean)[0]}.items():
-            made = average.decode_mels(raw)
-            figures |= {f"mel_{name}": F.l1_loss(made, real).item(), f"power_{name}": power_loss(made, rms).item()}
+            decoded = average.decode_mels(raw)
+            figures |= {
+                f"mel_{name}": F.l1_loss(decoded, real).item(),
+                f"power_{name}": power_loss(decoded, rms).item(),
+            }
         return figures
 
     def state(self) -> dict[str, Any]:
@@ -174,17 +177,17 @@ def measure_gain(codec: MelVae, sounds: list[Sound], n: int = 200) -> None:
     for sound in sounds[:: max(1, len(sounds) // n)]:
         samples = torch.from_numpy(sound.as_float()[: GAIN_S * codec.rate_hz])[None].to(device_of(codec))
         # Not `encode`, which corrects the level that is measured here.
-        made = codec.synthesise(codec.posterior(samples).mean)
-        powers = [x.square().mean().item() for x in (samples, made)]
+        decoded = codec.synthesise(codec.posterior(samples).mean)
+        powers = [x.square().mean().item() for x in (samples, decoded)]
         if min(powers) > QUIET_POWER:
             changes_db.append(10 * np.log10(powers[1] / powers[0]))
     if changes_db:
         codec.output_gain.fill_(float(10 ** (-np.mean(changes_db) / 20)))
 
 
-def power_loss(made: Tensor, rms: Tensor) -> Tensor:
-    """L1 of the log10 power in patches of made log-mels and of the real RMS mels, [B, mels, frames]."""
-    powers = [(10 ** (2 * mels.clamp(-6.0, 1.5)))[:, None] for mels in (made, rms)]
+def power_loss(decoded: Tensor, rms: Tensor) -> Tensor:
+    """L1 of the log10 power in patches of decoded log-mels and of the real RMS mels, [B, mels, frames]."""
+    powers = [(10 ** (2 * mels.clamp(-6.0, 1.5)))[:, None] for mels in (decoded, rms)]
     distances = []
     for patch in PATCHES:
         levels = [F.avg_pool2d(power, patch).clamp_min(FLOOR**2).log10() / 2 for power in powers]

@@ -39,7 +39,7 @@ class VAuraTask(FamilyTask[VAura]):
         return training_loss(network, objective_batch(batch, network.config), self.generator(), self.objective)
 
     def figures(self, average: VAura, batch: TrainingBatch) -> dict[str, float]:
-        """Cross entropy with the picture and without it: the difference is what the picture tells."""
+        """Cross entropy with the picture and without it: the difference is what the picture adds."""
         windows = objective_batch(batch, average.config)
         nats: dict[str, float] = {}
         for name, p_drop in (("seen", 0.0), ("unseen", 1.0)):

@@ -1,7 +1,7 @@
 """Windows in, one latent track (or several takes of it) out: window by window, each continuing the one before.
 
 Known steps (`known`, `is_known` in the samplers) are latents that are there already and condition the rest: what the
-window before has made, and what the caller gives as `context`.
+window before generated, and what the caller gives as `context`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def compose(
     Each take continues its own windows, with the noise that its seed alone would give.
 
     context, context_mask   float32 [L, D] and bool [L]: steps that are known, anywhere; they come back bit for bit
-    reference               latents [R, D] of another sound whose timbre is matched: they stand, known, before every
+    reference               latents [R, D] of another sound whose timbre is matched: they are known steps before every
                             window for which the plan leaves room, a shot's first or all, and are cut off again
     """
     tracks = torch.where(context_mask[:, None], context, torch.zeros_like(context)).repeat(len(seeds), 1, 1)
@@ -58,7 +58,7 @@ def compose(
         before = reference[: window.n_reference] if reference is not None else tracks[0, :0]  # [R, D]
         cut = cut_features(features, window.start_step / rate_hz, window.n_steps / rate_hz, len(before) / rate_hz)
         mask = torch.cat([torch.ones(len(before), dtype=torch.bool), is_known[piece]])
-        made = family.sample(
+        sampled = family.sample(
             features=[cut] * len(seeds),
             known=torch.cat([before.expand(len(seeds), -1, -1), tracks[:, piece]], dim=1),
             is_known=mask.repeat(len(seeds), 1),
@@ -67,16 +67,16 @@ def compose(
             rngs=[generator(seed, "window", window.start_step) for seed in seeds],
             report=within,
         )[:, len(before) :]
-        tracks[:, piece] = torch.where(is_known[piece, None], tracks[:, piece], made)
+        tracks[:, piece] = torch.where(is_known[piece, None], tracks[:, piece], sampled)
         is_known[piece] = True
     report(STAGE, len(windows), len(windows))
     return tracks
 
 
 def cut_features(features: Features, start_s: Fraction, duration_s: Fraction, held_s: Fraction) -> Features:
-    """The streams of a window; for `held_s` before it, over a reference, its first step stands still, as in training.
+    """The streams of a window; for `held_s` before it, over a reference, its first step is repeated, as in training.
 
-    What lies before a shot is another picture and is never read; after the end the last step is held.
+    What comes before a shot is another picture and is never read; after the end the last step is held.
     Steps stay on the video's own grid: `late_s` says how much later than the window they begin.
     """
     streams = {name: _cut(stream, start_s, duration_s, held_s) for name, stream in features.streams.items()}

@@ -4,7 +4,7 @@
                                     |ctx|<------------ window 1 ------------>|
                                                                       |ctx|<---- window 2 ...
 
-A shot is what lies between two scene cuts.  Every window but a shot's first opens with `n_context` steps of the window
+A shot is the time between two scene cuts.  Every window but a shot's first opens with `n_context` steps of the window
 before it (SALSA-V, arXiv 2510.02916, Algorithm 1); nothing is carried over a scene cut.
 """
 
@@ -33,7 +33,7 @@ def plan_windows(
 
     n_context    steps that each window takes from the one before, within a shot
     cut_steps    steps at which a new shot begins
-    n_reference  steps that a shot's first window leaves free, for a reference to stand before it
+    n_reference  steps that a shot's first window leaves free, for a reference before it
     n_repeated   steps that a shot's later windows leave free, for the reference to be repeated: see `repeated_steps`
     grid_steps   where not 0: windows with context begin at multiples of it, as near to `n_context` as that allows
     whole        a shot's last window reaches back until it is as long as the others, where the shot is

@@ -17,7 +17,7 @@ NARROW = (1, 8, 16, 24, 32, 40, 48)
 
 @pytest.fixture(scope="module")
 def measured():
-    return np.load(FIXTURES / "listeners.npz")
+    return np.load(FIXTURES / "embedders.npz")
 
 
 @pytest.fixture(scope="module")

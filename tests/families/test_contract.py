@@ -277,7 +277,7 @@ def test_known_steps_come_back_bit_for_bit(subject, where):
     assert torch.equal(made, subject.sample(known=other, is_known=is_known))
 
 
-def test_known_steps_are_listened_to(subject):
+def test_known_steps_change_the_others(subject):
     is_known = torch.zeros(1, subject.n_steps, dtype=torch.bool)
     is_known[:, : subject.n_steps // 2] = True
     one, other = (

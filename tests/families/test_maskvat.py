@@ -64,8 +64,8 @@ def some_codes(n_rows: int = 2, seed: int = 3) -> torch.Tensor:
 
 
 def some_batch(n_rows: int = 4, **changes) -> MaskVatBatch:
-    heard = torch.randn(n_rows, T // 2, TINY.heard_dim, generator=torch.Generator().manual_seed(2))
-    return replace(MaskVatBatch(some_codes(n_rows), some_inputs(n_rows), heard), **changes)
+    audio_features = torch.randn(n_rows, T // 2, TINY.heard_dim, generator=torch.Generator().manual_seed(2))
+    return replace(MaskVatBatch(some_codes(n_rows), some_inputs(n_rows), audio_features), **changes)
 
 
 def states(network: MaskVat, inputs: Inputs, codes=None, is_masked=None) -> torch.Tensor:
@@ -290,16 +290,16 @@ def test_encoder_is_held_against_what_is_heard():
     network, batch = awake("seq2seq"), some_batch()
     memory = network.encode_conditions(batch.inputs, L).memory
     yes = torch.ones(4, dtype=torch.bool)
-    regression, contrast = audio_losses(network.encoder, memory, batch.heard, yes)
+    regression, contrast = audio_losses(network.encoder, memory, batch.audio_features, yes)
     right = network.encoder.foretell(memory.visual).detach()
     loudness = 5.0 * right + 2.0  # targets are normed: neither scale nor offset count
     normed = torch.nn.functional.layer_norm(right, right.shape[-1:])
     expected = (right - normed).square().mean()
     assert torch.allclose(audio_losses(network.encoder, memory, loudness, yes)[0], expected, atol=1e-4)
     assert regression > 0 and contrast > 0
-    nothing = audio_losses(network.encoder, memory, batch.heard, ~yes)
+    nothing = audio_losses(network.encoder, memory, batch.audio_features, ~yes)
     assert nothing[0] == 0 and nothing[1] == 0
-    alone = audio_losses(network.encoder, memory, batch.heard, torch.tensor([True, False, False, False]))
+    alone = audio_losses(network.encoder, memory, batch.audio_features, torch.tensor([True, False, False, False]))
     assert alone[1] == 0 and alone[0].isfinite()  # one row has nobody to be told from
 
 
@@ -343,7 +343,7 @@ def test_known_codes_come_back_bit_for_bit(steps):
     assert made.dtype == torch.float32 and made.isfinite().all()
     assert torch.equal(made[is_known], known[is_known])
     free, _ = sample(MaskVatFamily(awake()), [some_features()] * 2, [1, 2], steps=steps)
-    assert (made[~is_known] != free[~is_known]).any()  # they are heard by the rest
+    assert (made[~is_known] != free[~is_known]).any()  # the other steps depend on them
 
 
 def test_conditions_and_guidance_change_the_codes():

@@ -169,7 +169,7 @@ def test_a_track_that_is_not_there_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("broken", ["1/0", "0/0", "if(eq(n,5),1e38,0.1)"])
 def test_original_sound_that_is_no_number_is_refused(tmp_path: Path, broken: str) -> None:
     film, made = _film_with_tracks(tmp_path / "film.mkv", broken), _made(tmp_path, np.full(MADE_HZ, 0.1, np.float32))
-    with pytest.raises(FoleyError, match=r"film\.mkv with the made sound has (values|a peak)"):
+    with pytest.raises(FoleyError, match=r"film\.mkv with the generated sound has (values|a peak)"):
         finish_sound(made, tmp_path / "out.wav", rate_hz=48000, channels=2, n_samples=48000, original=film)
 
 

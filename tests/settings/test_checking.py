@@ -121,7 +121,7 @@ def test_yaml_of_values_is_read():
         ("{a: " * 50_000, "nested too deeply"),
         ("a: &x [1]\nb: *x", "the alias *x stands for another value"),
         ("a: &x {b: 1}\n<<: [*x, *x]", "the alias *x"),
-        ("a: 1\nb: 2\na: 3", "the key 'a' stands twice in line 3"),
+        ("a: 1\nb: 2\na: 3", "the key 'a' is there twice in line 3"),
         ("!!python/object/apply:os.system [ls]", "could not determine a constructor"),
         ("{a: 1, [b]: 2}", "unhashable"),
         ("a: 1\n---\nb: 2", "another document"),

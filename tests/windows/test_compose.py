@@ -79,7 +79,7 @@ def test_known_steps_come_back_bit_for_bit(family, where):
     assert torch.isfinite(track).all()
     assert not is_known.all() or torch.equal(track, known)
     if not is_known.all():
-        assert not torch.equal(track[~is_known], made(family)[~is_known])  # what is known is listened to
+        assert not torch.equal(track[~is_known], made(family)[~is_known])  # the known steps change the others
 
 
 def test_same_seed_same_track_other_seed_another(family):

@@ -68,7 +68,7 @@ class MMAudioCodec(nn.Module):
 def load(folder: Path, device: torch.device, with_codes: bool = False) -> MMAudioCodec:
     """A codec from its folder: config.json names the size and the two published files.
 
-    Errors: FoleyError for a size that is not known, files of something else, and when codes are asked for.
+    Errors: FoleyError for a size that is not known, files of something else, and when codes are requested.
     """
     if with_codes:
         raise FoleyError(f"{folder} is MMAudio's codec, which has no residual codes", "Choose another codec")

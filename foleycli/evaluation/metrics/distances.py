@@ -1,6 +1,6 @@
 """Distances between sets of sounds, from what a network says of each: Fréchet, Kullback-Leibler, inception score.
 
-Numpy only; which network is asked, and what of it, is the caller's.
+Numpy only; which network, and which of its outputs, is the caller's choice.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """By how much is a sound out of time with its picture?  The classes of V-AURA's synchronisation metric.
 
-A network that knows pictures and sounds scores 21 offsets, -2 to 2 s in steps of 0.2 s; the best one is the clip's
+A network trained on pictures and sounds scores 21 offsets, -2 to 2 s in steps of 0.2 s; the best one is the clip's
 offset, and the metric is the mean of its absolute value over clips ("Sync", V-AURA, arXiv 2409.13689, section on
 metrics; the paper asks Synchformer).  Guessing gives 1048 ms.
 """

@@ -1,4 +1,4 @@
-"""What a tagger of sounds says of generated sounds, compared with what it says of the real ones.
+"""Audio tags of generated sounds, compared with those of the real ones.
 
 A tagger gives class probabilities [P, C] and embeddings [P, D] for P pieces of a sound.  A sound's classes are the mean
 of its pieces', its embedding the mean of theirs.

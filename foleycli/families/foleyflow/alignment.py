@@ -155,7 +155,7 @@ class Alignment(ConfiguredNetwork[FoleyFlowConfig]):
         video = self.video_in(self.video(frames))  # [B, T, D]
         audio = self.audio(columns, is_masked)  # [B, C, D]
         audio = torch.where(is_masked[..., None], self.masked.to(audio.dtype), audio)
-        # Positions are video frames: a column lies at its middle.
+        # Positions are video frames: a column's position is its middle.
         frames_per_column = self.config.frames_per_step * self.config.column_steps
         middles = torch.arange(columns.shape[1], device=columns.device, dtype=torch.float32) + 0.5
         table = rotary_at(frames_per_column * middles, self.head_dim)

@@ -1,4 +1,4 @@
-"""Foley-Flow as the rest of foley sees it; its weights hold the aligned video encoder too."""
+"""Foley-Flow behind the `Family` contract; its weights hold the aligned video encoder too."""
 
 from __future__ import annotations
 

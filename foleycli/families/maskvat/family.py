@@ -1,4 +1,4 @@
-"""MaskVAT as the rest of foley sees it: features of B windows in, codes out, as whole numbers in float32."""
+"""MaskVAT behind the `Family` contract: features of B windows in, codes out, as whole numbers in float32."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class MaskVatFamily(NetworkFamily[MaskVat]):
             states = network(batch.repeat(codes), batch.repeat(is_masked), conditions)
             return lambda coarser: batch.guide(network.logits(states, batch.repeat(coarser)).float())
 
-        made = masked_tokens.sample(
+        sampled = masked_tokens.sample(
             predict,
             known.round().long().to(device),
             is_known.to(device),
@@ -54,4 +54,4 @@ class MaskVatFamily(NetworkFamily[MaskVat]):
             mask_temperature=network.config.mask_temperature,
             report=report,
         )
-        return torch.where(is_known[..., None], known, made.to(known.device, known.dtype))
+        return torch.where(is_known[..., None], known, sampled.to(known.device, known.dtype))

@@ -148,7 +148,7 @@ class Encoder(nn.Module):
     def _positions(
         self, n_visual: int, n_semantic: int, late_frames: Tensor | None, *, n_rows: int, device: torch.device
     ) -> Tensor:
-        """Each token's time in latent steps, whose middles are whole numbers: float32 [B, S]; text stands at 0."""
+        """Each token's time in latent steps, whose middles are whole numbers: float32 [B, S]; text is at 0."""
         config = self.config
         late = torch.zeros(n_rows, device=device) if late_frames is None else late_frames
         visual = FRAMES_PER_TOKEN * torch.arange(n_visual, device=device) + 0.5 * (FRAMES_PER_TOKEN - 1)

@@ -39,7 +39,7 @@ class MaskVatBatch:
 
     codes: Tensor  # int64 [B, L, K]
     inputs: Inputs
-    heard: Tensor  # float32 [B, T / 2, heard_dim]: features of the sound, one for two frames
+    audio_features: Tensor  # float32 [B, T / 2, heard_dim]: features of the sound, one for two frames
     n_reference: Tensor | None = None  # int64 [B]: a row's first steps are a reference sound; 0: it has none
 
 
@@ -65,7 +65,7 @@ def training_loss(
         is_synchronous = inputs.has_sync
         if batch.n_reference is not None:
             is_synchronous = is_synchronous & (batch.n_reference == 0)  # the picture does not time a reference
-        regression, contrast = audio_losses(network.encoder, conditions.memory, batch.heard, is_synchronous)
+        regression, contrast = audio_losses(network.encoder, conditions.memory, batch.audio_features, is_synchronous)
         loss = loss + config.regression * regression + config.contrast * contrast
         figures |= {"regression": regression.detach(), "contrast": contrast.detach()}
     return loss, figures
@@ -102,13 +102,13 @@ def code_loss(
     return loss, {"codes": by_level.mean(), "coarsest": by_level[0]}
 
 
-def audio_losses(encoder: Encoder, memory: Memory, heard: Tensor, is_counted: Tensor) -> tuple[Tensor, Tensor]:
+def audio_losses(encoder: Encoder, memory: Memory, audio_features: Tensor, is_counted: Tensor) -> tuple[Tensor, Tensor]:
     """Two losses of the encoder against features of the sound [B, T / 2, D]: regression, and contrast between rows.
 
     Targets are normed over their channels, so that the weights mean the same for any audio encoder.
     `is_counted`, bool [B]: rows that count; both losses are 0 where none does.
     """
-    target = F.layer_norm(heard.float(), heard.shape[-1:])[is_counted]
+    target = F.layer_norm(audio_features.float(), audio_features.shape[-1:])[is_counted]
     visual = memory.visual[is_counted, : target.shape[1]]
     if len(target) == 0:
         zero = visual.sum() * 0.0

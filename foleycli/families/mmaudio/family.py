@@ -1,4 +1,4 @@
-"""MMAudio as the rest of foley sees it: features of B windows in, latents of its autoencoder out.
+"""MMAudio behind the `Family` contract: features of B windows in, latents of its autoencoder out.
 
 The published networks were trained on whole clips, without known audio.  So known steps follow their own straight line
 from noise: at every step of the sampler the network reads all of them equally noisy, as in training.
@@ -85,7 +85,7 @@ class MMAudioFamily(NetworkFamily[MMAudio]):
             flow = network(rows.to(dtype), rows.new_full((len(rows),), t), conditions).float()
             return guide(flow, settings.guidance) if is_guided else flow
 
-        made = masked_flow.sample(
+        sampled = masked_flow.sample(
             velocity,
             noise=draw_noise(known.shape[1:], rngs).to(device),
             known=network.normalise(known.to(device)),
@@ -95,7 +95,7 @@ class MMAudioFamily(NetworkFamily[MMAudio]):
             context_strength=context_strength(is_known).to(device),
             report=report,
         )
-        raw = network.denormalise(made).to(known.device)
+        raw = network.denormalise(sampled).to(known.device)
         return torch.where(is_known[..., None], known, raw)
 
     def _conditional_inputs(self, window: Features, n_steps: int) -> MMAudioInputs:
@@ -119,7 +119,7 @@ class MMAudioFamily(NetworkFamily[MMAudio]):
         return self._conditional_inputs(Features({}, text), n_steps)
 
     def _text(self, states: Tensor) -> Tensor:
-        """[1, 77, D]; all zeros stand for the empty prompt."""
+        """[1, 77, D]; all zeros for the empty prompt."""
         expected = (TEXT_TOKENS, self.spec.text_dim)
         if states.shape != expected:
             raise ValueError(f"text has shape {tuple(states.shape)}, {self.name} expects {expected}")

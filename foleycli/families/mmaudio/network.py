@@ -139,7 +139,7 @@ class MMAudio(ConfiguredNetwork[MMAudioConfig]):
 def token_of_step(n_tokens: int, n_steps: int, shift: Tensor) -> Tensor:
     """Which Synchformer token each latent step reads, int64 [B, L]: the nearest, as torch's "nearest-exact".
 
-    `shift` [B] moves the tokens earlier: segments lie on the video's grid of 0.32 s, windows need not.
+    `shift` [B] moves the tokens earlier: segments begin on the video's grid of 0.32 s, windows need not.
     """
     ratio = torch.tensor(n_tokens, dtype=torch.float32) / n_steps  # in float32, as torch does, ties included
     middle = (torch.arange(n_steps, dtype=torch.float32) + 0.5) * ratio  # [L]

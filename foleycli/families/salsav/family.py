@@ -1,4 +1,4 @@
-"""SALSA-V as the rest of foley sees it."""
+"""SALSA-V behind the `Family` contract."""
 
 from __future__ import annotations
 

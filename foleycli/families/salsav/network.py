@@ -3,7 +3,7 @@
     Inputs -> encode_conditions (once a window) -> SalsaVConditions -> forward (once a step) -> velocity
 
 MMDiT-X blocks let audio and semantic tokens attend to one another, DiT blocks refine the audio alone; the
-synchronisation features modulate every audio token (adaptive layer norm) with what is seen at its own time.
+synchronisation features modulate every audio token (adaptive layer norm) with the picture at its own time.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ class VAuraConfig(NetworkConfig):
     # Columns for which each visual token is repeated.  The published weights were trained with 7, which is 81.3 ms
     # where a token lasts 80 ms; 0: each column reads the token of its true time.
     visual_repeat: int = 7
-    # False: a token stands for a stretch of time, and a column reads the one it lies in.  True: for a moment, as
+    # False: a token covers a stretch of time, and a column reads the one it falls in.  True: it marks a moment, as
     # the vectors of single frames do, and a column reads between the two tokens nearest to its middle.
     visual_moments: bool = False
     latent_rate_hz: Fraction = Fraction(44100, 512)

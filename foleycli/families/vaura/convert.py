@@ -28,7 +28,7 @@ from foleycli.weights.config import ModelConfig
 from foleycli.weights.folder import save
 
 SAMPLER, CODEC = "sampler.", "audio_encoder.model."
-TOWER_MARK = "patch_embed_3d.proj.weight"  # the tower's keys begin with what stands before this
+TOWER_MARK = "patch_embed_3d.proj.weight"  # the tower's keys have the prefix that comes before this
 AGAIN = "Download it again, or pass the .ckpt file of V-AURA"
 
 
@@ -79,7 +79,7 @@ STAND_INS: dict[str, Any] = {
 
 @contextmanager
 def unpacked_checkpoint(path: Path, folder: Path) -> Iterator[Path]:
-    """The checkpoint itself; one out of an archive lies in `folder` for as long as it is needed.
+    """The checkpoint itself; one out of an archive is kept in `folder` for as long as it is needed.
 
     Errors: FoleyError for an archive that is damaged or holds no checkpoint.
     """

@@ -1,6 +1,6 @@
-"""V-AURA as the rest of foley sees it: pictures of B windows in, codes out, as whole numbers in float32.
+"""V-AURA behind the `Family` contract: pictures of B windows in, codes out, as whole numbers in float32.
 
-It reads no text: the network knows the pictures and the codes so far.
+It reads no text: the network's inputs are the pictures and the codes so far.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class VAuraFamily(NetworkFamily[VAura]):
             logits = network(columns, visual[:, new], cache, last_only=True)[:, 0].float()  # [B or 2B, K, V]
             return guide(logits, settings.guidance) if is_guided else logits
 
-        made = generate(
+        sampled = generate(
             predict=predict,
             draw=partial(draw_top_k, temperature=config.temperature, top_k=config.top_k),
             known=known.round().long().to(self.device),
@@ -83,7 +83,7 @@ class VAuraFamily(NetworkFamily[VAura]):
             special=config.special,
             report=report,
         )
-        return torch.where(is_known[..., None], known, made.to(known.device, known.dtype))
+        return torch.where(is_known[..., None], known, sampled.to(known.device, known.dtype))
 
     def _visual_columns(self, window: Features, n_columns: int) -> Tensor | None:
         """The visual part of a window's columns [1, C, visual width]; None for a window without pictures.

@@ -57,7 +57,7 @@ class VAura(ConfiguredNetwork[VAuraConfig]):
         """Visual tokens [B, V, visual dim] to the visual part of every column [B, C, visual width].
 
         tokens  None: the unconditional pass, learned tokens through the same projection
-        late_s  how much later than the window the tokens begin, where they stand for moments
+        late_s  how much later than the window the tokens begin, where they mark moments
         Columns beyond the last token get the learned empty vector.
         """
         if tokens is None:
@@ -102,7 +102,7 @@ class VAura(ConfiguredNetwork[VAuraConfig]):
 def visual_index(config: VAuraConfig, n_columns: int) -> Tensor:
     """Which visual token each column reads, int64 [C].
 
-    Column s predicts codebook 0 of step s, so that its true time is the step's: a visual token stands one column
+    Column s predicts codebook 0 of step s, so that its true time is the step's: a visual token is placed one column
     before the codes that it conditions.
     """
     columns = torch.arange(n_columns)
@@ -115,7 +115,7 @@ def visual_index(config: VAuraConfig, n_columns: int) -> Tensor:
 def visual_moments(
     config: VAuraConfig, n_columns: int, n_visual: int, late_s: float = 0.0
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The two tokens that each column lies between and the weight of the second; `n_visual` is the empty vector.
+    """The two tokens that each column is between, and the weight of the second; `n_visual` is the empty vector.
 
     Column s predicts codebook 0 of step s and reads the visual tokens at that step's middle.
     """
