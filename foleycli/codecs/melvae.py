@@ -30,6 +30,7 @@ from foleycli.dsp.clicks import apply_edge_fades, context_samples, suppress_clic
 from foleycli.dsp.griffin_lim import context_frames, griffin_lim, invert_mel
 from foleycli.dsp.mel import log_mel, mel_filters
 from foleycli.dsp.subband_levels import level_correction, part_powers, parts_of_bands
+from foleycli.nn.linear import Linear
 from foleycli.nn.weight_norm import fuse_weight_norm
 from foleycli.timebase import exact_div
 from foleycli.weights.checkpoint import load_strict
@@ -203,7 +204,7 @@ class StepBlock(nn.Module):
         super().__init__()
         self.over_time = nn.Conv1d(width, width, kernel_steps, padding=kernel_steps // 2, groups=width)
         self.norm = nn.LayerNorm(width)
-        self.over_channels = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+        self.over_channels = nn.Sequential(Linear(width, 2 * width), nn.GELU(), Linear(2 * width, width))
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, D, L] to the same shape."""

@@ -32,40 +32,57 @@ def invert_mel(mel: Tensor, rate_hz: int, n_fft: int) -> Tensor:
 
 
 def griffin_lim(magnitudes: Tensor, n_fft: int, hop: int, start_sample: int, n_iterations: int) -> Tensor:
-    """Magnitudes [B, bins, F] of centred frames, `hop` apart, to sound [B, F * hop].
+    """Magnitudes [B, bins, F] of centred frames, `hop` apart, to sound [B, F * hop]; `hop` divides `n_fft`.
 
     start_sample  the first sample's place on the whole track, to which the noise behind the phases is fixed
+
+    Spectra are kept frame by frame, [B, F, bins], as the Fourier transform reads and writes them: half the time of
+    torch.stft and torch.istft, which turn them round and back at every iteration.
     """
     window = hann_window(n_fft, magnitudes.device)
     n_samples = magnitudes.shape[2] * hop
-    magnitudes = torch.cat([magnitudes, magnitudes[..., -1:]], dim=2)  # the frame after the last sample's
+    # With the frame after the last sample's.
+    magnitudes = torch.cat([magnitudes, magnitudes[..., -1:]], dim=2).transpose(1, 2).contiguous()  # [B, F, bins]
+    n_frames = magnitudes.shape[1]
+    is_inside = torch.arange((n_frames - 1) * hop + n_fft, device=magnitudes.device) - n_fft // 2
+    is_inside = (is_inside >= 0) & (is_inside < n_samples)
+    weight = _overlap_add((window * window).expand(1, n_frames, n_fft), hop)[0]
+    inverse_weight = torch.where(is_inside, 1 / weight.clamp_min(1e-11), 0.0)  # [N]: silence before and after the sound
 
     def to_samples(spectra: Tensor) -> Tensor:
-        return torch.istft(spectra, n_fft, hop, window=window, length=n_samples)
+        return _overlap_add(torch.fft.irfft(spectra, n=n_fft) * window, hop) * inverse_weight
 
-    phases = _noise_phases(
-        n_frames=magnitudes.shape[2], n_fft=n_fft, hop=hop, start_sample=start_sample, device=magnitudes.device
-    )
+    phases = _noise_phases(n_frames=n_frames, n_fft=n_fft, hop=hop, start_sample=start_sample, device=magnitudes.device)
     previous = torch.zeros_like(phases)
     for _ in range(n_iterations):
-        samples = to_samples(magnitudes * phases)
-        consistent = torch.stft(samples, n_fft, hop, window=window, return_complex=True, pad_mode="constant")
-        phases = unit_phase(consistent - MOMENTUM / (1 + MOMENTUM) * previous)
+        consistent = torch.fft.rfft(to_samples(magnitudes * phases).unfold(1, n_fft, hop) * window)
+        phases = unit_phase(torch.sub(consistent, previous, alpha=MOMENTUM / (1 + MOMENTUM)))
         previous = consistent
-    return to_samples(magnitudes * phases)
+    return to_samples(magnitudes * phases)[:, n_fft // 2 :][:, :n_samples]
+
+
+def _overlap_add(frames: Tensor, hop: int) -> Tensor:
+    """Frames [B, F, n_fft], `hop` apart, to their sum [B, (F - 1) * hop + n_fft]."""
+    n_frames = frames.shape[1]
+    parts = frames.unflatten(2, (-1, hop))  # [B, F, n_fft / hop, hop]
+    n_parts = parts.shape[2]
+    summed = frames.new_zeros(len(frames), n_frames + n_parts - 1, hop)
+    for part in range(n_parts):
+        summed[:, part : part + n_frames] += parts[:, :, part]
+    return summed.flatten(1)
 
 
 def unit_phase(spectra: Tensor) -> Tensor:
     """Complex numbers at length 1; zeros stay."""
-    return spectra / (spectra.abs() + 1e-9)
+    return spectra.sgn()
 
 
 def _noise_phases(n_frames: int, n_fft: int, hop: int, start_sample: int, device: torch.device) -> Tensor:
-    """Phases [1, bins, n_frames] of the fixed noise, in frames whose middles are `hop` apart from `start_sample` on."""
+    """Phases [1, n_frames, bins] of the fixed noise, in frames whose middles are `hop` apart from `start_sample` on."""
     n = (n_frames - 1) * hop + n_fft
     index = (torch.arange(n, device=device) + start_sample - n_fft // 2) % NOISE_PERIOD
     frames = fixed_noise(device)[index].unfold(0, n_fft, hop) * hann_window(n_fft, device)  # [F, n_fft]
-    return unit_phase(torch.fft.rfft(frames).T[None])
+    return unit_phase(torch.fft.rfft(frames)[None])
 
 
 @cache

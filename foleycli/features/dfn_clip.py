@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from foleycli.features.base import CLIP_MEAN, CLIP_STD, Extractor, FrameFormat
 from foleycli.features.clip_tokens import N_TOKENS, VOCABULARY, tokenize
 from foleycli.features.row_buffer import RowBuffer
+from foleycli.nn.linear import Linear
 from foleycli.records import Stream
 from foleycli.timebase import FEATURE_FPS
 from foleycli.weights.checkpoint import load_strict, under
@@ -103,7 +104,7 @@ class Block(nn.Module):
         self.ln_1 = nn.LayerNorm(width)
         self.attn = Attention(width, n_heads, is_causal)
         self.ln_2 = nn.LayerNorm(width)
-        self.mlp = nn.ModuleDict({"c_fc": nn.Linear(width, 4 * width), "c_proj": nn.Linear(4 * width, width)})
+        self.mlp = nn.ModuleDict({"c_fc": Linear(width, 4 * width), "c_proj": Linear(4 * width, width)})
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.attn(self.ln_1(x))
@@ -119,7 +120,7 @@ class Attention(nn.Module):
         self.n_heads, self.is_causal = n_heads, is_causal
         self.in_proj_weight = nn.Parameter(torch.zeros(3 * width, width))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
-        self.out_proj = nn.Linear(width, width)
+        self.out_proj = Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         qkv = F.linear(x, self.in_proj_weight, self.in_proj_bias)

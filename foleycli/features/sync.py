@@ -24,6 +24,7 @@ from foleycli.dsp.peaks import pick_peaks
 from foleycli.errors import FoleyError
 from foleycli.features.base import Extractor
 from foleycli.features.row_buffer import RowBuffer
+from foleycli.nn.linear import Linear
 from foleycli.records import Stream
 from foleycli.timebase import FEATURE_FPS
 from foleycli.weights.checkpoint import load_strict
@@ -127,7 +128,7 @@ class VideoTower(nn.Module):
         self.down2 = nn.Conv2d(b, c, kernel_size=3, stride=2, padding=1)
         self.time2 = CellConvolution(c, k)
         self.pool = AttentionPool(c, config.n_queries)
-        self.project = nn.Linear(c * (config.n_queries + 1), config.width)
+        self.project = Linear(c * (config.n_queries + 1), config.width)
         self.blocks = nn.ModuleList(TimeBlock(config.width, dilation) for dilation in config.dilations)
 
     def forward(self, grey: Tensor) -> Tensor:
@@ -214,7 +215,7 @@ class AudioTower(nn.Module):
             nn.Conv2d(n_in, n_out, 3, stride=2, padding=1) for n_in, n_out in zip(sizes, sizes[1:], strict=False)
         )
         n_bands = config.n_mels // 2 ** len(config.audio_channels)
-        self.project = nn.Linear(sizes[-1] * n_bands, config.width)
+        self.project = Linear(sizes[-1] * n_bands, config.width)
 
     def forward(self, samples: Tensor, starts: Tensor) -> Tensor:
         """`starts`, int64 [S]: the first frame of each snippet."""
@@ -241,9 +242,9 @@ class SyncEncoder(nn.Module):
         self.video = VideoTower(config)
         self.audio = AudioTower(config)
         self.norm = nn.LayerNorm(config.width)
-        self.heads = nn.Linear(config.width, N_EXTRAS)
+        self.heads = Linear(config.width, N_EXTRAS)
         nn.init.constant_(self.heads.bias, -2.0)
-        self.to_shared = nn.Linear(config.width, config.width)
+        self.to_shared = Linear(config.width, config.width)
         self.log_scale = nn.Parameter(torch.tensor(math.log(10.0)))  # SigLIP's start: t' = log 10, b = -10
         self.bias = nn.Parameter(torch.tensor(-10.0))
 

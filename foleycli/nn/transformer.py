@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from foleycli.nn.linear import Linear
+
 ROTARY_BASE = 10_000.0
 
 
@@ -48,7 +50,7 @@ class QueryKeyValue(nn.Module):
         super().__init__()
         self.n_heads = n_heads
         self.head_dim = width // n_heads
-        self.project = nn.Linear(width, 3 * width)
+        self.project = Linear(width, 3 * width)
         self.query_gain = nn.Parameter(torch.ones(self.head_dim))
         self.key_gain = nn.Parameter(torch.ones(self.head_dim))
 
@@ -81,7 +83,7 @@ class SelfAttention(nn.Module):
     def __init__(self, width: int, n_heads: int) -> None:
         super().__init__()
         self.qkv = QueryKeyValue(width, n_heads)
-        self.out = nn.Linear(width, width)
+        self.out = Linear(width, width)
 
     def forward(self, x: Tensor, table: Tensor) -> Tensor:
         return self.out(attend(*self.qkv(x, table)))
@@ -94,11 +96,11 @@ class CrossAttention(nn.Module):
         super().__init__()
         self.n_heads = n_heads
         self.head_dim = width // n_heads
-        self.query = nn.Linear(width, width)
-        self.key_value = nn.Linear(width, 2 * width)
+        self.query = Linear(width, width)
+        self.key_value = Linear(width, 2 * width)
         self.query_gain = nn.Parameter(torch.ones(self.head_dim))
         self.key_gain = nn.Parameter(torch.ones(self.head_dim))
-        self.out = nn.Linear(width, width)
+        self.out = Linear(width, width)
         with torch.no_grad():
             # A part that all queries and keys share: by rotation alone a new layer attends to its own time.
             self.query.bias.fill_(1.0)
@@ -122,8 +124,8 @@ class GeluMlp(nn.Module):
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
-        self.inner = nn.Linear(width, hidden)
-        self.out = nn.Linear(hidden, width)
+        self.inner = Linear(width, hidden)
+        self.out = Linear(hidden, width)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.out(F.gelu(self.inner(x), approximate="tanh"))
@@ -134,8 +136,8 @@ class SwiGluMlp(nn.Module):
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
-        self.inner = nn.Linear(width, 2 * hidden)
-        self.out = nn.Linear(hidden, width)
+        self.inner = Linear(width, 2 * hidden)
+        self.out = Linear(hidden, width)
 
     def forward(self, x: Tensor) -> Tensor:
         gate, value = self.inner(x).chunk(2, dim=-1)
@@ -157,8 +159,8 @@ class Modulation(nn.Module):
     def __init__(self, width: int, n_vectors: int, rank: int = 0) -> None:
         super().__init__()
         self.n_vectors = n_vectors
-        self.reduce = nn.Linear(width, rank, bias=False) if rank else nn.Identity()
-        self.project = nn.Linear(rank or width, n_vectors * width)
+        self.reduce = Linear(width, rank, bias=False) if rank else nn.Identity()
+        self.project = Linear(rank or width, n_vectors * width)
         nn.init.zeros_(self.project.weight)
         nn.init.zeros_(self.project.bias)
         with torch.no_grad():
@@ -224,7 +226,7 @@ class FinalLayer(nn.Module):
     def __init__(self, width: int, out_dim: int, rank: int = 0) -> None:
         super().__init__()
         self.modulation = Modulation(width, 2, rank)
-        self.out = nn.Linear(width, out_dim)
+        self.out = Linear(width, out_dim)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from foleycli.dsp.griffin_lim import context_frames, griffin_lim, invert_mel
+from foleycli.dsp.griffin_lim import MOMENTUM, context_frames, fixed_noise, griffin_lim, invert_mel
 from foleycli.dsp.mel import mel_spectrogram
 
 RATE_HZ, N_FFT, HOP, N_MELS = 44100, 1024, 256, 100
@@ -76,3 +76,20 @@ def test_sound_beyond_the_context_does_not_matter():
     same = (90 - context_frames(N_FFT, HOP, rounds)) * HOP
     assert torch.allclose(a[:same], b[:same], atol=1e-3 * a.abs().max())
     assert not torch.allclose(a[90 * HOP :], b[90 * HOP :], atol=1e-3 * a.abs().max())
+
+
+@pytest.mark.parametrize("rounds", [0, 3])
+def test_transforms_are_torch_s_stft_and_istft(rounds):
+    torch.manual_seed(0)
+    spectra, window = torch.rand(2, N_FFT // 2 + 1, 50), torch.hann_window(N_FFT)
+    padded = torch.cat([spectra, spectra[..., -1:]], dim=2)
+    noise = fixed_noise(torch.device("cpu"))
+    noise = torch.cat([noise[-(N_FFT // 2) :], noise[: 50 * HOP + N_FFT // 2]])  # around the frames' middles
+    phases = torch.stft(noise, N_FFT, HOP, window=window, center=False, return_complex=True).sgn()
+    previous = torch.zeros_like(phases)
+    for _ in range(rounds):
+        sound = torch.istft(padded * phases, N_FFT, HOP, window=window, length=50 * HOP)
+        consistent = torch.stft(sound, N_FFT, HOP, window=window, return_complex=True, pad_mode="constant")
+        phases, previous = (consistent - MOMENTUM / (1 + MOMENTUM) * previous).sgn(), consistent
+    expected = torch.istft(padded * phases, N_FFT, HOP, window=window, length=50 * HOP)
+    torch.testing.assert_close(griffin_lim(spectra, N_FFT, HOP, 0, rounds), expected, rtol=0, atol=1e-3)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from foleycli.families.foleyflow.config import FoleyFlowConfig
 from foleycli.families.network_family import ConfiguredNetwork
 from foleycli.nn.embedding import random_vectors
+from foleycli.nn.linear import Linear
 from foleycli.nn.transformer import PlainBlock, rotary_at, rotary_table
 
 
@@ -25,7 +26,7 @@ class Encoder(nn.Module):
     def __init__(self, in_dim: int, width: int, n_heads: int, n_layers: int, mlp_ratio: float) -> None:
         super().__init__()
         self.head_dim = width // n_heads
-        self.inner = nn.Linear(in_dim, width)
+        self.inner = Linear(in_dim, width)
         self.masked = random_vectors(width, std=0.02)
         self.blocks = nn.ModuleList(PlainBlock(width, n_heads, round(mlp_ratio * width)) for _ in range(n_layers))
         self.norm = nn.LayerNorm(width)
@@ -96,7 +97,7 @@ class MaskedAutoencoder(ConfiguredNetwork[FoleyFlowConfig]):
     def __init__(self, config: FoleyFlowConfig, encoder: Encoder) -> None:
         super().__init__(config)
         self.encoder = encoder
-        self.out = nn.Linear(encoder.inner.out_features, encoder.inner.in_features)
+        self.out = Linear(encoder.inner.out_features, encoder.inner.in_features)
 
     def forward(self, x: Tensor, is_masked: Tensor) -> Tensor:
         """[B, T, in_dim], bool [B, T] -> the input's standardised values [B, T, in_dim]."""
@@ -138,14 +139,14 @@ class Alignment(ConfiguredNetwork[FoleyFlowConfig]):
         self.head_dim = width // n_heads
         self.video = video_encoder(config)
         self.audio = audio_encoder(config).requires_grad_(False)
-        self.video_in = nn.Linear(config.video_width, width)
+        self.video_in = Linear(config.video_width, width)
         self.masked = random_vectors(width, std=0.02)
         hidden = round(config.encoder_mlp_ratio * width)
         self.decoder = nn.ModuleList(
             PlainBlock(width, n_heads, hidden, is_cross=True) for _ in range(config.decoder_layers)
         )
         self.norm = nn.LayerNorm(width)
-        self.out = nn.Linear(width, width)
+        self.out = Linear(width, width)
 
     def forward(self, columns: Tensor, frames: Tensor, is_masked: Tensor) -> Tensor:
         """Standardised audio features [B, C, D] from frames [B, T, sync_dim] and the columns that are not masked.

@@ -20,6 +20,7 @@ from foleycli.families.foleyflow.config import FoleyFlowConfig
 from foleycli.families.inputs import Inputs
 from foleycli.nn.embedding import TimeEmbedding, random_vectors, vector_in
 from foleycli.nn.frames import FrameUpsampler
+from foleycli.nn.linear import Linear
 from foleycli.nn.transformer import FinalLayer, TransformerBlock, rotary_table
 
 
@@ -43,11 +44,11 @@ class FoleyFlow(FlowNetwork[FoleyFlowConfig]):
         self.empty_semantic = random_vectors(config.semantic_dim)
         self.empty_text = random_vectors(config.text_dim)
         self.video_in = FrameUpsampler(config.video_width, config.condition_width, config.frames_per_step)
-        self.video_out = nn.Linear(config.condition_width, width)
+        self.video_out = Linear(config.condition_width, width)
         self.text_in = vector_in(config.text_dim, width)
         self.pool_in = vector_in(config.semantic_dim, width)
         self.time_in = TimeEmbedding(width)
-        self.audio_in = nn.Linear(config.latent_dim, width)
+        self.audio_in = Linear(config.latent_dim, width)
         self.known_tokens = random_vectors(2, width, std=0.02)  # row 0: to be generated, row 1: known
         self.blocks = nn.ModuleList(
             TransformerBlock(

@@ -19,6 +19,7 @@ from foleycli.families.maskvat.config import MaskVatConfig
 from foleycli.families.network_family import ConfiguredNetwork
 from foleycli.nn.embedding import code_embedding, random_vectors, vector_in
 from foleycli.nn.frames import FrameUpsampler
+from foleycli.nn.linear import Linear
 from foleycli.nn.transformer import CrossAttention, PlainBlock, TransformerBlock, rotary_at
 
 FRAMES_PER_TOKEN = 2  # pictures in a visual token of the encoder
@@ -79,7 +80,7 @@ class CodeEmbedding(nn.Module):
         self.size = config.codebook_size
         self.tables = code_embedding(n_levels * self.size, dim)  # level after level
         self.mask = random_vectors(n_levels, dim)  # not a row of the tables: no code has it
-        self.lift = nn.Linear(n_levels * dim, config.width)
+        self.lift = Linear(n_levels * dim, config.width)
 
     def vectors(self, codes: Tensor) -> Tensor:
         """Codes [..., k] of the first k levels to their vectors [..., k, codebook_dim]."""
@@ -99,8 +100,8 @@ class LevelHead(nn.Module):
         super().__init__()
         width = config.width + (level * config.codebook_dim if config.hears_coarser else 0)
         self.hears_coarser = config.hears_coarser
-        self.inner = nn.Linear(width, config.head_rank) if config.head_rank else None
-        self.out = nn.Linear(config.head_rank or width, config.codebook_size)
+        self.inner = Linear(width, config.head_rank) if config.head_rank else None
+        self.out = Linear(config.head_rank or width, config.codebook_size)
 
     def forward(self, states: Tensor, coarser: Tensor) -> Tensor:
         """`coarser` [..., level, codebook_dim]: the vectors of the frame's codes at the levels before this one."""
@@ -121,15 +122,15 @@ class Encoder(nn.Module):
         width = config.width
         kernel = 2 * FRAMES_PER_TOKEN
         self.sync_in = nn.Conv1d(config.sync_dim, width, kernel, FRAMES_PER_TOKEN, padding=FRAMES_PER_TOKEN // 2)
-        self.sync_out = nn.Linear(width, width)
+        self.sync_out = Linear(width, width)
         self.semantic_in = vector_in(config.semantic_dim, width)
         self.text_in = vector_in(config.text_dim, width)
         hidden = config.mlp_hidden
         self.blocks = nn.ModuleList(PlainBlock(width, config.n_heads, hidden) for _ in range(config.n_encoder))
         self.norm = nn.LayerNorm(width)
-        self.foretell = nn.Linear(width, config.heard_dim)
-        self.own_summary = nn.Linear(width, config.heard_dim)
-        self.heard_summary = nn.Linear(config.heard_dim, config.heard_dim)
+        self.foretell = Linear(width, config.heard_dim)
+        self.own_summary = Linear(width, config.heard_dim)
+        self.heard_summary = Linear(config.heard_dim, config.heard_dim)
 
     def forward(self, sync: Tensor, semantic: Tensor, text: Tensor, late_frames: Tensor | None) -> Memory:
         """See `Inputs`; of an odd number of frames the last one counts twice."""

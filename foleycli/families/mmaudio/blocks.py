@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from foleycli.families.mmaudio.config import MMAudioConfig
+from foleycli.nn.linear import Linear
 
 ROTARY_BASE = 10_000.0
 RMS_EPS = torch.finfo(torch.float32).eps  # in every dtype: older torch took the dtype's own, 0.008 in bfloat16
@@ -24,7 +25,7 @@ class ChannelLastConv(nn.Conv1d):
 
 def linear_over_time(n_in: int, n_out: int, kernel: int, bias: bool = True) -> nn.Module:
     """A convolution with so wide a kernel, a plain linear layer for kernel 1."""
-    return nn.Linear(n_in, n_out, bias=bias) if kernel == 1 else ChannelLastConv(n_in, n_out, kernel, bias)
+    return Linear(n_in, n_out, bias=bias) if kernel == 1 else ChannelLastConv(n_in, n_out, kernel, bias)
 
 
 class GatedMlp(nn.Module):
@@ -62,7 +63,7 @@ class Attention(nn.Module):
     def __init__(self, width: int, n_heads: int) -> None:
         super().__init__()
         self.n_heads = n_heads
-        self.qkv = nn.Linear(width, 3 * width)
+        self.qkv = Linear(width, 3 * width)
         self.q_norm = nn.RMSNorm(width // n_heads, eps=RMS_EPS)
         self.k_norm = nn.RMSNorm(width // n_heads, eps=RMS_EPS)
 
@@ -96,7 +97,7 @@ class FusedBlock(nn.Module):
         width = config.width
         self.is_read_only = is_read_only
         self.attn = Attention(width, config.n_heads)
-        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, (2 if is_read_only else 6) * width))
+        self.adaLN_modulation = nn.Sequential(nn.SiLU(), Linear(width, (2 if is_read_only else 6) * width))
         if not is_read_only:
             self.linear1 = linear_over_time(width, width, kernel)
             self.ffn = GatedMlp(width, config.mlp_hidden, kernel)
@@ -160,7 +161,7 @@ class FinalLayer(nn.Module):
 
     def __init__(self, config: MMAudioConfig) -> None:
         super().__init__()
-        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(config.width, 2 * config.width))
+        self.adaLN_modulation = nn.Sequential(nn.SiLU(), Linear(config.width, 2 * config.width))
         self.conv = ChannelLastConv(config.width, config.latent_dim, 7)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from foleycli.families.mmaudio.blocks import ChannelLastConv, FinalLayer, FusedBlock, GatedMlp, JointBlock, rotary_table
 from foleycli.families.mmaudio.config import SEGMENT_TOKENS, TEXT_TOKENS, MMAudioConfig
 from foleycli.families.network_family import ConfiguredNetwork
+from foleycli.nn.linear import Linear
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class TimeEmbedding(nn.Module):
     def __init__(self, config: MMAudioConfig) -> None:
         super().__init__()
         self.dim, self.scale = config.time_dim, config.time_scale
-        self.mlp = nn.Sequential(nn.Linear(self.dim, config.width), nn.SiLU(), nn.Linear(config.width, config.width))
+        self.mlp = nn.Sequential(Linear(self.dim, config.width), nn.SiLU(), Linear(config.width, config.width))
 
     def forward(self, t: Tensor) -> Tensor:
         exponents = torch.arange(0, self.dim, 2, device=t.device, dtype=torch.float32) / self.dim
@@ -72,13 +73,13 @@ class MMAudio(ConfiguredNetwork[MMAudioConfig]):
         self.audio_input_proj = nn.Sequential(
             ChannelLastConv(config.latent_dim, width, 7), activation(), GatedMlp(width, hidden, 7)
         )
-        self.clip_input_proj = nn.Sequential(nn.Linear(config.clip_dim, width), *extra, GatedMlp(width, hidden, 3))
+        self.clip_input_proj = nn.Sequential(Linear(config.clip_dim, width), *extra, GatedMlp(width, hidden, 3))
         self.sync_input_proj = nn.Sequential(
             ChannelLastConv(config.sync_dim, width, 7), activation(), GatedMlp(width, hidden, 3)
         )
-        self.text_input_proj = nn.Sequential(nn.Linear(config.text_dim, width), *extra, GatedMlp(width, hidden))
-        self.clip_cond_proj = nn.Linear(width, width)
-        self.text_cond_proj = nn.Linear(width, width)
+        self.text_input_proj = nn.Sequential(Linear(config.text_dim, width), *extra, GatedMlp(width, hidden))
+        self.clip_cond_proj = Linear(width, width)
+        self.text_cond_proj = Linear(width, width)
         self.global_cond_mlp = GatedMlp(width, hidden)
         self.t_embed = TimeEmbedding(config)
         self.joint_blocks = nn.ModuleList(

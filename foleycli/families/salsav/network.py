@@ -19,6 +19,7 @@ from foleycli.families.inputs import Inputs
 from foleycli.families.salsav.config import SalsaVConfig
 from foleycli.nn.embedding import StepEmbedding, TimeEmbedding, random_vectors, vector_in
 from foleycli.nn.frames import FrameUpsampler
+from foleycli.nn.linear import Linear
 from foleycli.nn.transformer import (
     MLPS,
     FinalLayer,
@@ -54,7 +55,7 @@ class SemanticStream(nn.Module):
         self.modulation = Modulation(config.width, 2 if is_last else 6, config.modulation_rank)
         self.qkv = QueryKeyValue(config.width, config.n_heads)
         if not is_last:
-            self.out = nn.Linear(config.width, config.width)
+            self.out = Linear(config.width, config.width)
             self.mlp = MLPS[config.mlp](config.width, config.mlp_hidden)
 
     def finish(self, x: Tensor, attended: Tensor, vectors: tuple[Tensor, ...]) -> Tensor:
@@ -72,7 +73,7 @@ class JointBlock(nn.Module):
         width = config.width
         self.modulation = Modulation(width, 9 if has_self else 6, config.modulation_rank)
         self.qkv = QueryKeyValue(width, config.n_heads)
-        self.out = nn.Linear(width, width)
+        self.out = Linear(width, width)
         self.self_attention = SelfAttention(width, config.n_heads) if has_self else None
         self.mlp = MLPS[config.mlp](width, config.mlp_hidden)
         self.semantic = SemanticStream(config, is_last)
@@ -107,7 +108,7 @@ class SalsaV(FlowNetwork[SalsaVConfig]):
     def __init__(self, config: SalsaVConfig) -> None:
         super().__init__(config)
         width = config.width
-        self.audio_in = nn.Linear(config.latent_dim, width)
+        self.audio_in = Linear(config.latent_dim, width)
         self.known_tokens = random_vectors(2, width, std=0.02)  # row 0: to be generated, row 1: known
         self.empty_sync = random_vectors(config.sync_dim, std=0.02)
         self.empty_semantic = random_vectors(config.semantic_dim)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from foleycli.families.network_family import ConfiguredNetwork
 from foleycli.families.vaura.config import VAuraConfig
 from foleycli.nn.embedding import code_embedding, random_vectors
+from foleycli.nn.linear import Linear
 
 ROTARY_BASE = 10_000.0
 EPS = 1e-5
@@ -40,7 +41,7 @@ class VAura(ConfiguredNetwork[VAuraConfig]):
         self.tok_embeddings = nn.ModuleList(CodeEmbedding(config) for _ in range(config.n_codebooks))
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.n_layers))
         self.norm = nn.RMSNorm(config.width, eps=EPS)
-        heads = [nn.Linear(config.width, config.codebook_size, bias=False) for _ in range(config.n_codebooks)]
+        heads = [Linear(config.width, config.codebook_size, bias=False) for _ in range(config.n_codebooks)]
         for head in heads:
             nn.init.zeros_(head.weight)
         self.lm_heads = nn.ModuleList(heads)
@@ -155,8 +156,8 @@ class Projection(nn.Module):
 
     def __init__(self, width_in: int, width: int) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(width_in, width, bias=False)
-        self.fc2 = nn.Linear(width, width, bias=False)
+        self.fc1 = Linear(width_in, width, bias=False)
+        self.fc2 = Linear(width, width, bias=False)
         for layer in (self.fc1, self.fc2):  # as large as the codes beside it, or short trainings ignore the picture
             layer.weight = random_vectors(*layer.weight.shape, std=layer.in_features**-0.5)
 
@@ -215,8 +216,8 @@ class Attention(nn.Module):
     def __init__(self, config: VAuraConfig) -> None:
         super().__init__()
         self.n_heads = config.n_heads
-        self.wqkv = nn.Linear(config.width, 3 * config.width, bias=False)
-        self.wo = nn.Linear(config.width, config.width, bias=False)
+        self.wqkv = Linear(config.width, 3 * config.width, bias=False)
+        self.wo = Linear(config.width, config.width, bias=False)
 
     def forward(self, x: Tensor, angles: Tensor, cache: Cache | None, index: int) -> Tensor:
         qkv = self.wqkv(x).unflatten(-1, (3, self.n_heads, -1)).permute(2, 0, 3, 1, 4)  # [3, B, H, S, head_dim]
@@ -257,9 +258,9 @@ class SwiGlu(nn.Module):
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
-        self.w1 = nn.Linear(width, hidden, bias=False)
-        self.w3 = nn.Linear(width, hidden, bias=False)
-        self.w2 = nn.Linear(hidden, width, bias=False)
+        self.w1 = Linear(width, hidden, bias=False)
+        self.w3 = Linear(width, hidden, bias=False)
+        self.w2 = Linear(hidden, width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.w2(F.silu(self.w1(x)) * self.w3(x))
