@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,6 +18,7 @@ from foleycli.media.source import open_input, readable
 from foleycli.records import Audio
 from foleycli.timebase import seconds_to_samples
 
+WAVEX_MASK_AT = 40  # behind "RIFF", its size, "WAVE", "fmt ", its size and the first 20 bytes of the format
 LOUDEST = 1000.0  # times full scale: 60 dB above it are no sound but broken numbers
 
 
@@ -113,6 +115,31 @@ def resample(samples: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
     if from_hz == to_hz:
         return samples
     return soxr.resample(np.ascontiguousarray(samples.T), from_hz, to_hz).T.astype(np.float32)  # [C, N]
+
+
+def write_lossless(
+    blocks: Iterable[np.ndarray], like: Audio, out: Path, *, is_float: bool = False, channel_mask: int = 0
+) -> None:
+    """Blocks [C, n] to a WAV or FLAC at the rate and with the channels of `like`: 24 bit, or 32 bit float in WAV.
+
+    channel_mask   of a WAV with more than two channels, which loudspeaker each is for; 0: not stated
+    """
+    channels, is_wav = like.samples.shape[0], out.suffix.lower() == ".wav"
+    is_float, states_mask = is_float and is_wav, bool(channel_mask and is_wav and channels > 2)
+    form, subtype = ("WAV" if is_wav else "FLAC"), ("FLOAT" if is_float else "PCM_24")
+    with soundfile.SoundFile(
+        out, "w", samplerate=like.rate_hz, channels=channels, format="WAVEX" if states_mask else form, subtype=subtype
+    ) as file:
+        for block in blocks:
+            if is_float:
+                file.write(block.T.astype(np.float32, copy=False))
+            else:  # as whole numbers: libsndfile scales float by 2^23 - 1, which would move samples by one
+                whole = np.clip(np.round(block.T * 2.0**23), -(2**23), 2**23 - 1).astype(np.int32) << 8
+                file.write(whole)
+    if states_mask:  # libsndfile writes the mask that is usual for so many channels
+        with out.open("r+b") as raw:
+            raw.seek(WAVEX_MASK_AT)
+            raw.write(channel_mask.to_bytes(4, "little"))
 
 
 class SoundWriter:

@@ -28,6 +28,7 @@ LONG_GAP_S, SENSELESS_GAP_S = 60.0, 3600.0  # without a new picture: noted for t
 LEAST_BITS_PER_S = 2000  # a file with fewer is read whole: its header may state a wrong length
 SOUNDFILE_ENDINGS = (".wav", ".flac", ".ogg", ".aif", ".aiff", ".w64", ".rf64", ".caf", ".au")
 MOST_SAMPLES = 1 << 40
+FLAC_MASKS = {3: 0x7, 4: 0x33, 5: 0x37, 6: 0x3F, 7: 0x70F, 8: 0x63F}  # RFC 9639, section 9.1.3
 LEAST_RATE_HZ, MOST_RATE_HZ = 1000, 1_536_000  # outside, a header is wrong or the file holds no sound
 
 
@@ -77,6 +78,30 @@ def probe_audio(path: Path) -> tuple[float, int, int]:
 def opens_with_soundfile(path: Path) -> bool:
     """Whether libsndfile reads the file: it is tried first, for its lengths are exact."""
     return _soundfile_facts(path) is not None
+
+
+def is_float_file(path: Path) -> bool:
+    """Whether a sound file holds floating-point samples: such may be finer than 24 bit, and above full scale."""
+    return opens_with_soundfile(path) and soundfile.info(readable(path)).subtype in ("FLOAT", "DOUBLE")
+
+
+def channel_mask(path: Path) -> int:
+    """Which loudspeaker each channel of a WAV or FLAC is for, as WAVEFORMATEXTENSIBLE's dwChannelMask; 0: unknown."""
+    with readable(path).open("rb") as file:
+        if file.read(4) == b"fLaC" and opens_with_soundfile(path):
+            return FLAC_MASKS.get(soundfile.info(readable(path)).channels, 0)
+        file.seek(0)
+        head = file.read(12)
+        if head[:4] not in (b"RIFF", b"RF64", b"BW64") or head[8:] != b"WAVE":
+            return 0
+        while len(chunk := file.read(8)) == 8:
+            size = int.from_bytes(chunk[4:], "little")
+            if chunk[:4] == b"fmt ":
+                form = file.read(min(size, 40))
+                is_extensible = form[:2] == b"\xfe\xff" and len(form) == 40
+                return int.from_bytes(form[20:24], "little") if is_extensible else 0
+            file.seek(size + size % 2, 1)
+    return 0
 
 
 def _soundfile_facts(path: Path) -> tuple[float, int, int] | None:

@@ -22,10 +22,11 @@ from torch import Tensor
 
 from foleycli.dsp.joining import joined_after, joined_before, matching_gain
 from foleycli.errors import FoleyError
-from foleycli.media.audio import SoundWriter, read_audio, resample
+from foleycli.media.audio import SoundWriter, read_audio, resample, write_lossless
 from foleycli.media.finish import FinishedSound, finish_sound
 from foleycli.media.mux import mux
 from foleycli.media.output import is_video_name, replacing, temporary_beside
+from foleycli.media.probe import channel_mask, is_float_file
 from foleycli.models.model import Model
 from foleycli.records import Audio, Report, silent
 from foleycli.rendering.analyze import VideoAnalysis, analyze
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 CONTEXT_S = 2.0  # of the take that each window goes on from: as much as SALSA-V is trained on
 LOOP_S = 1.0  # of the beginning that the end of a loop leads up to
-SUBTYPES = {".wav": "PCM_24", ".flac": "PCM_24"}
+LOSSLESS = (".wav", ".flac")
 BLOCK_S = 10.0  # of the result that are in memory at once
 LOSSY_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # what MP3 takes
 
@@ -65,6 +66,8 @@ def extend_take(job: ExtendJob, model: Model, report: Report = silent) -> Render
     take = read_audio(job.take)  # [C, N] at its own rate
     if not np.abs(take.samples).max(initial=0.0) > 1e-4:
         raise FoleyError(f"{job.take} is silent: there is nothing to carry on", "Give another take")
+    if job.out.suffix.lower() == ".flac" and float(np.abs(take.samples).max()) > 1:
+        raise FoleyError(f"{job.take} goes above full scale, which .flac cannot hold", "Write to .wav")
     analysis = analyze_or_empty(job, model, clock, report)
     with clock.stage("features"):
         features = build_features(analysis.streams, model, settings)
@@ -244,39 +247,42 @@ def spans(start: int, stop: int, rate_hz: int) -> Iterator[slice]:
 def gains(peak: float, samples: np.ndarray, covered: np.ndarray) -> np.ndarray:
     """What made mono sound is multiplied with in each channel of a take [C, n], float32 [C, 1].
 
-    Each channel goes on at its own level (a take that leans to one side goes on leaning), but no louder than
-    full scale or the take's own peak: nothing is clipped.  `covered` [1, n] was made where the take lies.
+    The loudest channel goes on at its own level and the others as far below it as they are in the take: one that
+    leans to one side goes on leaning, and a silent one stays silent.  No channel gets louder than full scale or the
+    take's own peak: nothing is clipped.  `covered` [1, n] was made where the take lies.
     """
+    levels = np.sqrt(np.mean(np.square(samples, dtype=np.float64), axis=1))  # [C]
+    loudest = int(np.argmax(levels))
     ceiling = max(0.89, float(np.abs(samples).max()))
-    loudest = ceiling / max(peak, 1e-9)
-    matched = [min(matching_gain(channel, covered[0]), loudest) for channel in samples]
-    return np.array(matched, np.float32)[:, None]
+    gain = min(matching_gain(samples[loudest], covered[0]), ceiling / max(peak, 1e-9))
+    return (gain * levels / max(float(levels[loudest]), 1e-9)).astype(np.float32)[:, None]
 
 
 def write(job: ExtendJob, blocks: Iterable[np.ndarray], take: Audio, n_samples: int, report: Report) -> FinishedSound:
     """The result to its file; WAV and FLAC keep the take's samples, rate and channels."""
     if job.video is None or not is_video_name(job.out):
         with replacing(job.out) as out:
-            return write_sound_file(blocks, take, n_samples, out, report)
+            return write_sound_file(blocks, job.take, take, n_samples, out, report)
     with temporary_beside(job.out, ".wav") as wav, replacing(job.out) as out:
-        write_sound_file(blocks, take, n_samples, wav, report)
+        write_sound_file(blocks, job.take, take, n_samples, wav, report)
         muxed = mux(job.video, wav, out, report=report)
         return FinishedSound(muxed.peak_dbtp, None, 0.0, muxed.lowered_db)
 
 
 def write_sound_file(
-    blocks: Iterable[np.ndarray], take: Audio, n_samples: int, out: Path, report: Report
+    blocks: Iterable[np.ndarray], path: Path, take: Audio, n_samples: int, out: Path, report: Report
 ) -> FinishedSound:
-    """24 bit WAV or FLAC sample for sample; other formats through ffmpeg, under its -1 dBTP ceiling."""
-    form = {"samplerate": take.rate_hz, "channels": take.samples.shape[0]}
-    subtype = SUBTYPES.get(out.suffix.lower())
-    if subtype:
-        with soundfile.SoundFile(out, "w", **form, subtype=subtype, format=out.suffix[1:].upper()) as file:
-            for block in blocks:
-                # As whole numbers: libsndfile scales float by 2^23 - 1, which would move samples by one.
-                whole = np.clip(np.round(block.T * 2.0**23), -(2**23), 2**23 - 1).astype(np.int32) << 8
-                file.write(whole)
+    """WAV or FLAC sample for sample; other formats through ffmpeg, under its -1 dBTP ceiling."""
+    if out.suffix.lower() in LOSSLESS:
+        write_lossless(
+            blocks,
+            take,
+            out,
+            is_float=is_float_file(path) or float(np.abs(take.samples).max()) > 1,
+            channel_mask=channel_mask(path),
+        )
         return FinishedSound(None, None, 0.0, 0.0)
+    form = {"samplerate": take.rate_hz, "channels": take.samples.shape[0]}
     with temporary_beside(out, ".wav") as wav:
         with soundfile.SoundFile(wav, "w", **form, subtype="FLOAT", format="RF64") as file:
             for block in blocks:

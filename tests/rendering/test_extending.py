@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from foleycli.media.audio import read_audio
+from foleycli.media.audio import read_audio, write_lossless
 from foleycli.media.loudness import measure_file
-from foleycli.media.probe import probe
+from foleycli.media.probe import channel_mask, probe
+from foleycli.records import Audio
 
 
 def whole_numbers(path: Path) -> np.ndarray:
@@ -62,6 +63,49 @@ def test_channels_go_on_at_their_own_levels(extend, write_take, tmp_path):
     made = read_audio(tmp_path / "out.wav").samples[:, 2 * 44100 :]
     left, right = np.sqrt((made**2).mean(axis=1))
     assert 0.4 < right / left < 0.6
+
+
+@pytest.mark.parametrize("sounding", [0, 1])
+def test_a_silent_channel_stays_silent(extend, write_take, tmp_path, sounding):
+    take = write_take(tmp_path / "mono.wav", 44100, 1)
+    sides = np.zeros((round(1.3 * 44100), 2))
+    sides[:, sounding] = soundfile.read(take)[0]
+    soundfile.write(tmp_path / "take.wav", sides, 44100)
+    assert extend("--ref", tmp_path / "take.wav", "-o", tmp_path / "out.wav", "--duration", "2").code == 0
+    made = whole_numbers(tmp_path / "out.wav")[len(sides) :]
+    assert np.abs(made[:, sounding]).max() > 0
+    assert not made[:, 1 - sounding].any()
+
+
+@pytest.mark.parametrize("options", [(), ("--loop",)])
+@pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
+def test_a_float_take_stays_as_it_is_also_above_full_scale(extend, write_take, tmp_path, options, subtype):
+    sound = 9 * soundfile.read(write_take(tmp_path / "soft.wav", 44100, 1), dtype="float32")[0]
+    assert np.abs(sound).max() > 2
+    soundfile.write(tmp_path / "take.wav", sound, 44100, subtype=subtype)
+    out = tmp_path / "out.wav"
+    assert extend("--ref", tmp_path / "take.wav", "-o", out, "--duration", "2", *options).code == 0
+    assert soundfile.info(out).subtype == "FLOAT"
+    assert np.array_equal(soundfile.read(out, dtype="float32")[0][: len(sound)], sound)
+
+
+def test_a_take_above_full_scale_is_not_clipped_into_a_flac(extend, tmp_path):
+    soundfile.write(tmp_path / "take.wav", 1.5 * np.sin(np.arange(22050)), 44100, subtype="FLOAT")
+    told = extend("--ref", tmp_path / "take.wav", "-o", tmp_path / "out.flac", "--quiet")
+    assert told.code == 1
+    assert "full scale" in told.error and "Write to .wav" in told.error
+    assert not (tmp_path / "out.flac").exists()
+
+
+@pytest.mark.parametrize("mask", [0x3F, 0x60F])  # 5.1 with loudspeakers behind, and at the sides
+def test_surround_keeps_its_loudspeakers(extend, write_take, tmp_path, mask):
+    sound = soundfile.read(write_take(tmp_path / "plain.wav", 48000, 6, duration_s=0.5))[0]
+    take = tmp_path / "take.wav"
+    write_lossless([sound.T], Audio(sound.T, 48000), take, channel_mask=mask)
+    assert channel_mask(take) == mask
+    assert extend("--ref", take, "-o", tmp_path / "out.wav", "--duration", "1").code == 0
+    assert channel_mask(tmp_path / "out.wav") == mask
+    assert np.array_equal(whole_numbers(tmp_path / "out.wav")[: len(sound)], whole_numbers(take))
 
 
 @pytest.mark.parametrize("duration_s", ["3", "3.137"])
