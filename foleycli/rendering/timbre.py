@@ -10,7 +10,7 @@ import numpy as np
 
 from foleycli.dsp.onsets import detect_onsets
 from foleycli.errors import FoleyError
-from foleycli.library.library import SHIPPED_LIBRARY, open_library
+from foleycli.library.library import AMBIENCE, SHIPPED_LIBRARY, open_library
 from foleycli.media.audio import read_audio
 from foleycli.settings.settings import Settings
 
@@ -39,7 +39,11 @@ def find_reference(
     if not asked:
         return None  # reading the library takes a tenth of a second
     library = open_library(sounds or SHIPPED_LIBRARY)
-    return next((found.path for words in asked if (found := library.nearest(words)) is not None), None)
+    found = [match.recording for words in asked for match in library.find(words)]
+    things = [recording for recording in found if recording.category != AMBIENCE]
+    # A place that is seen says nothing about the timbre of what sounds there; one that is asked for is the sound.
+    best = (things or (found if settings.prompt else []))[:1]
+    return best[0].path if best else None
 
 
 def encode_reference(path: Path | None, start_s: float | None, model: Model, settings: Settings) -> Tensor | None:

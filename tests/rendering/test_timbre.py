@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from foleycli.errors import FoleyError
-from foleycli.rendering.timbre import characteristic_start_s, encode_reference
+from foleycli.rendering.timbre import characteristic_start_s, encode_reference, find_reference
 from foleycli.settings.settings import Settings
 
 RATE_HZ = 44100
@@ -54,3 +54,14 @@ def test_channels_that_cancel_each_other_are_not_silence(tmp_path: Path, kept_mo
     assert one.shape == cancelled.shape and np.corrcoef(one.flatten(), cancelled.flatten())[0, 1] > 0.9
     with pytest.raises(FoleyError, match="is silent"):
         encode_reference(tmp_path / "silent.wav", None, kept_model, Settings())
+
+
+def test_a_place_is_a_reference_only_where_it_is_asked_for() -> None:
+    def found(prompt: str, *labels: tuple[str, float]) -> str | None:
+        path = find_reference(Settings(prompt=prompt, library=True), labels)
+        return path.stem if path else None
+
+    assert found("a dog barks in a forest") == "dog_bark"
+    assert found("forest sounds") == "forest"
+    assert found("", ("quiet room", 0.7)) is None
+    assert found("", ("quiet room", 0.7), ("dog bark", 0.4)) == "dog_bark"
