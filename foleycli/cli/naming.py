@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from foleycli.errors import FoleyError, UsageError
-from foleycli.settings.checking import short_repr
+from foleycli.media.source import check_file
+from foleycli.settings.checking import check_value, short_repr
+from foleycli.settings.settings import Settings
 
 VIDEO_INPUTS = tuple(
     ".mp4 .mov .mkv .webm .avi .m4v .mpg .mpeg .mts .m2ts .ts .mxf .wmv .flv .ogv .3gp".split()  # noqa: SIM905
@@ -99,29 +101,43 @@ def read_prompts(path: Path, sources: Sequence[Path]) -> dict[Path, str]:
 
 
 def _read_table(path: Path) -> dict[str, str]:
+    check_file(path)  # a pipe would be waited for without end
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise FoleyError(f"the prompts {path} cannot be read: {error}", "Give a CSV, JSON or YAML file") from error
-    if path.suffix.lower() == ".csv":
+    prompts = _csv_table(path, text) if path.suffix.lower() == ".csv" else _yaml_table(path, text)
+    for name, prompt in prompts.items():
+        try:
+            check_value(Settings, "prompt", prompt)
+        except ValueError:
+            message = f"{path} has {short_repr(prompt)} as the prompt for {short_repr(name)}"
+            raise FoleyError(message, "Write words, as text") from None
+    return prompts
+
+
+def _csv_table(path: Path, text: str) -> dict[str, str]:
+    try:
         rows = [row for row in csv.reader(text.splitlines()) if any(cell.strip() for cell in row)]
-        if rows and [cell.strip().lower() for cell in rows[0]] in (["file", "prompt"], ["name", "prompt"]):
-            rows = rows[1:]
-        wrong = next((number for number, row in enumerate(rows, start=1) if len(row) != 2), None)
-        if wrong is not None:
-            raise FoleyError(f"{path}, row {wrong}, has not two columns", "Each row is file,prompt")
-        return {name.strip(): prompt.strip() for name, prompt in rows}
-    return _checked_mapping(path, text)
+    except csv.Error as error:
+        raise FoleyError(f"the prompts {path} cannot be read: {error}", "Each row is file,prompt") from error
+    if rows and [cell.strip().lower() for cell in rows[0]] in (["file", "prompt"], ["name", "prompt"]):
+        rows = rows[1:]
+    wrong = next((number for number, row in enumerate(rows, start=1) if len(row) != 2), None)
+    if wrong is not None:
+        hint = 'Each row is file,prompt; a prompt with a comma stands in quotes: clip.mp4,"rain, then thunder"'
+        raise FoleyError(f"{path}, row {wrong}, has not two columns", hint)
+    return {name.strip(): prompt.strip() for name, prompt in rows}
 
 
-def _checked_mapping(path: Path, text: str) -> dict[str, str]:
-    import yaml
+def _yaml_table(path: Path, text: str) -> dict[str, Any]:
+    from foleycli.settings import plain_yaml
 
     hint = "Each line is `file: prompt`"
     try:
-        found: Any = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise FoleyError(f"the prompts {path} cannot be read: {short_repr(str(error))}", hint) from error
-    if not isinstance(found, dict) or not all(isinstance(prompt, str) for prompt in found.values()):
+        found = plain_yaml.parse(text)
+    except ValueError as error:
+        raise FoleyError(f"the prompts {path} cannot be read: {error}", hint) from error
+    if not isinstance(found, dict):
         raise FoleyError(f"{path} holds no prompts by file", hint)
     return {str(name): prompt for name, prompt in found.items()}

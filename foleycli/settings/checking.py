@@ -95,7 +95,7 @@ def accepted(kind: type, key: str) -> str:
     words = " or ".join(TYPE_NAMES.get(get_origin(option) or option, str(option)) for option in options if option)
     low, high, choices = (field.metadata.get(limit) for limit in ("low", "high", "choices"))
     if choices:
-        return " or ".join(str(choice) for choice in choices)
+        return " or ".join(str(choice) for choice in choices if choice != "")
     if field.metadata.get("words"):
         return f"{', '.join(field.metadata['words'])} or a number from {low:g} to {high:g}"
     if low is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -97,10 +98,15 @@ def test_prompts_by_file(tmp_path, name):
         ("p.csv", "file,prompt\none.mp4\n", "row 1, has not two columns"),
         ("p.csv", "four.mp4,rain\n", "none of the inputs"),
         ("p.json", "[1]", "holds no prompts by file"),
-        ("p.json", '{"one": 3}', "holds no prompts by file"),
+        ("p.json", '{"one": 3}', "has 3 as the prompt for 'one'"),
+        ("p.json", '{"one": "\\ud800"}', r"has '.ud800' as the prompt for 'one'"),
+        ("p.json", '{"one": "rain", "one": "door"}', "is there twice"),
+        ("p.yaml", "a: &a [b]\none: *a", "alias .a stands for another value"),
+        ("p.yaml", "[" * 3000, "nested too deeply"),
+        ("p.csv", f"one,{'x' * 200_000}", "field larger than field limit"),
         ("p.yaml", "a: [", "cannot be read"),
         ("p.yaml", "one: 2026-99-99", "cannot be read"),
-        ("missing.csv", None, "cannot be read"),
+        ("missing.csv", None, "does not exist"),
     ],
 )
 def test_broken_prompts_are_refused(tmp_path, name, text, message):
@@ -108,3 +114,9 @@ def test_broken_prompts_are_refused(tmp_path, name, text, message):
         (tmp_path / name).write_text(text)
     with pytest.raises(FoleyError, match=message):
         read_prompts(tmp_path / name, [Path("one.mp4")])
+
+
+def test_prompts_from_a_pipe_are_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "p.csv")
+    with pytest.raises(FoleyError, match="is a pipe or a device"):
+        read_prompts(tmp_path / "p.csv", [Path("one.mp4")])
