@@ -30,6 +30,7 @@ def import_torch(threads: int | None = None) -> None:
         gc.disable()  # looking for garbage among a million new objects that all stay takes a tenth of the import
         import torch
 
+        gc.freeze()  # nor shall any later search walk over them
         if was_enabled:
             gc.enable()
     import torch

@@ -51,16 +51,15 @@ class WordLlamaText:
     dim = 256
 
     def encode(self, words: Sequence[str]) -> np.ndarray:
-        vectors = np.stack([self._mean(text) for text in words]) if words else np.zeros((0, self.dim))
+        # The table is case-sensitive; the labels of the training sounds are in lower case.
+        texts = [" ".join(text.lower().split()) for text in words]
+        tokens = [self._tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
+        vectors = np.zeros((len(words), self.dim), np.float32)
+        for n_tokens in {len(ids) for ids in tokens} - {0}:  # all texts of a length at once: there can be thousands
+            rows = [row for row, ids in enumerate(tokens) if len(ids) == n_tokens]
+            vectors[rows] = self._table[[tokens[row] for row in rows]].astype(np.float32).mean(axis=1)
         length = np.linalg.norm(vectors, axis=1, keepdims=True)  # [n, 1]
         return (vectors / np.maximum(length, 1e-9)).astype(np.float32)  # [n, D]
-
-    def _mean(self, text: str) -> np.ndarray:
-        # The table is case-sensitive; the labels of the training sounds are in lower case.
-        tokens = self._tokenizer.encode(" ".join(text.lower().split()), add_special_tokens=False).ids
-        if not tokens:
-            return np.zeros(self.dim, np.float32)
-        return self._table[tokens].astype(np.float32).mean(axis=0)  # [D]
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:

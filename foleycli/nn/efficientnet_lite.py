@@ -92,7 +92,8 @@ def _blocks() -> Iterator[InvertedResidual]:
 
 def from_checkpoint(state: Mapping[str, Tensor]) -> EfficientNetLite0:
     """The network with the weights of `efficientnet-lite0-57934424.pth`, batch norms folded in, in eval mode."""
-    network = EfficientNetLite0().requires_grad_(False).eval()
+    with torch.device("meta"):  # all of it is replaced: no random start
+        network = EfficientNetLite0().eval()
     _fold(network.stem, state, "_conv_stem", "_bn0")
     for index, block in enumerate(network.blocks):
         assert isinstance(block, InvertedResidual)
@@ -102,14 +103,20 @@ def from_checkpoint(state: Mapping[str, Tensor]) -> EfficientNetLite0:
         _fold(block.depthwise, state, prefix + "_depthwise_conv", prefix + "_bn1")
         _fold(block.project, state, prefix + "_project_conv", prefix + "_bn2")
     _fold(network.head, state, "_conv_head", "_bn1")
-    network.classifier.weight.copy_(state["_fc.weight"])
-    network.classifier.bias.copy_(state["_fc.bias"])
+    network.classifier.weight = _replace(network.classifier.weight, state["_fc.weight"])
+    network.classifier.bias = _replace(network.classifier.bias, state["_fc.bias"])
     return network
 
 
 def _fold(conv: SameConv, state: Mapping[str, Tensor], conv_key: str, norm_key: str) -> None:
-    """Copy a convolution's weights with its batch norm's scale and shift multiplied in."""
-    assert conv.bias is not None
+    """Give a convolution its weights with its batch norm's scale and shift multiplied in."""
     scale = state[f"{norm_key}.weight"] * torch.rsqrt(state[f"{norm_key}.running_var"] + BATCH_NORM_EPS)
-    conv.weight.copy_(state[f"{conv_key}.weight"] * scale[:, None, None, None])
-    conv.bias.copy_(state[f"{norm_key}.bias"] - state[f"{norm_key}.running_mean"] * scale)
+    conv.weight = _replace(conv.weight, state[f"{conv_key}.weight"] * scale[:, None, None, None])
+    conv.bias = _replace(conv.bias, state[f"{norm_key}.bias"] - state[f"{norm_key}.running_mean"] * scale)
+
+
+def _replace(old: Tensor | None, value: Tensor) -> nn.Parameter:
+    """A weight in the place of another, which learns nothing; errors: RuntimeError for another shape."""
+    if old is None or value.shape != old.shape:
+        raise RuntimeError(f"a weight has the shape {tuple(value.shape)}")
+    return nn.Parameter(value, requires_grad=False)

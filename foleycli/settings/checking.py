@@ -13,6 +13,7 @@ import types
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, fields
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -87,10 +88,16 @@ def _fields(kind: type) -> dict[str, Field]:
     return {field.metadata.get("key", field.name): field for field in fields(kind)}
 
 
+@cache
+def _type_hints(kind: type) -> dict[str, Any]:
+    """The types of the fields; kept, since reading one compiles all of them."""
+    return get_type_hints(kind)
+
+
 def accepted(kind: type, key: str) -> str:
     """What a field of the dataclass `kind` accepts, in words: `a whole number from 1 to 64`."""
     field = _fields(kind)[key]
-    expected = get_type_hints(kind)[field.name]
+    expected = _type_hints(kind)[field.name]
     options = get_args(expected) if get_origin(expected) in (Union, types.UnionType) else (expected,)
     words = " or ".join(TYPE_NAMES.get(get_origin(option) or option, str(option)) for option in options if option)
     low, high, choices = (field.metadata.get(limit) for limit in ("low", "high", "choices"))
@@ -108,7 +115,7 @@ def check_value(kind: type, key: str, value: object) -> Any:
     """`value` in the type of the field `key` of `kind`; errors: ValueError saying what is accepted."""
     field = _fields(kind)[key]
     try:
-        converted = _convert(get_type_hints(kind)[field.name], value)
+        converted = _convert(_type_hints(kind)[field.name], value)
         low, high, choices = (field.metadata.get(limit) for limit in ("low", "high", "choices"))
         if isinstance(converted, str) and (words := field.metadata.get("words")):
             if converted not in words:

@@ -13,6 +13,8 @@ from foleycli.features.base import Extractor
 from foleycli.features.extract import extract_features
 from foleycli.features.tagger import (
     MIN_PROBABILITY,
+    WEIGHTS,
+    WEIGHTS_PACKAGE,
     ImageTagger,
     label_embedding,
     labels_of,
@@ -24,8 +26,10 @@ from foleycli.features.tagger import (
     smooth,
     top_labels,
 )
-from foleycli.features.text import WordLlamaText
+from foleycli.features.text import WordLlamaText, package_file
+from foleycli.nn.efficientnet_lite import from_checkpoint
 from foleycli.records import Stream
+from foleycli.weights.checkpoint import read
 
 
 @pytest.fixture(scope="module")
@@ -168,3 +172,10 @@ def test_simulation_is_mostly_right_and_never_longer_than_one() -> None:
 
 def test_simulation_of_silence_is_zero() -> None:
     assert simulate_tagger(torch.zeros(4, 16), 5, torch.Generator().manual_seed(0)).abs().max() == 0
+
+
+def test_weights_of_another_shape_are_refused():
+    state = dict(read(package_file(WEIGHTS_PACKAGE, WEIGHTS, "")))
+    state["_fc.weight"] = state["_fc.weight"][:7]
+    with pytest.raises(RuntimeError, match=r"the shape \(7, 1280\)"):
+        from_checkpoint(state)
