@@ -1,4 +1,4 @@
-"""`python -m foleycli.lab MEASUREMENT …`: one command a module of this room, imported when it is asked for."""
+"""`python -m foleycli.lab MEASUREMENT …`: one command a module of this folder, imported when it is called."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MEASUREMENTS = {
     "held_out": "one model on held-out synthetic clips: the figures of its card",
     "prompts": "whether 20 prompts on one clip sound like what they say",
     "round_trip": "what a codec changes, by kind of sound",
-    "seams": "whether the joins of windows can be heard",
+    "seams": "whether the joins of windows are audible",
     "sound_set": "make the recorded sounds that the shipped weights were trained on",
     "scorer": "whether an encoder can tell a film's own sound from the same sound moved",
     "sweep": "one model over sampler steps, guidance and prompts",

@@ -3,7 +3,7 @@
     python -m foleycli.lab docs            # write them
     python -m foleycli.lab docs --check    # only say which pages are not up to date; exit 1 if any is
 
-A table stands between `<!-- begin NAME ARGUMENT -->` and `<!-- end NAME ARGUMENT -->`; NAME is a key of `TABLES`.
+A table is between `<!-- begin NAME ARGUMENT -->` and `<!-- end NAME ARGUMENT -->`; NAME is a key of `TABLES`.
 A test fails when one drifts.
 """
 
@@ -100,11 +100,11 @@ def _choices(hint: Any) -> tuple[str, ...]:
 
 def _option_help(param: Any, choices: tuple[str, ...]) -> str:
     """Its sentence, its choices, and its default where that says something."""
-    told = param.help.rstrip(".") + (f": {', '.join(choices)}" if choices else "")
+    text = param.help.rstrip(".") + (f": {', '.join(choices)}" if choices else "")
     shown = param.show_default if isinstance(param.show_default, str) else param.default
     if param.show_default and shown is not None and not isinstance(shown, bool):
-        told += f" (default: {shown:g})" if isinstance(shown, float) else f" (default: {shown})"
-    return told
+        text += f" (default: {shown:g})" if isinstance(shown, float) else f" (default: {shown})"
+    return text
 
 
 def presets_table(_: str) -> str:

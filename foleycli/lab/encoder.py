@@ -2,7 +2,7 @@
 
     python -m foleycli.lab encoder CLIP... --model sync-mini
 
-Tells how well training on synthetic worlds carries over to film.  The clips with onsets come in two halves, every
+Shows how well training on synthetic worlds carries over to film.  The clips with onsets come in two halves, every
 second one by name: "watched" may be looked at while a training runs, "kept" is for the final figure.  The detector
 that finds the onsets of the clips' own sound is late by DETECTOR_DELAY_S on clicks; the predicted onsets are moved by
 as much.

@@ -95,7 +95,7 @@ def measure(
 
 
 def check_comparable(model: Model) -> None:
-    """Errors: FoleyError for a model that wants other pictures than the drawn clips', or has another sample rate."""
+    """Errors: FoleyError for a model that needs other pictures than the drawn clips', or has another sample rate."""
     formats = {extractor.frame_format for extractor in (model.sync, model.semantic)}
     if formats != {FrameFormat()} or model.codec.rate_hz != RATE_HZ:
         side_px = FrameFormat().side_px

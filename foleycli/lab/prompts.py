@@ -1,20 +1,20 @@
-"""Does a model make what the words say?  20 prompts on one clip, each result classified by the nearest recordings.
+"""Does a model follow the prompt?  20 prompts on one clip, each result classified by the nearest recordings.
 
     python -m foleycli.lab prompts CLIP --sounds SOUNDS --aisfx aisfx-0.1.2-py2.py3-none-any.whl
 
-A prompt is the main label of a kind of recorded sound (`foleycli/soundset/kinds.py`).  aisfx embeds what is made and
-what was recorded; the nearest family is the one whose three nearest recordings have the highest mean cosine.  Chance is
+A prompt is the main label of a kind of recorded sound (`foleycli/soundset/kinds.py`).  aisfx embeds generated and
+recorded sounds; the nearest family is the one whose three nearest recordings have the highest mean cosine.  Chance is
 1 in 20.  The neighbours are, in turn, recordings that nothing was trained on ("held_out", 2 to 9 a family), up to 24
 recordings of each family ("all"), and those of them that are of no series ("hit wood 1", "hit wood 2") in the shipped
-library ("unlent").
+library ("outside_library").
 
-aisfx was trained on single effects, and nearly all recordings are single; what is made is a row of them.  So each
+aisfx was trained on single effects, and nearly all recordings are single; a generated sound is a row of them.  So each
 result is embedded twice: whole, and cut at its onsets, as the mean of its hits ("by_hits").  A continuous sound, such
 as rain, stays whole.
 
-Two upper bounds tell how far the classifier itself can go: held-out recordings, each left out of its neighbours, alone
+Two upper bounds show how far the classifier itself can go: held-out recordings, each left out of its neighbours, alone
 or with its whole series, as they are and after the model's codec ("ceiling"); and recordings of each family placed at
-the moments that the encoder predicts for this clip, as in the synthetic worlds ("struck").
+the moments that the encoder predicts for this clip, as in the synthetic worlds ("placed").
 """
 
 from __future__ import annotations
@@ -70,7 +70,13 @@ STRENGTH, N_DRAWS = 0.8, 3  # of placed recordings' hits, and how often takes of
 LEAD_S, HIT_S, MIN_HIT_S = 0.05, 2.3, 0.1  # of a hit embedded by itself: aisfx takes blocks of 2.3 s
 QUIET = 1e-3  # full scale is 1: a hit with a lower peak is left out
 PAUSE_DB = 26.0  # below the loudest moment; by trial: water, fire, wind, engine within 22, guns and explosions 30
-NEIGHBOURS = ("by_held_out", "by_all", "by_unlent", "by_hits", "by_hits_unlent")  # fields of `Classified`
+NEIGHBOURS = (
+    "by_held_out",
+    "by_all",
+    "by_outside_library",
+    "by_hits",
+    "by_hits_outside_library",
+)  # fields of `Classified`
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,7 @@ class Recording:
     family: str
     file: str
     series: str  # recordings of one series are of the same thing on the same day
-    is_lent: bool  # the shipped library has a sound of its series
+    is_in_library: bool  # the shipped library has a sound of its series
     samples: np.ndarray  # float32 [N] at RATE_HZ
 
     @property
@@ -90,16 +96,16 @@ class Recording:
 
 @dataclass(frozen=True)
 class Classified:
-    """The family that a made sound was classified as, by each set of neighbours."""
+    """The family that a generated sound was classified as, by each set of neighbours."""
 
     prompt: str
     family: str  # the right one
     seed: int
     by_held_out: str
     by_all: str
-    by_unlent: str
+    by_outside_library: str
     by_hits: str  # as `by_all`, hit by hit
-    by_hits_unlent: str
+    by_hits_outside_library: str
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,7 @@ class Ceiling:
 
 
 @dataclass(frozen=True)
-class Struck:
+class PlacedRecordings:
     """Share of recordings placed at the clip's moments that get their own family of all but their own series."""
 
     as_they_are: float
@@ -123,26 +129,26 @@ class Struck:
 
 @dataclass(frozen=True)
 class Result:
-    """All figures; accuracies are shares of made sounds whose nearest family is the prompt's."""
+    """All figures; accuracies are shares of generated sounds whose nearest family is the prompt's."""
 
     model: str
     clip: str
     settings: Settings  # but for prompt and seed
     accuracy_by_held_out: float
     accuracy_by_all: float
-    accuracy_by_unlent: float
+    accuracy_by_outside_library: float
     accuracy_by_hits: float
-    accuracy_by_hits_unlent: float
+    accuracy_by_hits_outside_library: float
     ceiling: Ceiling
     ceiling_after_codec: Ceiling
-    struck: Struck | None  # None: the encoder predicts no moments for the clip
+    placed: PlacedRecordings | None  # None: the encoder predicts no moments for the clip
     recordings: int
     recordings_held_out: int
     sounds: list[Classified]
 
 
 class References:
-    """Embedded recordings, and the two sets of neighbours that they make."""
+    """Embedded recordings, and the sets of neighbours made of them."""
 
     def __init__(self, embedder: AudioEmbedder, recordings: Sequence[Recording]) -> None:
         self.embedder, self.recordings = embedder, recordings
@@ -152,7 +158,7 @@ class References:
         self.all = NearestNeighbours([one.family for one in recordings], vectors)
         held_out_families = [one.family for one in self.held_out_recordings]
         self.held_out = NearestNeighbours(held_out_families, vectors[held_out_rows])
-        self.lent_rows = [row for row, one in enumerate(recordings) if one.is_lent]
+        self.library_rows = [row for row, one in enumerate(recordings) if one.is_in_library]
 
     def rows_of_series(self, series: str) -> list[int]:
         """The rows of `all` that are of one series."""
@@ -175,9 +181,9 @@ class References:
         return {
             "by_held_out": self.held_out.classify(whole),
             "by_all": self.all.classify(whole),
-            "by_unlent": self.all.classify(whole, exclude=self.lent_rows),
+            "by_outside_library": self.all.classify(whole, exclude=self.library_rows),
             "by_hits": self.all.classify(by_hits),
-            "by_hits_unlent": self.all.classify(by_hits, exclude=self.lent_rows),
+            "by_hits_outside_library": self.all.classify(by_hits, exclude=self.library_rows),
         }
 
     def ceiling(self, vectors: Sequence[np.ndarray]) -> Ceiling:
@@ -204,8 +210,8 @@ def read_recordings(folder: Path, families: Sequence[str] = CHOSEN) -> list[Reco
     """Up to MAX_PER_LABEL recordings a family, all held-out ones among them; errors: FoleyError where one has none."""
     patterns = {name: re.compile(SOUND_KINDS[name].pattern) for name in families}
     listed: dict[str, list[tuple[str, str]]] = {name: [] for name in families}
-    listed_sounds, lent = sorted(list_sounds(folder), key=lambda one: one.file), lent_files()
-    lent_series = {one.key for one in listed_sounds if one.file in lent}
+    listed_sounds, origins = sorted(list_sounds(folder), key=lambda one: one.file), lent_files()
+    library_series = {one.key for one in listed_sounds if one.file in origins}
     for one in listed_sounds:
         matching = [name for name, pattern in patterns.items() if pattern.search(one.key)]
         if len(matching) == 1:
@@ -224,7 +230,9 @@ def read_recordings(folder: Path, families: Sequence[str] = CHOSEN) -> list[Reco
         for file, series in (*held_out, *spread):
             samples = read_audio(folder / file, RATE_HZ, 1, duration_s=MAX_S).samples[0]
             recordings.append(
-                Recording(family=family, file=file, series=series, is_lent=series in lent_series, samples=samples)
+                Recording(
+                    family=family, file=file, series=series, is_in_library=series in library_series, samples=samples
+                )
             )
     return recordings
 
@@ -236,7 +244,7 @@ def through_codec(samples: np.ndarray, model: Model) -> np.ndarray:
     return torch.cat(list(decode_chunks(model.codec, latents.to(model.device)))).float().cpu().numpy()
 
 
-def measure_struck(model: Model, video: Video, references: References, sounds: Path) -> Struck | None:
+def measure_placed(model: Model, video: Video, references: References, sounds: Path) -> PlacedRecordings | None:
     """Recordings of every family placed at the moments that the encoder predicts; textures go on throughout.
 
     None where it predicts none.
@@ -253,7 +261,7 @@ def measure_struck(model: Model, video: Video, references: References, sounds: P
             mode="texture" if SOUND_KINDS[family].shape == "loop" else "hits",
             sound_kinds=(family,),
             events=tuple(Event(time_s, STRENGTH, family) for time_s in events_s),
-            scene="struck",
+            scene="placed",
         )
         for draw in range(N_DRAWS):
             mix = mix_of(track, takes, np.random.default_rng(draw))
@@ -268,14 +276,14 @@ def measure_struck(model: Model, video: Video, references: References, sounds: P
             )
             is_right.append([references.all.classify(vector, exclude=exclude) == family for vector in vectors])
     as_they_are, after_codec, by_hits, by_hits_after_codec = (float(share) for share in np.mean(is_right, axis=0))
-    return Struck(as_they_are, after_codec, by_hits, by_hits_after_codec)
+    return PlacedRecordings(as_they_are, after_codec, by_hits, by_hits_after_codec)
 
 
 def measure(
     model: Model, video: Video, settings: Settings, references: References, sounds: Path, n_seeds: int
 ) -> Result:
     """Render every prompt and classify what came out."""
-    struck = measure_struck(model, video, references, sounds)
+    placed = measure_placed(model, video, references, sounds)
     classified = []
     for family in references.all.labels:
         for seed in range(settings.seed, settings.seed + n_seeds):
@@ -291,7 +299,7 @@ def measure(
         **{f"accuracy_{name}": accuracy(classified, name) for name in NEIGHBOURS},
         ceiling=references.ceiling(list(references.held_out.vectors)),
         ceiling_after_codec=references.ceiling(coded),
-        struck=struck,
+        placed=placed,
         recordings=len(references.recordings),
         recordings_held_out=len(held_out),
         sounds=classified,
@@ -310,7 +318,7 @@ def confusions(classified: Sequence[Classified]) -> dict[str, int]:
 
 
 def render_samples(model: Model, video: Video, settings: Settings) -> np.ndarray:
-    """What `foley render` makes, mono [N] at RATE_HZ."""
+    """What `foley render` writes, mono [N] at RATE_HZ."""
     with tempfile.TemporaryDirectory(prefix="foley-prompts-") as folder:
         out = Path(folder) / "made.wav"
         RenderJob(video, out, settings).run(model)

@@ -1,10 +1,10 @@
-"""Whether an encoder can tell a film's own sound from the same sound moved: its licence to rank takes.
+"""How well an encoder tells a film's own sound from the same sound moved, and so whether it can rank takes.
 
-    python -m foleycli.lab scorer ../shared/film --encoder sync-mini
+    python -m foleycli.lab scorer FILM_DIR --encoder sync-mini
 
 Every clip's sound is compared with itself moved around by 0.3 s and more; the figure is how often the true alignment
 scores higher than a moved one (the area under the ROC curve of such pairs; 0.5 is chance).  In a folder with an index
-only clips of sources that no training has seen, with a visible cause and three onsets or more, are asked.
+only clips of held-out sources, with a visible cause and three onsets or more, are measured.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Alignment:
 
 
 def clips_of(folder: Path) -> list[Path]:
-    """The clips that are asked; see the module."""
+    """The clips that are measured; see the module."""
     if (folder / INDEX_NAME).is_file():
         film = read_film(folder)
         return [c.path for c in film if c.is_held_out and c.is_cause_visible and len(c.onsets_s) >= MIN_ONSETS]

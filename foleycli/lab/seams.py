@@ -1,11 +1,11 @@
-"""Can one hear where the windows of a long sound join?  Jumps at the joins compared with jumps everywhere else.
+"""Are the joins of a long sound's windows audible?  Jumps at the joins compared with jumps everywhere else.
 
     python -m foleycli.lab seams CLIP... --model salsav-mini --seeds 4
 
 Each clip is rendered as `foley render` does it, but without starting afresh at scene cuts, and the finished sound is
 read.  The jump at a moment is the difference between the 43 ms before it and the 43 ms after it, in level and in mel
 bands.  A join's rank is the share of all other moments of its clip that jump less: joins that nobody can find have
-ranks around 0.5.  `--context 0` is the control: windows that know nothing of one another.
+ranks around 0.5.  `--context 0` is the control: windows without context from one another.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from foleycli.settings.settings import Settings
 
 KINDS = ("energy", "spectrum")
 N_BANDS = 40
-QUIET_DBFS = -70.0  # quieter sound counts as this loud: nobody hears it
+QUIET_DBFS = -70.0  # quieter sound counts as this loud: it is inaudible
 EVERY_S = 0.01
 MARGIN_S = 0.1  # of other moments from joins and from both ends
 DIGITS = 3
@@ -130,8 +130,8 @@ def main(
         loaded = random_model(model, device, without_encoders=True)
     else:
         loaded = load_model(resolve(model), device)
-    asked = {"steps": steps, "context_s": context}
-    given = {"cuts": False} | {name: value for name, value in asked.items() if value is not None}
+    options = {"steps": steps, "context_s": context}
+    given = {"cuts": False} | {name: value for name, value in options.items() if value is not None}
     own = default_settings(model)
     settings = [resolve_settings(model_defaults=own, overrides=given | {"seed": k}) for k in range(seeds)]
     sounds = [measure(loaded, clip, each) for clip in clips for each in settings]

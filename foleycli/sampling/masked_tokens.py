@@ -32,6 +32,7 @@ def sample(
     is_known: Tensor,
     rngs: Sequence[torch.Generator],
     n_iterations: int,
+    *,
     temperature: float = 1.0,
     mask_temperature: float = 10.5,
     report: Report = silent,

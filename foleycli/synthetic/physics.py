@@ -99,6 +99,7 @@ def _raise(
     t: np.ndarray,
     height: np.ndarray,
     hover: np.ndarray,
+    *,
     when: tuple[float, float, float],
     low: float,
     raised: float,

@@ -86,7 +86,8 @@ def film_clips(data: ClipData, seed: int, held_out: bool = False) -> Iterator[Tr
 def cut_clip(clip: FilmedClip, video: Video, start_s: float, data: ClipData) -> TrainingClip:
     """`data.duration_s` of a filmed clip; where the cause is out of the picture its events are not known."""
     size_px, length_s = data.size_px, data.duration_s
-    frames = np.concatenate(list(read_frames(video, Fraction(FPS), size_px, size_px, start_s, length_s)))
+    chunks = read_frames(video, Fraction(FPS), size_px, size_px, start_s=start_s, duration_s=length_s)
+    frames = np.concatenate(list(chunks))
     audio = read_audio(clip.path, rate_hz=RATE_HZ, channels=1, start_s=start_s, duration_s=length_s)
     samples = np.zeros(round(length_s * RATE_HZ), np.float32)
     samples[: audio.samples.shape[1]] = audio.samples[0, : len(samples)]

@@ -33,6 +33,7 @@ def train(
     kind: str,
     config: Path,
     out: Path,
+    *,
     overrides: list[str] | None = None,
     resume: bool = False,
     device: str = "auto",

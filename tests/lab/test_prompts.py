@@ -75,7 +75,7 @@ def test_series_that_the_library_lends_reels_of_are_known(sounds, monkeypatch):
     whistle = next((sounds / "animal").iterdir()).relative_to(sounds).as_posix()
     monkeypatch.setattr(prompts, "lent_files", lambda: {whistle})
     recordings = prompts.read_recordings(sounds, FAMILY_NAMES)
-    assert [one.is_lent for one in recordings] == [one.family == "bird" for one in recordings]
+    assert [one.is_in_library for one in recordings] == [one.family == "bird" for one in recordings]
 
 
 def test_swapped_recordings_are_all_mistaken(references):
@@ -96,13 +96,15 @@ def test_prompts_are_rendered_and_named(references, kept_model, clips, sounds):
     right = [one.by_held_out == one.family for one in result.sounds]
     assert result.accuracy_by_held_out == np.mean(right)
     assert {one.by_all for one in result.sounds} <= set(FAMILY_NAMES)
-    assert [one.by_unlent for one in result.sounds] == [one.by_all for one in result.sounds]  # none of these is lent
+    assert [one.by_outside_library for one in result.sounds] == [
+        one.by_all for one in result.sounds
+    ]  # none is in the library
     assert (result.recordings, result.recordings_held_out) == (8, 4)
     assert result.ceiling.held_out == 1 and 0 <= result.ceiling_after_codec.held_out <= 1
-    assert result.struck is None or result.struck == prompts.Struck(0, 0, 0, 0)
+    assert result.placed is None or result.placed == prompts.PlacedRecordings(0, 0, 0, 0)
     right = {name: [getattr(one, name) == one.family for one in result.sounds] for name in prompts.NEIGHBOURS}
     assert result.accuracy_by_hits == np.mean(right["by_hits"])
-    assert result.accuracy_by_hits_unlent == np.mean(right["by_hits_unlent"])
+    assert result.accuracy_by_hits_outside_library == np.mean(right["by_hits_outside_library"])
 
 
 def test_a_row_of_hits_is_heard_as_one_of_them_and_what_is_even_as_a_whole(references):
@@ -123,9 +125,9 @@ def test_recordings_that_are_struck_have_no_neighbours_of_their_own_series(refer
     monkeypatch.setattr(prompts, "extract_stream", lambda path, extractor: None)
     monkeypatch.setattr(kept_model.sync, "events_s", lambda stream: [0.5, 1.5])
     video = SimpleNamespace(path=None, duration_s=2.0)
-    assert prompts.measure_struck(kept_model, video, references, sounds) == prompts.Struck(0, 0, 0, 0)
+    assert prompts.measure_placed(kept_model, video, references, sounds) == prompts.PlacedRecordings(0, 0, 0, 0)
     unrelated = copy(references)
     unrelated.recordings = [replace(one, series="another") for one in references.recordings]
-    assert prompts.measure_struck(kept_model, video, unrelated, sounds).as_they_are >= 0.5
+    assert prompts.measure_placed(kept_model, video, unrelated, sounds).as_they_are >= 0.5
     monkeypatch.setattr(kept_model.sync, "events_s", lambda stream: [])
-    assert prompts.measure_struck(kept_model, video, references, sounds) is None
+    assert prompts.measure_placed(kept_model, video, references, sounds) is None

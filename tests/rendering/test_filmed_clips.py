@@ -1,4 +1,4 @@
-"""Every filmed clip of shared/clips renders; they are not part of the repository."""
+"""Every filmed clip of a folder beside the repository renders; without the folder there is nothing to test."""
 
 from __future__ import annotations
 

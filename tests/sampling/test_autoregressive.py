@@ -94,7 +94,9 @@ def test_rows_do_not_mix():
     both = generate(predict, draw, known, is_known, numbers, special=V)
     for row in range(2):
         piece = slice(row, row + 1)
-        assert torch.equal(both[piece], generate(predict, draw, known[piece], is_known[piece], numbers[piece], V))
+        assert torch.equal(
+            both[piece], generate(predict, draw, known[piece], is_known[piece], numbers[piece], special=V)
+        )
 
 
 def test_draws_follow_the_chances():

@@ -15,6 +15,7 @@ def arm(
     rng: np.random.Generator,
     t: np.ndarray,
     props: Props,
+    *,
     height: np.ndarray,
     target: tuple[float, float, float],
     tool: str,
@@ -70,6 +71,7 @@ def person(rng: np.random.Generator, t: np.ndarray, props: Props, shoulder: np.n
 def _tool(
     rng: np.random.Generator,
     props: Props,
+    *,
     hand: np.ndarray,
     tip: np.ndarray,
     tool: str,

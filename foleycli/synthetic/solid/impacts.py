@@ -176,6 +176,7 @@ def _filmed(
     base: Support,
     bodies: list[Body],
     motion: Motion,
+    *,
     hands: float = 0.0,
     heard: int = 0,
     still_until: int = 0,

@@ -74,7 +74,7 @@ def _height(body: Body) -> float:
 
 
 def _struck(
-    shop: Workshop, base: Support, target: Body, top: np.ndarray, times: np.ndarray, force: np.ndarray, facing: float
+    shop: Workshop, base: Support, target: Body, *, top: np.ndarray, times: np.ndarray, force: np.ndarray, facing: float
 ) -> tuple[list[Body], list[Push]]:
     """The struck thing and what lies beside it, and the pushes that they get from each blow."""
     rng = shop.rng
