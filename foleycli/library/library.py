@@ -77,10 +77,6 @@ class Library:
             found.setdefault(recording.name, match)
         return list(found.values())
 
-    def nearest(self, words: str) -> Recording | None:
-        """The recording that a sentence names first; None where it names none."""
-        return next((match.recording for match in self.find(words, 1)), None)
-
     def takes(self, recording: Recording, rate_hz: int) -> tuple[Kind, list[Take]]:
         """What kind of sound a recording is, and its takes with those of all files of the same name.
 

@@ -35,9 +35,9 @@ def test_a_folder_without_an_index_goes_by_its_names(tmp_path):
         (glass, ("smash", "glass smash", "glass")),
         (wood, ("boot", "wood boot", "steps wood boot", "steps wood")),
     ]
-    assert library.nearest("glass smash").path == glass
-    assert library.nearest("steps on wood in boots").path == wood
-    assert library.nearest("helicopter") is None
+    assert [match.recording.path for match in library.find("glass smash")] == [glass]
+    assert [match.recording.path for match in library.find("steps on wood in boots")] == [wood]
+    assert library.find("helicopter") == []
 
 
 def test_an_index_says_what_recordings_are_called(tmp_path):
