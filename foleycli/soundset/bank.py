@@ -1,7 +1,7 @@
 """A bank of labelled sounds: folders go in, takes come out, trimmed to their attack and sorted by kind of sound.
 
 An `index.jsonl` sorts the files by their sub-categories or, where it has none, by the kinds' patterns; without an
-index, the names of their folders do.  Files are decoded when their kind is first asked for, and kept as int16.  The
+index, the names of their folders do.  Files are decoded when their kind is first needed, and kept as int16.  The
 files that `held_out` keeps back in each folder are the split "test".  Where a game kind has no recording, `synth` makes
 takes, so that no folder at all works too.
 """
@@ -114,7 +114,7 @@ def sort_folder(folder: Path) -> dict[ListedSound, frozenset[str]]:
     by_name = {one: kinds or kinds_by_name(one.file) for one, kinds in by_index.items()}
     if not any(by_name.values()):
         raise FoleyError(
-            f"none of the {len(listed)} sounds in {folder} is of a kind that the worlds know",
+            f"none of the {len(listed)} sounds in {folder} is of a kind that the synthetic worlds use",
             f"Name its sub-folders for what is in them, such as {', '.join(SOUND_KINDS)}",
         )
     return by_name

@@ -2,7 +2,7 @@
 
     python -m foleycli.soundset.build_library sounds sounds2 --out foleycli/shipped/library
 
-A sound is several takes of one thing, one behind the other in a file.  `library_sounds.yaml` says which recordings:
+A sound is several takes of one thing, one after the other in a file.  `library_sounds.yaml` says which recordings:
 in the public domain, or under licences that ask for no more than the authors' names, and none that is held out.
 """
 
@@ -48,13 +48,13 @@ Row = dict[str, Any]
 
 
 def usable_row(file: str, row: Row, licences: Path) -> Row | None:
-    """What is to be told of a recording; None for one that may not be passed on, or is kept for tests."""
+    """The index row of a recording's origin; None for one that may not be passed on, or is kept for tests."""
     licence = SAME_LICENCE.get(str(row.get("licence")), str(row.get("licence")))
     authors = authors_of({**row, "licence": licence}, licences)
     if is_held_out(file) or not (licence in FREE or (licence in ATTRIBUTED and authors)):
         return None
-    told = {"file": file, "licence": licence, **{key: row[key] for key in ("package", "version", "path")}}
-    return {**told, "authors": authors} if authors else told
+    origin = {"file": file, "licence": licence, **{key: row[key] for key in ("package", "version", "path")}}
+    return {**origin, "authors": authors} if authors else origin
 
 
 def authors_of(row: Row, licences: Path) -> str:
@@ -64,7 +64,7 @@ def authors_of(row: Row, licences: Path) -> str:
     path = licences / f"{row['package']}.copyright"
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     parts = PurePosixPath(str(row["path"])).parts
-    tails = ["/".join(parts[k:]) for k in range(len(parts))]  # a package's files stand elsewhere than its source's
+    tails = ["/".join(parts[k:]) for k in range(len(parts))]  # a package's files have other folders than its source's
     authors = ""
     for paragraph in re.split(r"\n\s*\n", text):
         fields = {name: " ".join(value.split()) for name, value in FIELD.findall(paragraph)}
@@ -76,7 +76,7 @@ def authors_of(row: Row, licences: Path) -> str:
 
 
 def recordings_of(files: Sequence[str], sets: dict[str, Path], indexes: dict[str, dict[str, Row]]) -> Iterator[tuple]:
-    """(file on disk, what is told of it) of every recording that an entry names.
+    """(file on disk, row of its origin) of every recording that an entry names.
 
     Errors: FoleyError for a single recording that may not be used; of a range those are left out.
     """
@@ -86,9 +86,9 @@ def recordings_of(files: Sequence[str], sets: dict[str, Path], indexes: dict[str
         for number in range(int(first), int(last or first) + 1):
             file = f"{category}/{number:04d}.ogg"
             row = indexes[set_name].get(file)
-            told = usable_row(file, row, sets[set_name] / "licences") if row else None
-            if told is not None:
-                yield sets[set_name] / file, {**told, "file": f"{set_name}/{file}"}
+            origin = usable_row(file, row, sets[set_name] / "licences") if row else None
+            if origin is not None:
+                yield sets[set_name] / file, {**origin, "file": f"{set_name}/{file}"}
             elif not last:
                 raise FoleyError(
                     f"{name} is not in the set, is held out, or its licence asks for more than a name that is known",
@@ -109,7 +109,7 @@ def levelled(samples: np.ndarray, kind: Kind) -> np.ndarray:
 def takes_of(recordings: Sequence[tuple[Path, Row]], kind: Kind, seconds: float) -> tuple[list[Take], list[Row]]:
     """Takes in turn from every recording, as many as `seconds` hold, and the recordings that they are from."""
     queues = []
-    for path, told in recordings:
+    for path, origin in recordings:
         samples = levelled(read_audio(path, RATE_HZ, 1).samples[0], kind)
         takes = cut_takes(samples, RATE_HZ, kind)
         if kind == "hits":
@@ -119,18 +119,18 @@ def takes_of(recordings: Sequence[tuple[Path, Row]], kind: Kind, seconds: float)
         if kind == "texture":
             longest = round(LONGEST_TEXTURE_S * RATE_HZ)
             takes = [Take(_middle(take.samples, longest), 0) for take in takes]
-        queues.append((told, takes))
+        queues.append((origin, takes))
     chosen: list[Take] = []
     origins: list[Row] = []
     total = 0
     for turn in range(max((len(takes) for _, takes in queues), default=0)):
-        for told, takes in queues:
+        for origin, takes in queues:
             if turn < len(takes) and len(chosen) < MOST_TAKES:
                 length = len(takes[turn].samples)
                 if not chosen or total + length <= seconds * RATE_HZ:
                     chosen.append(takes[turn])
                     total += length
-                    origins += [told] if told not in origins else []
+                    origins += [origin] if origin not in origins else []
     return chosen, origins
 
 
@@ -189,9 +189,9 @@ def write(table: list[dict], sets: Sequence[Path], out: Path) -> None:
         if "place" in entry:
             row["place"] = entry["place"]
         rows.append({**row, "takes_s": write_sound(out / file, takes), "from": origins})
-    told = {str(origin["file"]): origin for row in rows for origin in row["from"]}
+    by_file = {str(origin["file"]): origin for row in rows for origin in row["from"]}
     with replacing(out / ATTRIBUTION_NAME) as part:
-        part.write_text(attribution(list(told.values()), sets), encoding="utf-8")
+        part.write_text(attribution(list(by_file.values()), sets), encoding="utf-8")
     with replacing(out / INDEX_NAME) as part:
         part.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 

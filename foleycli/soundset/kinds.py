@@ -1,7 +1,7 @@
 """Kinds of recorded sound: which recordings are of a kind, how they go over time, and what people call them.
 
 The 56 kinds here have a pattern over the index of the set of game sounds (`soundset.debian`), and a recipe of
-`soundset.synth` that stands in where there is no recording.  `everyday.yaml` has more kinds: they exist only where a
+`soundset.synth` used where there is no recording.  `everyday.yaml` has more kinds: they exist only where a
 set has recordings of them, and are found by the category and sub-category that the set's index gives each sound.
 """
 
@@ -24,7 +24,7 @@ Shape = Literal["hit", "rough", "voice", "loop"]
 
 @dataclass(frozen=True)
 class SoundKind:
-    """Sounds that can stand for one another."""
+    """Sounds that can replace one another."""
 
     name: str
     shape: Shape  # hit: one sharp attack; rough: short, may rattle; voice: softer attack; loop: even texture
@@ -159,7 +159,7 @@ _LOOPS = (
 # fmt: on
 
 _GAME_KINDS = {kind.name: kind for kind in (*_HITS, *_VOICES, *_LOOPS)}
-# Loops among them that go with any picture, if words ask for them; those of `everyday.yaml` all do.
+# Loops among them that go with any picture, if a prompt names them; those of `everyday.yaml` all do.
 EVEN_KINDS = ("engine", "machine", "water", "rain", "wind", "fire", "nature", "place")
 
 

@@ -1,4 +1,4 @@
-"""A library sound: one thing by itself for 1.6 s, which tells a model how it sounds.
+"""A library sound: one thing by itself for 1.6 s, from which a model takes its timbre.
 
 The shipped library is made of such sounds, and training windows begin with them.
 """

@@ -37,11 +37,11 @@ def make_scene(seed: int, config: WorldConfig) -> tuple[np.ndarray, Track]:
     rng = np.random.default_rng([seed, 0 if config.split == "train" else 1])
     name = _scene_name(rng, config)
     if name in SOLID_SCENES:
-        stage, seen, film = stage_solid(SOLID_SCENES[name][0], rng, config)
+        stage, is_visible, film = stage_solid(SOLID_SCENES[name][0], rng, config)
     else:
-        stage, seen, film = _stage_drawn(SCENES[name][0], rng, config)
+        stage, is_visible, film = _stage_drawn(SCENES[name][0], rng, config)
     frames = _shoot(rng, film, config)
-    return frames, _track(rng, stage=stage, seen=seen, name=name, seed=seed, config=config)
+    return frames, _track(rng, stage=stage, is_visible=is_visible, name=name, seed=seed, config=config)
 
 
 def make_clip(
@@ -90,13 +90,17 @@ def _scene_name(rng: np.random.Generator, config: WorldConfig) -> str:
 
 
 def _stage_drawn(build: Builder, rng: np.random.Generator, config: WorldConfig) -> tuple[Stage, np.ndarray, Film]:
-    """A scene drawn with sprites, which events are seen bool [e], and how to film it."""
+    """A scene drawn with sprites, which events are visible bool [e], and how to film it."""
     t = grid(config.duration_s)
     props = Props(rng, config.split, config.difficulty, config.even_kinds)
     stage = build(rng, t, props)
     stage = replace(stage, parts=[*stage.parts, *occluders(props, rng, t)])
-    camera, seen = _film(rng, t, stage, config)
-    return stage, seen, lambda times, blur: render(stage.parts, camera=camera, times=times, blur=blur, config=config)
+    camera, is_visible = _film(rng, t, stage, config)
+    return (
+        stage,
+        is_visible,
+        lambda times, blur: render(stage.parts, camera=camera, times=times, blur=blur, config=config),
+    )
 
 
 def _film(rng: np.random.Generator, t: np.ndarray, stage: Stage, config: WorldConfig) -> tuple[Camera, np.ndarray]:
@@ -110,10 +114,10 @@ def _film(rng: np.random.Generator, t: np.ndarray, stage: Stage, config: WorldCo
         if shake is not None:
             x, y, roll = shake.T
             camera = replace(camera, x=camera.x + x, y=camera.y + y, roll=camera.roll + roll)
-        seen = visible_events(stage, camera, t, config)
-        if seen.mean() > 0.8 if len(seen) else True:
+        is_visible = visible_events(stage, camera, t, config)
+        if is_visible.mean() > 0.8 if len(is_visible) else True:
             break
-    return camera, seen
+    return camera, is_visible
 
 
 def visible_events(stage: Stage, camera: Camera, t: np.ndarray, config: WorldConfig) -> np.ndarray:
@@ -124,15 +128,15 @@ def visible_events(stage: Stage, camera: Camera, t: np.ndarray, config: WorldCon
     at = np.arange(len(t))
     paths = [project(camera, tip[:, None], at, config)[0][:, 0] for tip in stage.tips]  # [n, 2] each
     which = stage.tip_of if stage.tip_of is not None else np.zeros(len(stage.times), int)
-    reach, seen = int(0.16 * GRID_HZ), []
+    reach, is_visible = int(0.16 * GRID_HZ), []
     for time_s, k in zip(stage.times, which, strict=True):
         i = min(round(time_s * GRID_HZ), len(t) - 1)
         x, y = paths[k][i]
         near = paths[k][max(0, i - reach) : i + reach]
         near = near[(np.abs(near - (x, y)) < width).all(1)]
         extent = float(np.linalg.norm(np.ptp(near, axis=0))) * 112 / min(width, height)
-        seen.append(0 <= x < width and 0 <= y < height and extent >= _MIN_MOVE_PX)
-    return np.array(seen)
+        is_visible.append(0 <= x < width and 0 <= y < height and extent >= _MIN_MOVE_PX)
+    return np.array(is_visible)
 
 
 def _shoot(rng: np.random.Generator, film: Film, config: WorldConfig) -> np.ndarray:
@@ -153,13 +157,13 @@ def _shoot(rng: np.random.Generator, film: Film, config: WorldConfig) -> np.ndar
 
 
 def _track(
-    rng: np.random.Generator, stage: Stage, seen: np.ndarray, name: str, seed: int, config: WorldConfig
+    rng: np.random.Generator, stage: Stage, is_visible: np.ndarray, name: str, seed: int, config: WorldConfig
 ) -> Track:
     label = SOUND_KINDS[stage.sound_kinds[0]].labels[0]
-    heard_s = stage.times + rng.uniform(0, _MOST_LATE_S) * config.difficulty
+    sound_times_s = stage.times + rng.uniform(0, _MOST_LATE_S) * config.difficulty
     events = tuple(
         Event(float(time_s), float(force), label)
-        for time_s, force, ok in zip(heard_s, stage.force, seen, strict=True)
+        for time_s, force, ok in zip(sound_times_s, stage.force, is_visible, strict=True)
         if ok and time_s < config.duration_s
     )
     drive = stage.drive.astype(np.float32) if stage.drive is not None else None

@@ -56,7 +56,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Track:
-    """Everything a sound needs to know about a picture; the sound can be drawn again from it."""
+    """Everything about a picture that its sound depends on; the sound can be drawn again from it."""
 
     duration_s: float
     fps: int

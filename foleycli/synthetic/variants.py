@@ -1,6 +1,6 @@
 """Other sounds for the same picture: at the same times, driven by the same speed, but of another kind.
 
-What is drawn and what sounds are then no longer tied, so that a generator must listen to the words.
+What is drawn and what sounds are then no longer tied, so that a generator must follow the words.
 """
 
 from __future__ import annotations

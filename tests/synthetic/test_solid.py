@@ -24,7 +24,7 @@ from foleycli.synthetic.solid.scene import blows_of, merged
 from foleycli.synthetic.solid.simulation import STEP_HZ, Push, simulate
 from foleycli.synthetic.solid.strikes import solid_strike
 from foleycli.synthetic.solid.walking import solid_walk
-from foleycli.synthetic.solid.world import seen_events
+from foleycli.synthetic.solid.world import events_in_shot
 
 SMALL = WorldConfig(duration_s=2.0, size_px=48, split="test")
 FLOOR = Body((Piece("box", (400, 400, 4), material="stone"),), at=(0, 0, -2), fixed=True)
@@ -92,7 +92,7 @@ def test_the_tip_touches_at_blows_and_stays_away_at_misses() -> None:
     for seed in range(12):
         scene = solid_strike(Workshop(np.random.default_rng(seed), "train", 1.0), 5.0)
         tip, at = scene.paths[0], np.round(scene.blows.times * STEP_HZ).astype(int)
-        away = np.linalg.norm(tip - scene.blows.where[0], axis=1)
+        away = np.linalg.norm(tip - scene.blows.positions[0], axis=1)
         step = np.linalg.norm(np.diff(tip, axis=0, append=tip[-1:]), axis=1)
         assert (away[at] <= 0.55 * np.maximum(step[at - 1], step[at]) + 0.02).all()  # no further than half a step
         arrivals = np.flatnonzero((away[1:] < 0.1) & (away[:-1] >= 0.1)) + 1
@@ -171,7 +171,7 @@ def test_blows_out_of_sight_do_not_count() -> None:
     scene = solid_strike(Workshop(np.random.default_rng(1), "train", 0.0), 3.0)
     n = len(scene.paths[0])
     still = np.ones((n, 1))
-    top = scene.blows.where[0]
+    top = scene.blows.positions[0]
     near = Shot(
         eye=still * (top + (8, 8, 6)),
         aim=still * top,
@@ -180,9 +180,9 @@ def test_blows_out_of_sight_do_not_count() -> None:
         squash=1.0,
         cut_s=99.0,
     )
-    assert seen_events(scene, near, SMALL).any()
-    assert not seen_events(scene, replace(near, aim=still * (top + (90, 90, 6))), SMALL).any()
-    assert not seen_events(scene, replace(near, eye=still * (top + (900, 900, 60))), SMALL).any()
+    assert events_in_shot(scene, near, SMALL).any()
+    assert not events_in_shot(scene, replace(near, aim=still * (top + (90, 90, 6))), SMALL).any()
+    assert not events_in_shot(scene, replace(near, eye=still * (top + (900, 900, 60))), SMALL).any()
 
 
 def test_a_foot_is_on_the_ground_when_it_is_heard_and_stays_there() -> None:

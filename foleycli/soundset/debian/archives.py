@@ -1,4 +1,4 @@
-"""Files in a Debian package, and sounds in the archives of games that lie in it; nothing is unpacked to its own name.
+"""Files in a Debian package, and sounds in the archives of games inside it; nothing is unpacked to its own name.
 
 A package is an `ar` file (deb(5)) whose member data.tar.* holds the files. Inside may lie ZIP archives (.zip, .pk3),
 Doom's WADs and Qt's resource files (.rcc).
@@ -112,15 +112,15 @@ def _in_wad(wad: bytes, wanted: Collection[str]) -> Iterator[tuple[str, bytes]]:
 
 
 def _as_wav(samples: bytes, rate_hz: int) -> bytes:
-    made = io.BytesIO()
-    with wave.open(made, "wb") as writer:
+    wav = io.BytesIO()
+    with wave.open(wav, "wb") as writer:
         writer.setparams((1, 1, rate_hz, 0, "NONE", ""))
         writer.writeframes(samples)
-    return made.getvalue()
+    return wav.getvalue()
 
 
 def _in_rcc(rcc: bytes, wanted: Collection[str]) -> Iterator[tuple[str, bytes]]:
-    """Files of Qt's binary resources, whose tree is an array of nodes; a folder tells its first child and how many."""
+    """Files of Qt's binary resources, whose tree is an array of nodes; a folder names its first child and their number."""
     version, tree, data, names = struct.unpack_from(">4I", rcc, 4)
     node_bytes = 14 if version == 1 else 22  # with the time of the last change
     folders = [("", 0)]

@@ -1,7 +1,7 @@
 """One Debian package onto this disk at its exact version, checked by the SHA-256 of Debian's archive.
 
 A mirror has only the versions of today's releases. snapshot.debian.org has every file that was ever published, by
-its SHA-1: `/mr/binary/NAME/VERSION/binfiles` tells those, `/file/SHA1` gives the file
+its SHA-1: `/mr/binary/NAME/VERSION/binfiles` lists those, `/file/SHA1` gives the file
 (https://salsa.debian.org/snapshot-team/snapshot/raw/master/API).
 """
 

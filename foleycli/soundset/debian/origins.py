@@ -75,8 +75,8 @@ def read_packages(categories: list[str] | None = None) -> list[Package]:
     return sorted(packages, key=lambda package: package.size_bytes)
 
 
-def _check_categories(asked: list[str] | None, known: set[str]) -> None:
-    if unknown := set(asked or ()) - known:
+def _check_categories(chosen: list[str] | None, known: set[str]) -> None:
+    if unknown := set(chosen or ()) - known:
         raise UsageError(f"the set has no category {', '.join(sorted(unknown))}", f"One of: {', '.join(sorted(known))}")
 
 

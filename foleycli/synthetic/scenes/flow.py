@@ -21,7 +21,7 @@ def rub(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
     times = event_times(rng, t[-1], (0.8, 3.0))
     x = np.full_like(t, -0.4)
     reach = rng.uniform(0.4, 0.9)
-    position, force, heard = -reach / 2, [], []
+    position, force, sound_times_s = -reach / 2, [], []
     for k, time_s in enumerate(times):
         gap = (times[k + 1] if k + 1 < len(times) else t[-1] + 0.5) - time_s
         length_s = min(gap * 0.9, rng.uniform(0.2, 0.8))
@@ -29,7 +29,7 @@ def rub(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
         u = np.clip((t - time_s) / length_s, 0, 1)
         x = np.where(t >= time_s, position + (goal - position) * u * u * (3 - 2 * u), x if k else position)
         force.append(abs(goal - position) / length_s)
-        heard.append(time_s + 0.13 * length_s)  # when half the full speed is reached
+        sound_times_s.append(time_s + 0.13 * length_s)  # when half the full speed is reached
         position = goal
     hand = path(t, x, 0.28 + 0.02 * smooth_noise(rng, t, 2))
     thick, skin = rng.uniform(0.07, 0.14), props.skin_or_color()
@@ -45,7 +45,7 @@ def rub(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
         parts,
         "driven",
         ("saw", "scrape") if rng.random() < 0.4 else ("scrape", "saw"),
-        times=np.array(heard),
+        times=np.array(sound_times_s),
         force=size * 0.6,
         tips=(hand,),
         drive=_drive(speed),

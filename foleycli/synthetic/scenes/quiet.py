@@ -1,4 +1,4 @@
-"""Motion without sound, so that motion alone is no event; sound without motion, which only words can tell."""
+"""Motion without sound, so that motion alone is no event; sound without motion, which only words can name."""
 
 from __future__ import annotations
 

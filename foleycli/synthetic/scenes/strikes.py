@@ -8,7 +8,7 @@ from foleycli.synthetic.physics import decays, event_times, smooth_noise, streng
 from foleycli.synthetic.render import Limb, Part
 from foleycli.synthetic.scenes.stage import Props, Stage, chain, limbs, living, still, surface
 
-_STRUCK = ("wood", "metal", "anvil", "stone", "thud", "wood", "metal", "sword", "glass", "click")
+_TARGET_KINDS = ("wood", "metal", "anvil", "stone", "thud", "wood", "metal", "sword", "glass", "click")
 
 
 def arm(
@@ -118,7 +118,7 @@ def strike(rng: np.random.Generator, t: np.ndarray, props: Props) -> Stage:
     front = rng.random() < 0.3 * props.difficulty  # the struck thing hides the tip
     body: list[Part] = [*parts, *target] if front else [*target, *parts]
     body = [*person(rng, t, props, parts[0].p0), *body]
-    sound_kinds = _rotated_at_random(rng, _STRUCK)
+    sound_kinds = _rotated_at_random(rng, _TARGET_KINDS)
     return Stage(
         [*living(props, rng, t), *surface(props, rng, t, 0.6), *body],
         "hits",

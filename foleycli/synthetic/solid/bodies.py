@@ -1,4 +1,4 @@
-"""Solid things as the simulation and the camera know them: convex pieces of a material.  Lengths are in decimetres.
+"""Solid things as the simulation and the camera use them: convex pieces of a material.  Lengths are in decimetres.
 
 Decimetres, because Bullet is exact for things of about one unit.  z is up.
 """

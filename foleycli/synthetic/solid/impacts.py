@@ -9,7 +9,7 @@ import numpy as np
 from foleycli.synthetic.solid.bodies import Body, Grip, Piece, Workshop, placed
 from foleycli.synthetic.solid.figures import arm
 from foleycli.synthetic.solid.film import Thing
-from foleycli.synthetic.solid.scene import SolidScene, Support, blows_of, focus_on, shown, support
+from foleycli.synthetic.solid.scene import SolidScene, Support, blows_of, film_things, focus_on, support
 from foleycli.synthetic.solid.simulation import STEP_HZ, Motion, Push, simulate
 
 _THINGS = ("wood", "wood", "metal", "metal", "stone", "plastic", "glass", "cloth", "flesh")
@@ -72,7 +72,7 @@ def _billiards(shop: Workshop, duration_s: float) -> SolidScene:
             placed(shop.ball(material, size) if k else ball, (x, y, size / 2), bouncy=ball.bouncy, damping=0.05)
         )
     motion = simulate(bodies, duration_s, _shots(rng, len(bodies), first, duration_s))
-    return _filmed(shop, base, bodies, motion, heard=len(base.bodies))
+    return _filmed(shop, base, bodies, motion, n_silent_bodies=len(base.bodies))
 
 
 def _rim(shop: Workshop, half: float) -> list[Body]:
@@ -178,23 +178,23 @@ def _filmed(
     motion: Motion,
     *,
     hands: float = 0.0,
-    heard: int = 0,
+    n_silent_bodies: int = 0,
     still_until: int = 0,
 ) -> SolidScene:
-    """The scene of a simulation; blows of bodies with the first `heard` bodies are too soft to hear."""
+    """The scene of a simulation; blows of bodies with the first `n_silent_bodies` bodies are too soft to hear."""
     contacts = motion.contacts
-    ok = (contacts.a >= heard) & (contacts.time_s > 0.12)  # things settle onto the support at first
+    ok = (contacts.a >= n_silent_bodies) & (contacts.time_s > 0.12)  # things settle onto the support at first
     for k, body in enumerate(bodies):
         for grip in body.grips:  # a hand presses without a sound
             pressed = (contacts.time_s >= grip.start_s) & (contacts.time_s < grip.end_s)
             ok &= ~(pressed & ((contacts.a == k) | (contacts.b == k)))
-    blows = blows_of(contacts.where_true(ok), bodies, shop.rng)
+    blows = blows_of(contacts.select(ok), bodies, shop.rng)
     paths = [motion.places[:, k, :3].astype(float) for k in range(len(bodies))]
     first = max(len(base.bodies), still_until)
     sizes = [body.radius for body in bodies]
     used = 0 if len(blows.times) else first
     focus = focus_on(paths[used:], sizes[used:], blows)
-    things = [*shown(bodies, motion), *_hands(shop, bodies, motion, hands)]
+    things = [*film_things(bodies, motion), *_hands(shop, bodies, motion, hands)]
     return SolidScene(things, blows, paths=paths, sizes=sizes, focus=focus, ground_z=base.ground_z, ground=base.ground)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-_AROUND = 14  # facets of round shapes; more cannot be told at 112 px
+_AROUND = 14  # facets of round shapes; more makes no difference at 112 px
 _DOWN = 8
 
 

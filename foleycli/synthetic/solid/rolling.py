@@ -12,7 +12,7 @@ from foleycli.synthetic.solid.bodies import GRAVITY, Body, Piece, Workshop, plac
 from foleycli.synthetic.solid.camera import Focus, smoothed
 from foleycli.synthetic.solid.figures import arm
 from foleycli.synthetic.solid.film import Thing
-from foleycli.synthetic.solid.scene import Blows, SolidScene, blows_of, shown, support
+from foleycli.synthetic.solid.scene import Blows, SolidScene, blows_of, film_things, support
 from foleycli.synthetic.solid.simulation import STEP_HZ, Push, simulate
 
 _HARD = ("wood", "stone", "metal", "plastic")
@@ -37,13 +37,13 @@ def _rolling(shop: Workshop, duration_s: float) -> SolidScene:
     bumped = (
         (contacts.b == roller) & (contacts.time_s > 0.15) & ((contacts.a >= len(base.bodies)) | (contacts.speed > 8))
     )
-    bumps = blows_of(contacts.where_true(bumped), bodies, rng)
+    bumps = blows_of(contacts.select(bumped), bodies, rng)
     drive = _drive(np.linalg.norm(np.gradient(path, 1 / STEP_HZ, axis=0)[:, :2], axis=1) * touching(path))
     t = np.arange(len(path)) / STEP_HZ
     drive = np.clip(0.75 * drive + decays(t, bumps.times, bumps.force, tau_s=0.05, rise_s=0.004), 0, 1)
     focus = Focus(path, rng.uniform(1.5, 4.5), share=(0.35, 1.0), follow=rng.choice([0.3, 0.8, 1.0]))
     return SolidScene(
-        shown(bodies, motion),
+        film_things(bodies, motion),
         replace(bumps, sound_kinds=("roll", "scrape")),
         paths=[motion.places[:, k, :3].astype(float) for k in range(len(bodies))],
         sizes=[body.radius for body in bodies],
@@ -102,7 +102,7 @@ def _rubbing(shop: Workshop, duration_s: float) -> SolidScene:
     t = np.arange(round(duration_s * STEP_HZ) + 1) / STEP_HZ
     times = event_times(rng, duration_s, (0.8, 3.0))
     reach, angle = rng.uniform(1.5, 4.0), rng.uniform(0, 2 * np.pi)
-    x, heard, force = _strokes(rng, t, times, reach)
+    x, sound_times_s, force = _strokes(rng, t, times, reach)
     along = np.array([np.cos(angle), np.sin(angle), 0.0])
     thing = shop.box(str(rng.choice([*_HARD, "cloth", "flesh"])), rng.uniform(0.8, 2.0))
     tall = thing.pieces[0].size[2]
@@ -116,13 +116,19 @@ def _rubbing(shop: Workshop, duration_s: float) -> SolidScene:
     turn = np.tile((np.cos(angle / 2), 0, 0, np.sin(angle / 2)), (len(t), 1))
     still = simulate(base.bodies, 0.02)
     things = [
-        *shown(base.bodies, still),
+        *film_things(base.bodies, still),
         Thing(thing.pieces, np.concatenate([path, turn], -1)),
         *arm(shop, shoulder, hand),
     ]
     sound_kinds = ("saw", "scrape") if rng.random() < 0.4 else ("scrape", "saw")
-    where = np.array([path[min(int(s * STEP_HZ), len(path) - 1)] for s in heard]).reshape(-1, 3)
-    blows = Blows(times=heard, force=0.6 * force, where=where, mover=np.zeros(len(heard), int), sound_kinds=sound_kinds)
+    positions = np.array([path[min(int(s * STEP_HZ), len(path) - 1)] for s in sound_times_s]).reshape(-1, 3)
+    blows = Blows(
+        times=sound_times_s,
+        force=0.6 * force,
+        positions=positions,
+        mover=np.zeros(len(sound_times_s), int),
+        sound_kinds=sound_kinds,
+    )
     focus = Focus(np.tile((0.0, 0, 0.8), (len(t), 1)), max(2.0, reach), elevation=(0.1, 1.1), share=(0.35, 1.2))
     drive = _drive(np.abs(np.gradient(x, 1 / STEP_HZ)))
     return SolidScene(
@@ -141,8 +147,8 @@ def _rubbing(shop: Workshop, duration_s: float) -> SolidScene:
 def _strokes(
     rng: np.random.Generator, t: np.ndarray, times: np.ndarray, reach: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Position along the stroke [n] in dm, when each is heard, and its share of the greatest speed."""
-    position, x, heard, speeds = -reach / 2, np.full_like(t, -reach / 2), [], []
+    """Position along the stroke [n] in dm, when each sounds, and its share of the greatest speed."""
+    position, x, sound_times_s, speeds = -reach / 2, np.full_like(t, -reach / 2), [], []
     for k, time_s in enumerate(times):
         gap = (times[k + 1] if k + 1 < len(times) else t[-1] + 0.5) - time_s
         length_s = min(gap * 0.9, rng.uniform(0.2, 0.8))
@@ -150,9 +156,9 @@ def _strokes(
         u = np.clip((t - time_s) / length_s, 0, 1)
         x = np.where(t >= time_s, position + (goal - position) * u * u * (3 - 2 * u), x)
         speeds.append(abs(goal - position) / length_s)
-        heard.append(time_s + 0.13 * length_s)  # when half the full speed is reached
+        sound_times_s.append(time_s + 0.13 * length_s)  # when half the full speed is reached
         position = goal
-    return x, np.array(heard), np.array(speeds) / max(speeds, default=1.0)
+    return x, np.array(sound_times_s), np.array(speeds) / max(speeds, default=1.0)
 
 
 def _drive(speed: np.ndarray) -> np.ndarray:

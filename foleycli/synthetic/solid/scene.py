@@ -26,7 +26,7 @@ class Blows:
 
     times: np.ndarray  # [e] s
     force: np.ndarray  # [e]
-    where: np.ndarray  # [e, 3]
+    positions: np.ndarray  # [e, 3]
     mover: np.ndarray  # [e] index of a path
     sound_kinds: tuple[str, ...]
 
@@ -82,7 +82,7 @@ def support(shop: Workshop, materials: tuple[str, ...], half: float) -> Support:
     return Support([table, floor], -7.5, (below["material"], below["number"]), half)
 
 
-def shown(bodies: list[Body], motion: Motion) -> list[Thing]:
+def film_things(bodies: list[Body], motion: Motion) -> list[Thing]:
     """Bodies as things for the camera; slabs are drawn as the ground itself."""
     things = []
     for k, body in enumerate(bodies):
@@ -97,7 +97,11 @@ def blows_of(contacts: Contacts, bodies: list[Body], rng: np.random.Generator) -
     """Merge what is close, drop what is faint; the materials of the loudest pair choose the sound."""
     if len(contacts.time_s) == 0:
         return Blows(
-            times=np.zeros(0), force=np.zeros(0), where=np.zeros((0, 3)), mover=np.zeros(0, int), sound_kinds=("thud",)
+            times=np.zeros(0),
+            force=np.zeros(0),
+            positions=np.zeros((0, 3)),
+            mover=np.zeros(0, int),
+            sound_kinds=("thud",),
         )
     loud = np.minimum(contacts.speed, _HARDEST) * contacts.mass**0.2
     soft = [
@@ -118,7 +122,7 @@ def blows_of(contacts: Contacts, bodies: list[Body], rng: np.random.Generator) -
     return Blows(
         times=times,
         force=np.clip(top * force, 0.05, 1),
-        where=contacts.where[rows].reshape(-1, 3),
+        positions=contacts.positions[rows].reshape(-1, 3),
         mover=movers,
         sound_kinds=sound_kinds,
     )
@@ -161,7 +165,7 @@ def focus_on(paths: list[np.ndarray], sizes: list[float], blows: Blows) -> Focus
         near[:] = True
     points = np.concatenate([paths[k][near] for k in used])
     low, high = np.percentile(points, [10, 90], axis=0)
-    spots = blows.where if len(blows.where) else points
+    spots = blows.positions if len(blows.positions) else points
     middle = np.median([paths[k] for k in used], axis=0)  # [n, 3]
     center = np.clip(0.3 * middle + 0.7 * np.median(spots, axis=0), low - 1, high + 1)
     size = float(np.mean([sizes[k] for k in used]))

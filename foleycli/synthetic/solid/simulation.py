@@ -38,9 +38,9 @@ class Contacts:
     b: np.ndarray
     speed: np.ndarray  # change of velocity of the lighter partner, dm/s
     mass: np.ndarray  # of the lighter partner, kg
-    where: np.ndarray  # [c, 3]
+    positions: np.ndarray  # [c, 3]
 
-    def where_true(self, ok: np.ndarray) -> Contacts:
+    def select(self, ok: np.ndarray) -> Contacts:
         """Those of the mask bool [c]."""
         return Contacts(
             time_s=self.time_s[ok],
@@ -48,7 +48,7 @@ class Contacts:
             b=self.b[ok],
             speed=self.speed[ok],
             mass=self.mass[ok],
-            where=self.where[ok],
+            positions=self.positions[ok],
         )
 
 
@@ -189,7 +189,7 @@ def _blows(world: Any, step: int, masses: np.ndarray) -> list[tuple]:
 
 
 def _merged(rows: list[tuple]) -> Contacts:
-    """One contact per pair and moment: impulses of neighbouring steps are added, the first step tells the time."""
+    """One contact per pair and moment: impulses of neighbouring steps are added; the time is the first step's."""
     open_rows: dict[tuple[int, int], list] = {}
     done: list[list] = []
     for step, a, b, speed, mass, *where in rows:
@@ -202,4 +202,4 @@ def _merged(rows: list[tuple]) -> Contacts:
         done.append(row)
     table = np.array(done, float).reshape(-1, 8)
     a, b = table[:, 1].astype(int), table[:, 2].astype(int)
-    return Contacts(time_s=table[:, 0] / STEP_HZ, a=a, b=b, speed=table[:, 3], mass=table[:, 4], where=table[:, 5:])
+    return Contacts(time_s=table[:, 0] / STEP_HZ, a=a, b=b, speed=table[:, 3], mass=table[:, 4], positions=table[:, 5:])

@@ -10,7 +10,7 @@ from foleycli.synthetic.solid.camera import Focus
 from foleycli.synthetic.solid.figures import arm, torso, turn_to
 from foleycli.synthetic.solid.film import Thing
 from foleycli.synthetic.solid.materials import sound_kinds_of
-from foleycli.synthetic.solid.scene import Blows, SolidScene, Support, shown, support
+from foleycli.synthetic.solid.scene import Blows, SolidScene, Support, film_things, support
 from foleycli.synthetic.solid.simulation import STEP_HZ, Push, simulate
 
 _REACH = 4.0  # dm; how far a full lift raises the tip
@@ -32,14 +32,14 @@ def solid_strike(shop: Workshop, duration_s: float) -> SolidScene:
     height = strike_height(rng, t, times=times, force=force, misses=misses) * (0.3 if fast else 1.0)
     facing = rng.uniform(0, 2 * np.pi)
     parts, tip = _swing(shop, t=t, height=height, top=top, tool=tool, facing=facing)
-    bodies, pushes = _struck(shop, base, target, top=top, times=times, force=force, facing=facing)
+    bodies, pushes = _target_and_pushes(shop, base, target, top=top, times=times, force=force, facing=facing)
     motion = simulate(bodies, duration_s, pushes)
-    struck = bodies[len(base.bodies)]
-    sound_kinds = _sound_kinds(tool, struck.material, rng)
+    hit_body = bodies[len(base.bodies)]
+    sound_kinds = _sound_kinds(tool, hit_body.material, rng)
     blows = Blows(
         times=times,
         force=force,
-        where=np.tile(top, (len(times), 1)),
+        positions=np.tile(top, (len(times), 1)),
         mover=np.zeros(len(times), int),
         sound_kinds=sound_kinds,
     )
@@ -47,7 +47,7 @@ def solid_strike(shop: Workshop, duration_s: float) -> SolidScene:
     center = np.tile(top + (0, 0, 0.4 * radius), (len(t), 1))
     focus = Focus(center, radius, elevation=(0.05, 1.1), share=(0.3, 1.3))
     return SolidScene(
-        [*shown(bodies, motion), *parts],
+        [*film_things(bodies, motion), *parts],
         blows,
         paths=[tip],
         sizes=[0.8],
@@ -73,10 +73,10 @@ def _height(body: Body) -> float:
     return body.pieces[0].at[2] + body.pieces[0].size[2] / 2 - low
 
 
-def _struck(
+def _target_and_pushes(
     shop: Workshop, base: Support, target: Body, *, top: np.ndarray, times: np.ndarray, force: np.ndarray, facing: float
 ) -> tuple[list[Body], list[Push]]:
-    """The struck thing and what lies beside it, and the pushes that they get from each blow."""
+    """The thing that is hit and what is beside it, and the pushes that they get from each blow."""
     rng = shop.rng
     first = len(base.bodies)
     middle = np.array([top[0], top[1], top[2] - _height(target) / 2 + 0.02])

@@ -34,8 +34,10 @@ def solid_walk(shop: Workshop, duration_s: float) -> SolidScene:
     paths = [foot[:, :3] for foot in feet]
     mover = np.arange(len(plants)) % 2
     at = np.minimum(np.round(plants * STEP_HZ).astype(int), len(t) - 1)
-    where = np.array([paths[k][i] for k, i in zip(mover, at, strict=True)]).reshape(-1, 3) - (0, 0, _ANKLE)
-    blows = Blows(times=plants, force=force, where=where, mover=mover, sound_kinds=step_sound_kinds(ground, rng))
+    positions = np.array([paths[k][i] for k, i in zip(mover, at, strict=True)]).reshape(-1, 3) - (0, 0, _ANKLE)
+    blows = Blows(
+        times=plants, force=force, positions=positions, mover=mover, sound_kinds=step_sound_kinds(ground, rng)
+    )
     focus, worn = _watch(rng, hips, t)
     if worn is not None:
         things = things[: 2 * 3]  # legs alone: the eyes are inside the head
@@ -89,7 +91,7 @@ def _foot(t: np.ndarray, plants: np.ndarray, pace: float, side: int, lift: float
         leave_s = max(other_s + 0.12 * (plants[j] - other_s), plants[j] - 0.6)
         u = np.clip((t - leave_s) / (plants[j] - leave_s), 0, 1)
         air = (t > leave_s) & (t <= plants[j])
-        x = np.where(t > leave_s, at + (spot - at) * u * u * (3 - 2 * u), x)
+        x = np.positions(t > leave_s, at + (spot - at) * u * u * (3 - 2 * u), x)
         z[air] = _ANKLE + lift * np.sin(np.pi * u[air] ** 0.8) ** 0.9 * (1 - 0.3 * u[air]) * np.minimum(
             1, 6 * (1 - u[air])
         )

@@ -22,43 +22,43 @@ Film = Callable[[np.ndarray, int], np.ndarray]  # sub-frame times and how many m
 
 
 def stage_solid(build: SolidBuilder, rng: np.random.Generator, config: WorldConfig) -> tuple[Stage, np.ndarray, Film]:
-    """What is heard (a stage without drawn parts), which events are seen bool [e], and how to film it."""
+    """What is heard (a stage without drawn parts), which events are visible bool [e], and how to film it."""
     shop = Workshop(rng, config.split, config.difficulty)
     scene = build(shop, config.duration_s)
     hits = (scene.blows.times, scene.blows.force)
-    shot, seen = _best_view(rng, scene, config)
+    shot, is_visible = _best_view(rng, scene, config)
     room = _room(rng, scene, shot, config)
     drive = (
         scene.drive * _in_sight(scene.paths[-1], shot, len(scene.drive), config) if scene.drive is not None else None
     )
     stage = Stage([], scene.mode, scene.blows.sound_kinds, *hits, drive=drive)
-    return stage, seen, lambda times, blur: shoot(scene.things, room, shot, times=times, blur=blur, config=config)
+    return stage, is_visible, lambda times, blur: shoot(scene.things, room, shot, times=times, blur=blur, config=config)
 
 
 def _best_view(rng: np.random.Generator, scene: SolidScene, config: WorldConfig) -> tuple[Shot, np.ndarray]:
     """The first of some views that sees nearly all events, or the one that sees most."""
     if scene.worn is not None:
         shot = worn_shot(rng, *scene.worn, config)
-        return shot, seen_events(scene, shot, config)
+        return shot, events_in_shot(scene, shot, config)
     hits = (scene.blows.times, scene.blows.force)
     best: tuple[Shot, np.ndarray] | None = None
     for _ in range(_TRIES):
         shot = random_shot(rng, scene.focus, hits, config)
-        seen = seen_events(scene, shot, config)
-        if best is None or seen.sum() > best[1].sum():
-            best = shot, seen
-        if seen.sum() > 0.8 * len(seen):
+        is_visible = events_in_shot(scene, shot, config)
+        if best is None or is_visible.sum() > best[1].sum():
+            best = shot, is_visible
+        if is_visible.sum() > 0.8 * len(is_visible):
             break
     assert best is not None  # _TRIES is above 0
     return best
 
 
-def seen_events(scene: SolidScene, shot: Shot, config: WorldConfig) -> np.ndarray:
+def events_in_shot(scene: SolidScene, shot: Shot, config: WorldConfig) -> np.ndarray:
     """Which events happen inside the picture, large enough and with motion around them, bool [e]."""
-    blows, seen = scene.blows, []
+    blows, is_visible = scene.blows, []
     width, height = config.picture_px
     reach = int(0.16 * STEP_HZ)
-    for time_s, where, k in zip(blows.times, blows.where, blows.mover, strict=True):
+    for time_s, where, k in zip(blows.times, blows.positions, blows.mover, strict=True):
         n = len(scene.paths[k])
         i = min(round(time_s * STEP_HZ), n - 1)
         at = np.arange(max(0, i - reach), min(n, i + reach))
@@ -69,8 +69,8 @@ def seen_events(scene: SolidScene, shot: Shot, config: WorldConfig) -> np.ndarra
         size = 2 * scene.sizes[k] / max(depth[0], 0.5) / (2 * np.tan(shot.fov[i] / 2)) * 112
         x, y = spot[0]
         inside = 0 <= x < width and 0 <= y < height and depth[0] > 0.5 and near.min() > 0.5
-        seen.append(inside and extent >= _MIN_MOVE_PX and size >= _MIN_SIZE_PX)
-    return np.array(seen, bool)
+        is_visible.append(inside and extent >= _MIN_MOVE_PX and size >= _MIN_SIZE_PX)
+    return np.array(is_visible, bool)
 
 
 def _in_sight(path: np.ndarray, shot: Shot, n: int, config: WorldConfig) -> np.ndarray:
