@@ -62,10 +62,12 @@ class Tally:
 
     @property
     def is_alone(self) -> bool:
+        """Whether the call has a single input, whose failure is the call's."""
         return self.n_inputs == 1
 
     @property
     def exit_code(self) -> int:
+        """0: all done, EXIT_FAILED: none, EXIT_SOME_FAILED: some."""
         if not self.failed:
             return 0
         return EXIT_FAILED if len(self.failed) == self.n_inputs else EXIT_SOME_FAILED

@@ -36,6 +36,7 @@ class Inputs:
         return replace(self, **{name: value[rows] for name, value in self._tensors().items()})
 
     def to(self, device: torch.device) -> Inputs:
+        """The same inputs on a device."""
         return replace(self, **{name: value.to(device) for name, value in self._tensors().items()})
 
     def _tensors(self) -> dict[str, Tensor]:

@@ -67,6 +67,7 @@ class TrainingClip:
 
 
 def from_world(clip: Clip) -> TrainingClip:
+    """A synthetic clip as training reads it: grey pictures, event times, loudness of at least -60 dB."""
     return TrainingClip(
         grey=to_grey(clip.frames),
         samples=clip.samples,

@@ -32,19 +32,24 @@ from foleycli.weights.folder import save
 
 @dataclass(frozen=True)
 class VideoStage:
+    """Objective of stage `video`: masked frames are recovered from the others."""
+
     mask_ratio: float = 0.6
     span_frames: int = 5  # frames that are masked together
 
 
 @dataclass(frozen=True)
 class AudioStage:
-    mask_ratio: float = (
-        0.6  # of the columns; less than in `align`, so that the encoder is trained on nearly whole audio
-    )
+    """Objective of stage `audio`: masked columns of latents are recovered from the others."""
+
+    # Of the columns; less than in `align`, so that the encoder is trained on nearly whole audio.
+    mask_ratio: float = 0.6
 
 
 @dataclass(frozen=True)
 class AlignStage:
+    """Objective of stage `align`: masked audio is recovered from the video and the audio that is left."""
+
     video: str  # folders of the stages before
     audio: str
     mask_ratio: float = 0.8  # the paper (arXiv 2603.08126) finds 0.8 better than 0.9
@@ -53,6 +58,8 @@ class AlignStage:
 
 @dataclass(frozen=True)
 class FlowStage(ObjectiveConfig):
+    """Objective of stage `flow`: flow matching, conditioned on the video encoder."""
+
     aligned: str = ""  # folder of the stage before; "": the video encoder is trained here, without alignment
     freeze_video: bool = True  # the aligned encoder stays as it is
 

@@ -254,6 +254,7 @@ class Trainer(Generic[NetworkT, BatchT]):
 
 
 def device_of(network: nn.Module) -> torch.device:
+    """The device that the first parameter is on."""
     return next(network.parameters()).device
 
 

@@ -105,6 +105,8 @@ class MaskedAutoencoder(ConfiguredNetwork[FoleyFlowConfig]):
 
 
 class VideoAutoencoder(MaskedAutoencoder):
+    """Recovers masked synchronisation features of video frames."""
+
     def __init__(self, config: FoleyFlowConfig) -> None:
         super().__init__(config, video_encoder(config))
 
@@ -117,6 +119,8 @@ class VideoAutoencoder(MaskedAutoencoder):
 
 
 class AudioAutoencoder(MaskedAutoencoder):
+    """Recovers masked columns of latents."""
+
     def __init__(self, config: FoleyFlowConfig) -> None:
         super().__init__(config, audio_encoder(config))
 

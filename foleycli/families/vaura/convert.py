@@ -194,6 +194,7 @@ def network_config(state: Mapping[str, Tensor]) -> VAuraConfig:
 
 
 def tower_config(state: Mapping[str, Tensor]) -> MotionformerConfig:
+    """Sizes of the picture tower, from the shapes of its published weights."""
     published = MotionformerConfig()
     width, n_patches = state["pos_embed"].shape[2], state["pos_embed"].shape[1] - 1
     return replace(
@@ -207,6 +208,7 @@ def tower_config(state: Mapping[str, Tensor]) -> MotionformerConfig:
 
 
 def codec_config(state: Mapping[str, Tensor]) -> DacConfig:
+    """Sizes of the codec, from the shapes of its published weights."""
     return replace(
         DacConfig(),
         encoder_dim=state["encoder.block.0.weight_v"].shape[0],

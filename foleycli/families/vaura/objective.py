@@ -20,6 +20,8 @@ from foleycli.sampling.autoregressive import delay
 
 @dataclass(frozen=True)
 class ObjectiveConfig:
+    """Weights and probabilities of the training loss."""
+
     p_drop_visual: float = 0.1  # of windows that read the unconditional tokens instead, for guidance [paper]
 
 

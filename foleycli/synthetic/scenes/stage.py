@@ -45,9 +45,11 @@ class Props:
         self.even_kinds = even_kinds
 
     def color(self) -> np.ndarray:
+        """A random colour, RGB [3] in 0..255."""
         return color(self._rng, 0.2)
 
     def skin_or_color(self) -> np.ndarray:
+        """A skin tone in three cases of five, else any colour: RGB [3] in 0..255."""
         rng = self._rng
         return SKIN[rng.integers(len(SKIN))] * rng.uniform(0.8, 1.05) if rng.random() < 0.6 else self.color()
 
@@ -57,6 +59,7 @@ class Props:
         return Sprite(dark, still((0, 0, 0.6), t), np.full((len(t), 2), 12.0), np.zeros(len(t)))
 
     def image(self, shape: str) -> np.ndarray:
+        """A random image of a shape from the split's own two dozen, RGBA uint8 [h, w, 4]."""
         return sprite(shape, self._first + int(self._rng.integers(24)))
 
     def sprite(
@@ -87,6 +90,7 @@ def chain(origin: np.ndarray, angles: list[np.ndarray], lengths: list[float]) ->
 
 
 def limbs(points: list[np.ndarray], radii: list[float], colors: list[np.ndarray]) -> list[Limb]:
+    """A limb between each two of the points [n, 3], a radius and a colour (RGB 0..255) for each."""
     return [Limb(points[k], points[k + 1], r0=radii[k], r1=radii[k] * 0.85, rgb=colors[k]) for k in range(len(colors))]
 
 

@@ -95,6 +95,7 @@ class Workshop:
         return makers[self.rng.choice(len(makers), p=weights / weights.sum())](material, size)
 
     def box(self, material: str, size: float) -> Body:
+        """A box whose longest side is at most `size` dm; all makers below take the same two arguments."""
         extent = size * self.rng.uniform(0.45, 1.0, 3)
         return Body((Piece("box", tuple(extent), **self.look(material)),))
 

@@ -91,7 +91,7 @@ def _foot(t: np.ndarray, plants: np.ndarray, pace: float, side: int, lift: float
         leave_s = max(other_s + 0.12 * (plants[j] - other_s), plants[j] - 0.6)
         u = np.clip((t - leave_s) / (plants[j] - leave_s), 0, 1)
         air = (t > leave_s) & (t <= plants[j])
-        x = np.positions(t > leave_s, at + (spot - at) * u * u * (3 - 2 * u), x)
+        x = np.where(t > leave_s, at + (spot - at) * u * u * (3 - 2 * u), x)
         z[air] = _ANKLE + lift * np.sin(np.pi * u[air] ** 0.8) ** 0.9 * (1 - 0.3 * u[air]) * np.minimum(
             1, 6 * (1 - u[air])
         )
