@@ -120,7 +120,7 @@ def _as_wav(samples: bytes, rate_hz: int) -> bytes:
 
 
 def _in_rcc(rcc: bytes, wanted: Collection[str]) -> Iterator[tuple[str, bytes]]:
-    """Files of Qt's binary resources: the tree is an array of nodes, a folder has its first child's index and a count."""
+    """Files of Qt's binary resources: the tree is an array of nodes, a folder has its first child's index and count."""
     version, tree, data, names = struct.unpack_from(">4I", rcc, 4)
     node_bytes = 14 if version == 1 else 22  # with the time of the last change
     folders = [("", 0)]
