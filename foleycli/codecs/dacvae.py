@@ -23,14 +23,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from foleycli.codecs.dac_blocks import dac_blocks, no_weight_norm_warning
-from foleycli.codecs.vae import Posterior, VaeCodec, without_quantizer
+from foleycli.codecs.vae import Posterior, VaeCodec, load_vae
 from foleycli.dsp.filterbank import PseudoQMF
 from foleycli.dsp.griffin_lim import NOISE_PERIOD, fixed_noise
 from foleycli.dsp.mel import log_mel, mel_filters
-from foleycli.nn.weight_norm import fuse_weight_norm
 from foleycli.timebase import exact_div
-from foleycli.weights.checkpoint import load_strict
-from foleycli.weights.config import network_config, read_config
 
 HEAD_HOP = 64  # samples per frame of the level and the short noise head: 1.5 ms, so that a hit starts sharply
 LONG_HOP, LONG_FRAME = 512, 2048  # of the long noise head: bins are 21 Hz apart, so that a ring has a pitch
@@ -246,13 +243,4 @@ def biased_conv(n_in: int, n_out: int, bias: float) -> nn.Conv1d:
 
 def load(folder: Path, device: torch.device, with_codes: bool = True) -> DacVae:
     """A codec from its weights folder, in float32, ready to decode; `with_codes`: see `VaeCodec`."""
-    config = read_config(folder)
-    shape = network_config(DacVaeConfig, config.network, f"{folder}/config.json: network")
-    codec = load_strict(
-        lambda: DacVae(shape, with_codes),
-        folder / config.weights,
-        select=None if with_codes else without_quantizer,
-        on_meta=False,
-    )
-    fuse_weight_norm(codec)
-    return codec.eval().requires_grad_(False).to(device)
+    return load_vae(DacVae, DacVaeConfig, folder, device, with_codes)

@@ -25,16 +25,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foleycli.codecs.vae import Posterior, VaeCodec, without_quantizer
+from foleycli.codecs.vae import Posterior, VaeCodec, load_vae
 from foleycli.dsp.clicks import apply_edge_fades, context_samples, suppress_clicks
 from foleycli.dsp.griffin_lim import context_frames, griffin_lim, invert_mel
 from foleycli.dsp.mel import log_mel, mel_filters
 from foleycli.dsp.subband_levels import level_correction, part_powers, parts_of_bands
 from foleycli.nn.linear import Linear
-from foleycli.nn.weight_norm import fuse_weight_norm
 from foleycli.timebase import exact_div
-from foleycli.weights.checkpoint import load_strict
-from foleycli.weights.config import network_config, read_config
 
 MEL_MEAN, MEL_STD = -3.0, 1.5  # of log10 mels: networks see about -1..2
 FLOOR = 1e-5  # magnitudes below are silence
@@ -214,13 +211,4 @@ class StepBlock(nn.Module):
 
 def load(folder: Path, device: torch.device, with_codes: bool = True) -> MelVae:
     """A codec from its weights folder, in float32, ready to decode; `with_codes`: see `VaeCodec`."""
-    config = read_config(folder)
-    shape = network_config(MelVaeConfig, config.network, f"{folder}/config.json: network")
-    codec = load_strict(
-        lambda: MelVae(shape, with_codes),
-        folder / config.weights,
-        select=None if with_codes else without_quantizer,
-        on_meta=False,
-    )
-    fuse_weight_norm(codec)
-    return codec.eval().requires_grad_(False).to(device)
+    return load_vae(MelVae, MelVaeConfig, folder, device, with_codes)

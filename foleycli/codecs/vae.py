@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from foleycli.codecs.dac_blocks import dac_blocks, no_weight_norm_warning
+from foleycli.nn.weight_norm import fuse_weight_norm
+from foleycli.weights.checkpoint import load_strict
+from foleycli.weights.config import network_config, read_config
 
 QUANTIZER = "quantizer."  # how the names of its weights begin
+
+ConfigT = TypeVar("ConfigT")
+CodecT = TypeVar("CodecT", bound="VaeCodec")
 
 
 @dataclass(frozen=True)
@@ -115,6 +122,26 @@ class VaeCodec(nn.Module):
 def without_quantizer(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """All weights of a codec but those that only codes need."""
     return {name: value for name, value in weights.items() if not name.startswith(QUANTIZER)}
+
+
+def load_vae(
+    codec_type: Callable[[ConfigT, bool], CodecT],
+    config_type: type[ConfigT],
+    folder: Path,
+    device: torch.device,
+    with_codes: bool,
+) -> CodecT:
+    """A codec from its weights folder, in float32, ready to decode; errors: FoleyError where the weights do not fit."""
+    config = read_config(folder)
+    shape = network_config(config_type, config.network, f"{folder}/config.json: network")
+    codec = load_strict(
+        lambda: codec_type(shape, with_codes),
+        folder / config.weights,
+        select=None if with_codes else without_quantizer,
+        on_meta=False,
+    )
+    fuse_weight_norm(codec)
+    return codec.eval().requires_grad_(False).to(device)
 
 
 @torch.no_grad()
