@@ -33,6 +33,7 @@ class DryRun:
     context_s: float
     expected_s: float | None  # None: this model was never measured on this device
     expected_memory_mb: float | None
+    heard: str  # what makes the sound: the model, recordings that match the prompt, room tone
     settings: dict[str, Any]
 
 
@@ -61,6 +62,7 @@ def make(job: Job, folder: Path, device: str, dtype: str) -> DryRun:
         context_s=job.settings.context_s,
         expected_s=round(cost.estimate(costs, plan.duration_s, steps, job.takes), 1) if costs else None,
         expected_memory_mb=cost.peak_mb(costs, job.takes) if costs else None,
+        heard=job.heard(),
         settings=asdict(job.settings),
     )
 
@@ -82,6 +84,7 @@ def text(plan: DryRun, source: Path) -> str:
             *_takes(plan),
             f"  sound     {plan.duration_s:g} s in {windows} of up to {plan.window_s:g} s, "
             f"each going on from {plan.context_s:g} s of the last (a scene cut can add one)",
+            f"  heard     {plan.heard}",
             f"  model     {plan.model}, {plan.steps} steps, on {plan.device} in {plan.dtype}",
             f"  expected  {_expected(plan)}",
         )

@@ -19,6 +19,7 @@ from foleycli.records import Report, Video, silent
 from foleycli.rendering.cost import TAKES_AT_ONCE
 from foleycli.rendering.plan import RenderPlan, WindowSpec, plan_render
 from foleycli.rendering.result import RenderResult, StageClock
+from foleycli.settings.checking import short_repr
 from foleycli.settings.settings import Settings
 from foleycli.timebase import steps_to_cover
 
@@ -133,7 +134,40 @@ class RenderJob:
         if self.sounds is not None or (self.settings.engine == "recordings" and self.reference is None):
             words = f"the prompt {self.settings.prompt!r}" if self.settings.prompt else "what is seen"
             return f"nothing in {self.sounds or 'the library'} is called like {words}"
+        if self.reference is None and not self.settings.prompt and not result.labels:
+            return "nothing was recognised in the picture: say with --prompt what is heard"
+        if self.reference is None and self.settings.prompt and self.settings.library:
+            words = short_repr(self.settings.prompt)
+            return f"no bundled recording is called like {words}: the model makes it alone (--ref gives it a timbre)"
         return ""
+
+    def heard(self) -> str:
+        """What makes the sound, as far as it is known before the picture is watched."""
+        from foleycli.rendering.recordings import choose_recordings
+
+        if not self.settings.prompt and self.reference is None:
+            return "what is recognised in the picture: no prompt is given"
+        choice = choose_recordings(
+            self.settings, sounds=self.sounds, reference=self.reference, in_video=is_video_name(self.out)
+        )
+        parts = (
+            [] if self.settings.engine == "recordings" and choice.matches else [f"the model {self._timbre()}".strip()]
+        )
+        if choice.matches:
+            parts.append("recordings of " + ", ".join(match.recording.name for match in choice.matches))
+        if choice.bed is not None:
+            parts.append(f"room tone: {choice.bed.name}")
+        return "; ".join(parts)
+
+    def _timbre(self) -> str:
+        from foleycli.rendering.timbre import find_reference
+
+        reference = self.reference or find_reference(self.settings, sounds=self.sounds)
+        return (
+            f"with the timbre of {reference.name}"
+            if reference is not None
+            else "alone: no recording matches the prompt"
+        )
 
     def run(self, model: Model, report: Report = silent) -> list[RenderResult]:
         """Make the sound and write `outputs()`; same settings, same seed, same bytes.
@@ -236,6 +270,10 @@ class ExtendJob:
     def plan(self, spec: WindowSpec) -> RenderPlan:
         """What is known without watching the video: scene cuts can add windows."""
         return plan_render(self.length_s(), spec, self.settings)
+
+    def heard(self) -> str:
+        """What makes the sound."""
+        return f"the model, going on from {self.take.name}"
 
     def note(self, result: RenderResult) -> str:
         """Nothing: the user named the take."""

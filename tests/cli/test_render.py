@@ -170,6 +170,24 @@ def test_dry_run_says_the_plan(foley, made, model, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("options", "heard"),
+    [
+        ((), "what is recognised in the picture: no prompt is given"),
+        (("--prompt", "knocking on wood"), "the model with the timbre of wood_hit.ogg; recordings of wood hit"),
+        (
+            ("--prompt", "knocking on wood", "--engine", "recordings", "--room", "-50"),
+            "recordings of wood hit; room tone: room tone",
+        ),
+        (("--prompt", "xyzzy"), "the model alone: no recording matches the prompt"),
+    ],
+)
+def test_dry_run_says_what_will_be_heard(foley, made, model, tmp_path, options, heard):
+    args = ("render", made / "second.mp4", "-o", tmp_path / "o.wav", "--model", model, "--dry-run", *options)
+    assert f"\n  heard     {heard}\n" in foley(*args).out
+    assert foley(*args, "--json").lines[0]["heard"] == heard
+
+
 def test_one_window_is_one_window(foley, made, model, tmp_path):
     told = foley("render", made / "second.mp4", "-o", tmp_path / "out.mp4", "--model", model, "--dry-run")
     assert "2 s in 1 window of up to" in told.out

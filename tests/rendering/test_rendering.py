@@ -329,6 +329,23 @@ def test_broken_recordings_and_words_without_one_are_told(render, clips, tmp_pat
     assert told.code == 0 and f"nothing in {own} is called like the prompt 'string quartet'" in told.err
 
 
+@pytest.mark.parametrize(
+    ("options", "note"),
+    [
+        ((), "nothing was recognised in the picture: say with --prompt what is heard"),
+        (("--prompt", "xyzzy"), "no bundled recording is called like 'xyzzy'"),
+        (("--prompt", "xyzzy", "--engine", "flow"), "no bundled recording is called like 'xyzzy'"),
+        (("--prompt", "xyzzy", "--no-library"), ""),
+        (("--prompt", "metal hit"), "it has recordings of metal hit"),
+    ],
+)
+def test_what_decides_the_sound_is_told(render, clips, tmp_path, options, note):
+    told = render(clips("plain.mp4"), "-o", tmp_path / "a.wav", "--duration", "1", *options)
+    assert told.code == 0
+    notes = [line for line in told.err.splitlines() if line.startswith("a.wav: ")]
+    assert [line[: len(f"a.wav: {note}")] for line in notes] == ([f"a.wav: {note}"] if note else [])
+
+
 def test_ones_own_recordings_are_not_written_over(render, clips, write_take, tmp_path):
     own = write_take(tmp_path / "metal hit.wav", 44100, 1, duration_s=1.0)
     before = own.read_bytes()
