@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import re
 import signal
 import sys
@@ -95,6 +96,19 @@ app.command(
 )(guide.guide)
 
 
+def _join_lines(commands: typer.Typer) -> None:
+    """Let each paragraph of a help be wrapped to the terminal: Typer keeps the line breaks of docstrings."""
+    for command in commands.registered_commands:
+        paragraphs = inspect.cleandoc(command.callback.__doc__ or "").split("\n\n") if command.callback else []
+        command.help = command.help or "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    for group in commands.registered_groups:
+        if group.typer_instance is not None:
+            _join_lines(group.typer_instance)
+
+
+_join_lines(app)
+
+
 def _show_version(is_asked: bool) -> None:
     if is_asked:
         console.result(f"foley {__version__}")
@@ -155,9 +169,11 @@ def _run(args: list[str]) -> int:
         console.show_error(_reworded(error, args))
         return EXIT_USAGE
     except OSError as error:
-        if error.filename is not None or error.errno not in NO_ROOM or console.wants_traceback():
+        refused = console.path_error(error)
+        is_full = error.filename is None and error.errno in NO_ROOM
+        if console.wants_traceback() or not (refused or is_full):
             raise
-        console.show_error(console.output_error(error))
+        console.show_error(refused or console.output_error(error))
         return EXIT_FAILED
     except (KeyboardInterrupt, typer.Abort):
         code = EXIT_INTERRUPTED

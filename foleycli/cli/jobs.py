@@ -123,7 +123,7 @@ def isolated(source: Path, tally: Tally, run: RunOptions) -> Iterator[None]:
             if console.wants_traceback():
                 traceback.print_exc()
             hint = "This is a bug; FOLEY_DEBUG=1 shows where it came from"
-            error = FoleyError(f"{type(error).__name__}: {error}", hint)
+            error = console.path_error(error) or FoleyError(f"{type(error).__name__}: {error}", hint)
         console.show_error(error, about=str(source))
         if run.json:
             console.result_json({"input": str(source), "error": error.message, "hint": error.hint})

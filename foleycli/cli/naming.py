@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from foleycli.errors import FoleyError, UsageError
-from foleycli.media.source import check_file
 from foleycli.settings.checking import check_value, short_repr
 from foleycli.settings.settings import Settings
 
@@ -35,7 +34,11 @@ def expand(paths: Sequence[Path]) -> list[Source]:
     """
     sources: list[Source] = []
     for path in paths:
-        if not path.is_dir():
+        try:
+            is_folder = path.is_dir()
+        except OSError:  # a name that is too long: its job says so, and the others go on
+            is_folder = False
+        if not is_folder:
             sources.append(Source(path))
             continue
         found = sorted(file for file in path.rglob("*") if file.suffix.lower() in VIDEO_INPUTS and file.is_file())
@@ -101,6 +104,8 @@ def read_prompts(path: Path, sources: Sequence[Path]) -> dict[Path, str]:
 
 
 def _read_table(path: Path) -> dict[str, str]:
+    from foleycli.media.source import check_file
+
     check_file(path)  # a pipe would be waited for without end
     try:
         text = path.read_text(encoding="utf-8-sig")

@@ -71,6 +71,7 @@ def check_outputs(outputs: Sequence[Path], inputs: Iterable[Path], *, force: boo
     """
     sources = list(inputs)
     for k, out in enumerate(outputs):
+        _check_name(out)
         for source in sources:
             _check_not_input(out, source)
         for other in outputs[:k]:
@@ -100,13 +101,16 @@ def _real_path(path: Path) -> str:
     return os.path.normcase(os.path.realpath(path))
 
 
-def _check_free(out: Path, force: bool) -> None:
+def _check_name(out: Path) -> None:
     name_bytes = len(os.fsencode(out.name))
     if name_bytes > NAME_BYTES:
         raise FoleyError(
             f"the name {out.name} has {name_bytes} bytes, more than the {NAME_BYTES} that a file can have",
             "Choose a shorter name with -o",
         )
+
+
+def _check_free(out: Path, force: bool) -> None:
     if out.is_dir():
         raise FoleyError(f"{out} is a folder", "Choose another name with -o")
     if os.path.lexists(out) and not force:

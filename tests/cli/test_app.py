@@ -1,10 +1,12 @@
 """Exit codes, the two lines of an error, help without torch, completion, Ctrl-C."""
 
+import errno
 import os
 import shlex
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from commands import all_commands, parse_example
@@ -190,3 +192,52 @@ def test_a_signal_has_its_exit_code_and_leaves_nothing(tmp_path, sent, code, wor
     _, err = child.communicate(timeout=30)
     assert (child.returncode, err) == (code, f"{word}; nothing half-written is left\n")
     assert list(tmp_path.iterdir()) == []
+
+
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("render", "{clip}", "-o", f"{LONG}.wav"),
+        ("render", "{clip}", "-o", "y/" * 2100 + "z.wav"),
+        ("render", "{clip}", "--name", f"{LONG}.wav"),
+        ("render", "{clip}", "--name", "{stem}{take}" + "x" * 248 + ".wav", "--takes", "2", "--report"),
+        ("render", "{clip}", "--model", LONG),
+        ("render", "{clip}", "--sounds", LONG),
+        ("render", f"{LONG}.mp4"),
+        ("evaluate", LONG, LONG),
+        ("models", "import", LONG, "--family", "mmaudio", "--name", "q"),
+        ("library", "list", "--sounds", LONG),
+    ],
+)
+def test_paths_that_the_system_refuses_are_plain_errors(foley, made, args):
+    told = foley(*(arg.replace("{clip}", str(made / "clip.mp4")) for arg in args))
+    assert told.code in (1, 2)
+    assert "too long" in told.error or "more than the 255 that a file can have" in told.error
+
+
+def test_a_name_that_is_too_long_does_not_stop_the_other_inputs(foley, made):
+    told = foley("render", f"{LONG}.mp4", made / "clip.mp4", "--out-dir", made, "--dry-run", "--quiet")
+    assert told.code == 3
+    assert "File name too long" in told.error and "clip.foley.mp4" in told.out
+
+
+def test_links_in_a_circle_and_closed_folders_are_plain_errors(foley, made, tmp_path, monkeypatch):
+    (tmp_path / "a.wav").symlink_to(tmp_path / "b.wav")
+    (tmp_path / "b.wav").symlink_to(tmp_path / "a.wav")
+    assert foley("render", made / "clip.mp4", "--ref", tmp_path / "a.wav", "-o", tmp_path / "o.wav").error
+
+    def refuse(self: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "is_dir", refuse)  # as for anyone but root
+    told = foley("library", "list", "--sounds", tmp_path / "closed")
+    assert told.code == 1
+    assert f"{tmp_path / 'closed'} cannot be used: permission denied" in told.error
+
+
+def test_paragraphs_of_a_help_have_no_line_breaks():
+    for words, command in all_commands().items():
+        assert "\n" not in (command.help or "").replace("\n\n", ""), words
