@@ -154,7 +154,8 @@ class RenderJob:
             [] if self.settings.engine == "recordings" and choice.matches else [f"the model {self._timbre()}".strip()]
         )
         if choice.matches:
-            parts.append("recordings of " + ", ".join(match.recording.name for match in choice.matches))
+            found = (f"{one.recording.name} (for {one.span!r}, likeness {one.score:.2f})" for one in choice.matches)
+            parts.append("recordings of " + ", ".join(found))
         if choice.bed is not None:
             parts.append(f"room tone: {choice.bed.name}")
         return "; ".join(parts)

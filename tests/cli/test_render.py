@@ -174,10 +174,13 @@ def test_dry_run_says_the_plan(foley, made, model, tmp_path):
     ("options", "heard"),
     [
         ((), "what is recognised in the picture: no prompt is given"),
-        (("--prompt", "knocking on wood"), "the model with the timbre of wood_hit.ogg; recordings of wood hit"),
+        (
+            ("--prompt", "knocking on wood"),
+            "the model with the timbre of wood_hit.ogg; recordings of wood hit (for 'knocking wood', likeness 1.12)",
+        ),
         (
             ("--prompt", "knocking on wood", "--engine", "recordings", "--room", "-50"),
-            "recordings of wood hit; room tone: room tone",
+            "recordings of wood hit (for 'knocking wood', likeness 1.12); room tone: room tone",
         ),
         (("--prompt", "xyzzy"), "the model alone: no recording matches the prompt"),
     ],
