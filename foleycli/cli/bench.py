@@ -114,4 +114,4 @@ def _show(measured: Bench, clip: Path, quiet: bool) -> None:
     console.table(columns[:shown], [row[:shown] for row in rows], right=range(len(columns) - 1))
     if not measured.random_weights:
         fitted = ", ".join(f"{key}={value:.4g}" for key, value in asdict(measured.speed).items() if value is not None)
-        console.note(f"for foleycli/rendering/cost.py: Speed({fitted})", quiet)
+        console.note(f"what --dry-run estimates with (foleycli/rendering/cost.py): Speed({fitted})", quiet)

@@ -302,7 +302,8 @@ def _show_table(columns: Sequence[tuple[str, str]], rows: Sequence[PairMetrics],
     """A line a pair, the means over all, and the means over those whose real sound has onsets."""
     figures = [asdict(row) for row in rows]
     figures.append({**summary.means, "name": f"mean of {summary.files}"})
-    figures.append({**summary.means_with_onsets, "name": f"mean of {summary.files_with_onsets} with onsets"})
+    if summary.files_with_onsets:
+        figures.append({**summary.means_with_onsets, "name": f"mean of {summary.files_with_onsets} with onsets"})
     cells = [[_cell(row[key]) for _, key in columns] for row in figures]
     console.table([title for title, _ in columns], cells, right=range(1, len(columns)))
 

@@ -70,6 +70,14 @@ def test_table_has_a_line_a_file_and_two_of_means(foley, folders):
     assert "favours their sound" in told.err
 
 
+def test_no_means_over_no_files(foley, tmp_path):
+    for folder in ("real", "generated"):
+        (tmp_path / folder).mkdir()
+        soundfile.write(tmp_path / folder / "a.wav", np.zeros(RATE_HZ), RATE_HZ)
+    told = foley("evaluate", tmp_path / "real", tmp_path / "generated")
+    assert [line.split("\t")[0] for line in told.out.splitlines()] == ["file", "a", "mean of 1"]
+
+
 def test_a_terminal_of_80_columns_gets_two_tables_with_whole_words(foley, folders, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
