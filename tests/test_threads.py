@@ -84,10 +84,10 @@ def test_threads_follow_affinity():
 
 
 def test_waiting_threads_sleep_unless_the_user_chose():
-    told = "print(os.environ.get('OMP_WAIT_POLICY'))"
-    assert run(WANTED.format("") + told) == "PASSIVE"
-    assert run(WANTED.format("") + told, OMP_WAIT_POLICY="ACTIVE") == "ACTIVE"
-    assert run(WANTED.format("") + told, GOMP_SPINCOUNT="9") == "None"
+    told = "print(os.environ.get('OMP_WAIT_POLICY'), os.environ.get('GOMP_SPINCOUNT'))"
+    assert run(WANTED.format("") + told) == "PASSIVE 1000"
+    assert run(WANTED.format("") + told, OMP_WAIT_POLICY="ACTIVE") == "ACTIVE None"
+    assert run(WANTED.format("") + told, GOMP_SPINCOUNT="9") == "None 9"
 
 
 @pytest.mark.parametrize("command", [("render", "x.mp4"), ("extend", "--ref", "x.wav"), ("bench",), ("evaluate", "x")])
