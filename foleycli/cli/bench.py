@@ -68,7 +68,16 @@ def bench(
         load = partial(load_model, folder, device, dtype)
     settings = resolve_settings(model_defaults=default_settings(model))
     with console.progress(quiet) as report, oom_as_foley_error():
-        measured = run(clip or DEMO, load, counts, settings, compiled, random_weights, without_encoders, report)
+        measured = run(
+            clip or DEMO,
+            load,
+            counts,
+            settings,
+            compiled=compiled,
+            random_weights=random_weights,
+            without_encoders=without_encoders,
+            report=report,
+        )
     if json:
         facts = asdict(measured)
         for row, given in zip(facts["rows"], measured.rows, strict=True):

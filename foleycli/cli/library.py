@@ -1,4 +1,4 @@
-"""`foley library list|search|add`: which recordings there are, what words find, how a folder of one's own is made."""
+"""`foley library list|search|add`: which recordings there are, what words find, how to make a folder of one's own."""
 
 from __future__ import annotations
 
@@ -78,11 +78,11 @@ def search(
 @app.command(epilog=console.examples(("Use it", "foley render clip.mp4 --prompt door --sounds my-sounds")))
 def add(
     files: Annotated[list[Path], typer.Argument(metavar="AUDIO", help="Sound files, takes of one thing.")],
-    to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="The folder; it is made where it is missing.")],
+    to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="The folder; it is made if missing.")],
     words: Annotated[str, typer.Option("--words", metavar="WORDS", help="What they are called, separated by commas.")],
     kind: Annotated[
         Literal["hits", "voice", "texture"] | None,
-        typer.Option("--kind", help="Struck, calling, or going on; without: by the sound."),
+        typer.Option("--kind", help="Hits, calls, or a texture; default: by the sound."),
     ] = None,
 ) -> None:
     """Copy recordings into a folder of your own and say what they are, for `--sounds FOLDER`."""

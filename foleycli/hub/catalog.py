@@ -1,4 +1,4 @@
-"""The models that foley knows by name: what each is, where it lies.  Imports no torch, reads no weights."""
+"""The models that foley has names for: what each is, where it is kept.  Imports no torch, reads no weights."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Entry:
 
     @property
     def folder(self) -> Path:
-        """Where it lies, or will."""
+        """Where it is kept, or will be."""
         return (SHIPPED if self.is_shipped else places.models_folder()) / self.name
 
     @property
@@ -117,21 +117,22 @@ def _mmaudio(network: str, size_mb: float, md5: str, what: str) -> Entry:
     files = (RemoteFile(MMAUDIO, f"weights/{file}", size_mb, md5),)
     parts = (codec, "synchformer", "dfn5b-clip")
     name = f"mmaudio-{network.replace('_', '-')}"
-    return Entry(name, "family", what, NOT_COMMERCIAL, files, parts, config)
+    return Entry(name, "family", what, NOT_COMMERCIAL, files=files, parts=parts, config=config)
 
 
 def _codec(rate: str, what: str, vae: RemoteFile, vocoder: RemoteFile, licence: Licence) -> Entry:
     config = {"class": "mmaudio", "network": rate, "vae": vae.name, "vocoder": vocoder.name}
-    return Entry(f"mmaudio-codec-{rate}", "codec", what, licence, (vae, vocoder), (), config)
+    return Entry(f"mmaudio-codec-{rate}", "codec", what, licence, files=(vae, vocoder), config=config)
 
 
 def _part(name: str, kind: str, what: str, licence: Licence, network_class: str, file: RemoteFile) -> Entry:
-    return Entry(name, kind, what, licence, (file,), (), {"class": network_class, "weights": file.name})
+    config = {"class": network_class, "weights": file.name}
+    return Entry(name, kind, what, licence, files=(file,), config=config)
 
 
 ENTRIES = (
     Entry("salsav-mini", "family", "SALSA-V, small enough for a laptop without a GPU; the default", MIT),
-    Entry("maskvat-mini", "family", "MaskVAT on a laptop: masked codes, the surest first", MIT),
+    Entry("maskvat-mini", "family", "MaskVAT on a laptop: masked codes, the most confident first", MIT),
     Entry("vaura-mini", "family", "V-AURA on a laptop: code by code, goes by the picture alone, takes no words", MIT),
     Entry("foleyflow-mini", "family", "Foley-Flow on a laptop: a flow along masked-aligned video features", MIT),
     Entry("mel-mini", "codec", "44.1 kHz codec: sound to 64 latent channels at 43 steps per second and back", MIT),
@@ -178,7 +179,7 @@ def entries(kind: str | None = None) -> list[Entry]:
 
 
 def fetched_models(family: str) -> list[Entry]:
-    """The models of a family that are fetched, not shipped; none: foley knows no published files of it."""
+    """The models of a family that are fetched, not shipped; none: nobody has published files of it."""
     return [entry for entry in entries("family") if not entry.is_shipped and entry.config.get("family") == family]
 
 

@@ -27,10 +27,10 @@ def translate_errors(what: str, where: str) -> Iterator[None]:
         raise
     except Exception as error:
         looks = (_hub, _status, _disk, _net)
-        told = next((told for look in looks if (told := look(error, what, where))), None)
-        if told is None:
+        found = next((found for look in looks if (found := look(error, what, where))), None)
+        if found is None:
             raise
-        raise told from error
+        raise found from error
 
 
 def _hub(error: Exception, what: str, where: str) -> FoleyError | None:
@@ -56,7 +56,7 @@ def _hub(error: Exception, what: str, where: str) -> FoleyError | None:
     if isinstance(error, errors.FileMetadataError):
         return FoleyError(
             f"{constants.ENDPOINT} does not answer like the Hub when asked for {what}",
-            "Check HF_ENDPOINT, and whether a proxy or a login page stands in between",
+            "Check HF_ENDPOINT, and whether a proxy or a login page is in between",
         )
     return None
 
@@ -80,7 +80,7 @@ def _status(error: Exception, what: str, where: str) -> FoleyError | None:
 
 
 def _disk(error: Exception, what: str, where: str) -> FoleyError | None:
-    """What the disk refuses, and a transfer that ended early (which the client tells as an OSError)."""
+    """What the disk refuses, and a transfer that ended early (which the client reports as an OSError)."""
     if not isinstance(error, OSError):
         return None
     if error.errno in NO_ROOM:

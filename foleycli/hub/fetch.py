@@ -50,7 +50,7 @@ class Offer:
 def fetch(file: RemoteFile, report: Report = silent, folder: Path | None = None) -> Fetched:
     """The file, from this disk if it is there; errors: FoleyError saying what to do.
 
-    `folder`: where a file with a plain address lies or will; None: in FOLEY_HOME.
+    `folder`: where a file with a plain address is kept; None: in FOLEY_HOME.
     """
     with failures.translate_errors(file.name, file.source.rstrip("/")), hub_client():
         return _from_hub(file, report) if file.is_on_hub else _from_address(file, report, folder)
@@ -194,7 +194,7 @@ def _append(offer: Offer, part: Path, have: int, name: str, report: Report) -> N
 
 
 class _ReportingFile:
-    """A file that tells how much of it is there."""
+    """A file that reports how much of it is there."""
 
     def __init__(self, file: BinaryIO, name: str, size_bytes: int, report: Report) -> None:
         self.file, self.name, self.size_bytes, self.report = file, name, size_bytes, report
@@ -249,7 +249,7 @@ def locked(lock: Path) -> Iterator[None]:
 
 @contextmanager
 def hub_client() -> Iterator[None]:
-    """The client writes in small pieces, draws no bars and logs nothing meanwhile: we tell progress and errors."""
+    """The client writes in small pieces, draws no bars and logs nothing: foley reports progress and errors."""
     from huggingface_hub import constants
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
     from huggingface_hub.utils import logging as hub_logging  # sets its level anew when it is first imported

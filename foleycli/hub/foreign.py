@@ -23,7 +23,7 @@ from foleycli.weights.folder import sha256_of
 def import_files(
     path: Path, family: str, name: str | None = None, force: bool = False, report: Report = silent
 ) -> list[Path]:
-    """The folders that were made from a file or a folder of files; `name`: of the model, where it is not known.
+    """The model folders made from a file or a folder of files; `name`: of the model, where it is not known.
 
     Errors: FoleyError when nothing in it is of that family, a known file is damaged, or a model of that name
     is here and `force` is not set.

@@ -14,11 +14,11 @@ from foleycli.hub.catalog import Entry, Licence, with_parts
 def open_questions(entry: Entry) -> dict[str, Licence]:
     """Of the model and its parts, the licences to be accepted yet, by name of model; those free for commercial
     use need no acceptance."""
-    seen = _read()
+    accepted = _read()
     return {
         part.name: part.licence
         for part in with_parts(entry)
-        if not part.is_shipped and not part.licence.is_commercial and seen.get(part.name) != part.licence.name
+        if not part.is_shipped and not part.licence.is_commercial and accepted.get(part.name) != part.licence.name
     }
 
 
@@ -26,10 +26,10 @@ def accept(licences: dict[str, Licence]) -> None:
     """Remember them; errors: FoleyError when the file cannot be written."""
     path = _file()
     places.make_folder(path.parent)
-    told = {**_read(), **{name: licence.name for name, licence in licences.items()}}
+    accepted = {**_read(), **{name: licence.name for name, licence in licences.items()}}
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        part.write_text(json.dumps(told, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        part.write_text(json.dumps(accepted, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         part.replace(path)
     except OSError as error:
         raise FoleyError(
@@ -57,7 +57,7 @@ def _file() -> Path:
 
 def _read() -> dict[str, str]:
     try:
-        told = json.loads(_file().read_text(encoding="utf-8"))
+        accepted = json.loads(_file().read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}  # not there, or damaged: the question comes again
-    return told if isinstance(told, dict) else {}
+    return accepted if isinstance(accepted, dict) else {}

@@ -33,7 +33,7 @@ def home() -> Path:
 
 
 def models_folder() -> Path:
-    """Where fetched and imported models lie, each in a folder of its name."""
+    """Where fetched and imported models are kept, each in a folder of its name."""
     return home() / "models"
 
 

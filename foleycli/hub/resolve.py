@@ -44,8 +44,8 @@ def _known(entry: Entry) -> Path:
     if entry.is_shipped:
         raise FoleyError(f"the shipped model {entry.name} is not in {entry.folder}", "Install foleycli again")
     size_gb = sum(part.size_mb for part in with_parts(entry) if not part.is_here) / 1e3
-    told = f" ({size_gb:.1f} GB)" if size_gb else ""
-    raise FoleyError(f"the model {entry.name} is not on this machine", f"Get it{told}: foley models pull {entry.name}")
+    size = f" ({size_gb:.1f} GB)" if size_gb else ""
+    raise FoleyError(f"the model {entry.name} is not on this machine", f"Get it{size}: foley models pull {entry.name}")
 
 
 def verify(folder: Path) -> bool:

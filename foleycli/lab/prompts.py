@@ -40,7 +40,7 @@ from foleycli.evaluation.neighbours import MAX_PER_LABEL, MAX_S, NearestNeighbou
 from foleycli.evaluation.pairs import RATE_HZ
 from foleycli.evaluation.synchrony import extract_stream
 from foleycli.hub.resolve import default_settings, resolve
-from foleycli.library.library import lent_files
+from foleycli.library.library import origin_files
 from foleycli.media.audio import read_audio, resample
 from foleycli.media.probe import probe
 from foleycli.models.model import Model, load_model
@@ -210,7 +210,7 @@ def read_recordings(folder: Path, families: Sequence[str] = CHOSEN) -> list[Reco
     """Up to MAX_PER_LABEL recordings a family, all held-out ones among them; errors: FoleyError where one has none."""
     patterns = {name: re.compile(SOUND_KINDS[name].pattern) for name in families}
     listed: dict[str, list[tuple[str, str]]] = {name: [] for name in families}
-    listed_sounds, origins = sorted(list_sounds(folder), key=lambda one: one.file), lent_files()
+    listed_sounds, origins = sorted(list_sounds(folder), key=lambda one: one.file), origin_files()
     library_series = {one.key for one in listed_sounds if one.file in origins}
     for one in listed_sounds:
         matching = [name for name, pattern in patterns.items() if pattern.search(one.key)]

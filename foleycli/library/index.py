@@ -9,7 +9,7 @@ from pathlib import Path
 from foleycli.errors import FoleyError
 
 INDEX_NAME = "index.jsonl"
-TEXTS = ("file", "category", "repo")  # fields that are text wherever they stand
+TEXTS = ("file", "category", "repo")  # fields that are text in every index
 
 
 def index_rows(folder: Path, needed: Sequence[str] = ("file",)) -> list[dict]:

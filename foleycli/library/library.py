@@ -1,6 +1,6 @@
 """Recorded sounds that are looked up by words: the shipped library, or a user's own folder.
 
-Where the words of a prompt name a sound, its takes are laid along the picture (`recordings.engine`), and it stands
+Where the words of a prompt name a sound, its takes are placed along the picture (`recordings.engine`), and it stands
 before the model's windows as a reference (`windows.compose`).
 """
 
@@ -24,7 +24,7 @@ from foleycli.recordings.takes import KINDS, Kind, Take, cut_takes, guess_kind, 
 
 SHIPPED_LIBRARY = Path(__file__).parents[1] / "shipped" / "library"
 ENDINGS = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".m4a"}  # what ffmpeg reads and people keep
-AMBIENCE = "ambience"  # the category of what lies under other sounds
+AMBIENCE = "ambience"  # the category of sounds under all others
 AMBIENCE_HANDICAP = 0.05  # "fireworks at night" names fireworks first
 MOST_FILES = 16  # of one sound that takes are read from
 LONGEST_FILE_S = 60.0  # of a user's recording that is read
@@ -38,7 +38,7 @@ class Recording:
     phrases: tuple[str, ...]
     kind: Kind | None = None  # None: by its sound
     category: str = ""
-    place: str = ""  # of what can be room tone: where that is heard
+    place: str = ""  # where a room tone is found
     takes_s: tuple[tuple[float, float], ...] = ()  # where each take begins and ends; empty: cut by its sound
     origins: tuple[dict[str, Any], ...] = field(default=(), compare=False)  # licence, authors and source of each part
 
@@ -65,8 +65,8 @@ class Library:
         self.recordings = list(recordings)
         self._owners = [recording for recording in recordings for _ in recording.phrases]
         self._index = PhraseIndex([phrase for one in recordings for phrase in one.phrases], text)
-        stands_back = np.array([one.category == AMBIENCE for one in self._owners], np.float32)
-        self._handicap = AMBIENCE_HANDICAP * stands_back  # [P]
+        is_ambience = np.array([one.category == AMBIENCE for one in self._owners], np.float32)
+        self._handicap = AMBIENCE_HANDICAP * is_ambience  # [P]
 
     def find(self, words: str, n: int = 3) -> list[Match]:
         """The recordings that a sentence names, best first, at most `n` and none twice; often there is none."""
@@ -94,7 +94,7 @@ class Library:
             else:
                 takes += cut_takes(samples, rate_hz, kind)
         if kind is None or not takes:
-            raise FoleyError(f"{recording.path} is silent: there is nothing to lay", "Give another sound")
+            raise FoleyError(f"{recording.path} is silent: there is nothing to use", "Give another sound")
         return kind, takes
 
 
@@ -121,7 +121,7 @@ def read_library(folder: Path = SHIPPED_LIBRARY) -> list[Recording]:
     return found
 
 
-def lent_files(folder: Path = SHIPPED_LIBRARY) -> set[str]:
+def origin_files(folder: Path = SHIPPED_LIBRARY) -> set[str]:
     """The files of the sound sets that the sounds of a library were cut from, without the sets' names."""
     return {origin["file"].partition("/")[2] for row in index_rows(folder) for origin in row.get("from", ())}
 

@@ -16,7 +16,7 @@ import numpy as np
 from foleycli.features.text import TextEncoder
 
 MIN_SCORE = 0.74  # of a match
-# How much of a phrase, and of the words asked for, is found in the other at least: "road" is not "road works".
+# How much of a phrase, and of the prompt, is found in the other at least: "road" is not "road works".
 MIN_PHRASE_FOUND, MIN_SPAN_FOUND = 0.78, 0.5
 LONGEST_SPAN = 4  # content words
 LONGER_IS_BETTER = 0.02  # for each further word that is explained
@@ -148,7 +148,7 @@ class PhraseIndex:
     def find(self, sentence: str, n: int = 3, handicap: np.ndarray | None = None) -> list[PhraseMatch]:
         """What a sentence names, best first: at most `n` phrases, no two for the same part of it.
 
-        handicap   float32 [P], taken off the scores of phrases that shall stand back where others fit as well
+        handicap   float32 [P], taken off the scores of phrases that others shall win over
         """
         words = content_words(sentence)
         found = [(match, parts) for match, parts in self._candidates(words, handicap) if match.score >= MIN_SCORE]
@@ -162,14 +162,14 @@ class PhraseIndex:
         return kept
 
     def _candidates(self, words: Sequence[_Word], handicap: np.ndarray | None) -> list[tuple[PhraseMatch, set[int]]]:
-        """Every span's best phrases, with the parts of the sentence that the span lies in."""
+        """Every span's best phrases, with the parts of the sentence that the span is in."""
         spans = [words[i : i + n] for n in range(1, LONGEST_SPAN + 1) for i in range(len(words) - n + 1)]
         if not spans:
             return []
         texts = [" ".join(word.text for word in span) for span in spans]
         cosines = self._text.encode(texts) @ self._vectors.T  # [S, P]
-        asked = sorted({word.text for word in words})
-        vector_of = dict(zip(asked, self._text.encode(asked), strict=True))
+        single_words = sorted({word.text for word in words})
+        vector_of = dict(zip(single_words, self._text.encode(single_words), strict=True))
         found = []
         for span, text, row in zip(spans, texts, cosines, strict=True):
             parts = {word.part for word in span}

@@ -53,7 +53,7 @@ class _Plan:
 
 
 def _ignore(_: str) -> None:
-    """Nobody wants the warnings."""
+    """Ignores warnings: the default."""
 
 
 def check_mux(video: Video, out: Path) -> None:
@@ -93,8 +93,16 @@ def mux(
         warn(warning)
     lowered_db = 0.0
     for attempt in range(TRIES):
-        told = report if attempt == 0 else silent  # progress never goes back
-        _write(video, sound_wav, out, plan, start_s, duration_s, lowered_db, told)
+        _write(
+            video,
+            sound_wav,
+            out,
+            plan,
+            start_s=start_s,
+            duration_s=duration_s,
+            gain_db=lowered_db,
+            report=report if attempt == 0 else silent,  # progress never goes back
+        )
         peak_dbtp = measure_file(out).peak_dbtp
         excess_db = peak_dbtp + PRINTED_DB - CEILING_DBTP
         if excess_db <= 0 or out.suffix.lower() == ".mkv":  # FLAC peaks where the WAV did
@@ -108,6 +116,7 @@ def _write(
     sound_wav: Path,
     out: Path,
     plan: _Plan,
+    *,
     start_s: float,
     duration_s: float | None,
     gain_db: float,

@@ -1,4 +1,4 @@
-"""Which part of a copied picture can be cut out: the asked start and length in, the possible ones out."""
+"""Which part of a copied picture can be cut out: the wanted start and length in, the possible ones out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from foleycli.media.ffmpeg import file_url
 from foleycli.media.probe import picture_stream
 from foleycli.records import Video
 
-REORDER = 16  # pictures that can stand later in the file than one shown after them: the codecs' limit
+REORDER = 16  # pictures that can come later in the file than one shown after them: the codecs' limit
 TICK_S = 0.0005  # nearer than this is the same time: half of the coarsest container's unit
 
 
@@ -31,11 +31,11 @@ class _Packet:
 
 
 def copyable_part(video: Video, out: Path, start_s: float = 0.0, duration_s: float | None = None) -> Part:
-    """The smallest part that covers what is asked and that a stream copy into `out` can show.
+    """The smallest part that covers what is wanted and that a stream copy into `out` can show.
 
     It begins with a picture, the latest not after `start_s`; in .mkv and .webm with a key frame, because
     they have no edit list that hides the pictures before.  It ends where no picture is missing before its
-    end, which with reordered pictures is up to a few frames late.  A sound file has the part as asked.
+    end, which with reordered pictures is up to a few frames late.  A sound file has exactly the wanted part.
     """
     end_s = video.duration_s if duration_s is None else min(start_s + duration_s, video.duration_s)
     ending = out.suffix.lower()
@@ -78,7 +78,7 @@ def _end_s(video: Video, end_s: float) -> float:
 
 
 def _first_closed_s(packets: list[_Packet], end_s: float) -> float | None:
-    """Walk in decoding order to a place with everything earlier behind it and everything later ahead."""
+    """Walk in decoding order to a place with everything earlier before it and everything later after it."""
     shown_s = -1.0
     for k, packet in enumerate(packets[:-1]):
         shown_s = max(shown_s, packet.time_s)

@@ -21,10 +21,10 @@ def compile_network(model: Model) -> None:
 
 
 def _check_compiler(device: torch.device) -> None:
-    """Compile something small and run it, so that what is missing is told now and in a sentence."""
+    """Compile something small and run it, so that what is missing is reported now and in a sentence."""
     try:
         torch.compile(lambda x: (x.sin() + 1.0).square())(torch.ones(64, device=device))
-    except Exception as error:  # the compilers behind it each raise their own kinds
+    except Exception as error:  # the compilers that it uses each raise their own kinds
         why = " ".join(str(error).split())[:160]
         need = "triton" if device.type == "cuda" else "a C++ compiler (g++, clang++ or cl)"
         raise FoleyError(

@@ -95,7 +95,7 @@ def load_model(folder: Path, device: str = "auto", dtype: str = "auto") -> Model
 
 
 def load_part(folder: Path, config: ModelConfig, role: str, *how: torch.device | torch.dtype | bool) -> Any:
-    """The codec or encoder that a model's config names for a role, loaded `how` its loader is told.
+    """The codec or encoder that a model's config names for a role, loaded by its loader with the arguments `how`.
 
     "hub:OWNER/NAME" is an encoder of pictures or words that transformers loads (SigLIP 2, CLIP).
     """
@@ -148,9 +148,9 @@ def part_folder(folder: Path, config: ModelConfig, role: str) -> Path:
 
 def _check_fit(model: Model) -> None:
     spec, codec = model.family.spec, model.codec
-    made, wanted = (spec.latent_dim, spec.latent_rate_hz), (codec.latent_dim, codec.latent_rate_hz)
-    if made != wanted:
-        raise FoleyError(f"{model.name} makes latents {made}, its codec expects {wanted}", "Get the model again")
+    given, expected = (spec.latent_dim, spec.latent_rate_hz), (codec.latent_dim, codec.latent_rate_hz)
+    if given != expected:
+        raise FoleyError(f"{model.name} makes latents {given}, its codec expects {expected}", "Get the model again")
     for extractor in (model.sync, model.semantic):
         name, width = extractor.name, spec.stream_dims.get(extractor.name)
         if width not in (None, extractor.dim):

@@ -43,22 +43,32 @@ def random_model(
     chosen = choose_device(device)
     precision = choose_dtype(dtype, chosen)
     name, configs = _configs(name_or_folder)
-    made = {role: _builder(role, config)(config) for role, config in configs.items()}  # on the meta device
+    parts = {role: _builder(role, config)(config) for role, config in configs.items()}  # on the meta device
     left_out = ENCODERS if without_encoders else ()
-    for role in made.keys() & left_out:
-        for tower in made[role][0]:
+    for role in parts.keys() & left_out:
+        for tower in parts[role][0]:
             answer_at_random(tower)
-    networks = [network for role, (built, _) in made.items() for network in built if role not in left_out]
+    networks = [network for role, (built, _) in parts.items() for network in built if role not in left_out]
     for network in networks:
-        network.to(torch.float32 if network in made["codec"][0] else precision)
+        network.to(torch.float32 if network in parts["codec"][0] else precision)
     _check_memory(networks, name, chosen)
     generator = torch.Generator(chosen).manual_seed(SEED)
     for network in networks:
         fill(network, chosen, generator)
-    family, codec, sync, *rest = (wrap(chosen) for _, wrap in made.values())
+    family, codec, sync, *rest = (wrap(chosen) for _, wrap in parts.values())
     semantic, text = rest or (ImageTagger(words := WordLlamaText(), chosen), words)
     codec = TokenCodec(codec) if family.spec.latents == "codes" else codec
-    return Model(name, "random weights", family, codec, sync, semantic, text, chosen, precision)
+    return Model(
+        name=name,
+        sha256="random weights",
+        family=family,
+        codec=codec,
+        sync=sync,
+        semantic=semantic,
+        text=text,
+        device=chosen,
+        dtype=precision,
+    )
 
 
 def fill(network: nn.Module, device: torch.device, generator: torch.Generator) -> None:
@@ -75,7 +85,7 @@ def fill(network: nn.Module, device: torch.device, generator: torch.Generator) -
 
 
 def answer_at_random(tower: nn.Module) -> None:
-    """A network on the meta device stays there: it is asked for the shape of its answer alone, which is filled
+    """A network on the meta device stays there: only the shape of its output is taken, which is filled
     with random numbers."""
     generator = torch.Generator().manual_seed(SEED)
 

@@ -1,7 +1,7 @@
-"""Recordings laid along a video: hits and calls at the moments seen, what goes on as loud as the picture shows.
+"""Recordings placed along a video: hits and calls at the predicted events, textures at the predicted loudness.
 
-Pure functions on arrays.  What is laid where is planned as it is needed and made block by block, so that memory does
-not grow with the length.  All that is random comes from one seed.
+Pure functions on arrays.  What is placed where is planned as it is needed and mixed block by block, so that memory
+does not grow with the length.  All that is random comes from one seed.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import soxr
 from foleycli.recordings.takes import Kind, Take
 
 STEPS_PER_S = 25  # of the loudness
-BLOCK_S = 4.0  # that is made at once
-# Levels in dB.  Of the loudness shown only differences count; how loud the whole is, is for whoever mixes it.
-LEVEL_DB = -24.0  # RMS of what goes on
+BLOCK_S = 4.0  # that is mixed at once
+# Levels in dB.  Of the predicted loudness only differences count; how loud the whole is, is for whoever mixes it.
+LEVEL_DB = -24.0  # RMS of textures
 HIT_PEAK_DB = 16.0  # peaks of hits and calls above it
 RANGE_DB: dict[Kind, float] = {
     "hits": 9.0,
     "voice": 5.0,
     "texture": 7.0,
 }  # that a level is moved at most
-SLOPE: dict[Kind, float] = {"hits": 0.8, "voice": 0.4, "texture": 0.6}  # of the difference shown
-STRENGTH_DB = 3.0  # for an event that is half as sure as the surest
+SLOPE: dict[Kind, float] = {"hits": 0.8, "voice": 0.4, "texture": 0.6}  # of the predicted difference
+STRENGTH_DB = 3.0  # for half the confidence of the most confident event
 SMOOTH_S = 0.8  # of the loudness that textures follow
 SCATTER_DB, SCATTER_PITCH = 0.5, 0.0125  # standard deviations between strokes of one take
 DULL_DB = 9.0  # a stroke so much softer than the loudest loses half its treble
@@ -34,14 +34,14 @@ CROSS_S = 0.6  # textures are crossfaded over
 LAYER_DB = (0.0, -4.0, -7.0)  # of the first sound named, the second, the third
 FADE_S = 0.03  # at the beginning and the end of the whole
 VOICE_GAP_S = 0.12  # between two calls
-VOICE_WAIT_S = 3.0  # that a call waits for an event; without one, it is heard by itself
-CADENCE_S = 0.7  # of hits that are asked for where none is seen
+VOICE_WAIT_S = 3.0  # that a call waits for an event; without one, it comes by itself
+CADENCE_S = 0.7  # of hits where the picture has no event
 KNEE = 0.8  # peaks above are bent towards 1
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """A sound to lay: what it is called, of what kind it is, and its takes at the rate that is made."""
+class ChosenSound:
+    """A sound to place: its name, its kind, and its takes at the rate of the result."""
 
     name: str
     kind: Kind
@@ -50,7 +50,7 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Events:
-    """When something is seen to sound, float [E] in seconds, and how surely, float [E] from 0 to 1."""
+    """Predicted times of events, float [E] in seconds, with a confidence, float [E] from 0 to 1."""
 
     times_s: np.ndarray
     strengths: np.ndarray
@@ -70,22 +70,8 @@ class Stroke:
     brightness: float  # 0 dull, 1 as recorded
 
 
-def lay_recordings(
-    chosen: Sequence[Chosen],
-    events: Events,
-    loudness_db: np.ndarray,
-    n_samples: int,
-    rate_hz: int,
-    seed: int = 0,
-) -> np.ndarray:
-    """Mono float32 [N]: sounds at the events and as loud as shown.  See `lay_blocks`."""
-    return np.concatenate(
-        [np.zeros(0, np.float32), *lay_blocks(chosen, events, loudness_db, n_samples, rate_hz, seed=seed)]
-    )
-
-
-def lay_blocks(
-    chosen: Sequence[Chosen],
+def place_blocks(
+    chosen: Sequence[ChosenSound],
     events: Events,
     loudness_db: np.ndarray,
     n_samples: int,
@@ -93,17 +79,17 @@ def lay_blocks(
     *,
     seed: int = 0,
 ) -> Iterator[np.ndarray]:
-    """`lay_recordings` block by block, float32 of BLOCK_S each but the last: for any length, in memory that stays.
+    """Sounds at the events and as loud as predicted: mono float32 blocks of BLOCK_S, the last one shorter.
 
-    chosen       what is laid, the most important first: hits share the events, calls begin with them, textures go on
-    loudness_db  float [T], STEPS_PER_S a second, of any reference: how loud the picture shows it to be
+    chosen       what is placed, the most important first: hits share the events, calls begin with them, textures go on
+    loudness_db  float [T], STEPS_PER_S a second, of any reference: the loudness predicted from the picture
     Same arguments and same seed, same bytes.
     """
     moved_db = loudness_db - (np.median(loudness_db) if len(loudness_db) else 0.0)
     moved_db = moved_db if len(moved_db) else np.zeros(1)
     shares = _shared_events(events, [one.kind for one in chosen], np.random.default_rng(seed))
     layers = [
-        _Layer(one, index, share, moved_db, n_samples, rate_hz, seed)
+        _Layer(one, index, events=share, moved_db=moved_db, n_samples=n_samples, rate_hz=rate_hz, seed=seed)
         for index, (one, share) in enumerate(zip(chosen, shares, strict=True))
     ]
     size = block_samples(rate_hz)
@@ -115,10 +101,10 @@ def lay_blocks(
         yield out * _edge_gain(first, n, n_samples, rate_hz)
 
 
-def bed_blocks(bed: Chosen, n_samples: int, rate_hz: int, *, seed: int = 0) -> Iterator[np.ndarray]:
-    """A texture under everything at an RMS of 1, as blocks of `lay_blocks`."""
+def room_tone_blocks(room_tone: ChosenSound, n_samples: int, rate_hz: int, *, seed: int = 0) -> Iterator[np.ndarray]:
+    """A texture under everything at an RMS of 1, as blocks of `place_blocks`."""
     nothing = Events(np.zeros(0), np.zeros(0))
-    for block in lay_blocks([bed], nothing, np.zeros(1), n_samples, rate_hz, seed=seed):
+    for block in place_blocks([room_tone], nothing, np.zeros(1), n_samples, rate_hz, seed=seed):
         yield block * np.float32(10 ** (-LEVEL_DB / 20))
 
 
@@ -134,13 +120,13 @@ def soft_limit(samples: np.ndarray) -> np.ndarray:
 
 
 def _shared_events(events: Events, kinds: Sequence[Kind], rng: np.random.Generator) -> list[Events]:
-    """The events of each sound: where several are struck, every event goes to one of them, the first most often."""
-    struck = [index for index, kind in enumerate(kinds) if kind == "hits"]
-    if len(struck) < 2:
+    """The events of each sound: of several kinds of hits, every event goes to one of them, the first most often."""
+    hit_sounds = [index for index, kind in enumerate(kinds) if kind == "hits"]
+    if len(hit_sounds) < 2:
         return [events] * len(kinds)
-    odds = 0.5 ** np.arange(len(struck))
-    owner = rng.choice(struck, size=len(events.times_s), p=odds / odds.sum())
-    return [events[owner == index] if index in struck else events for index in range(len(kinds))]
+    odds = 0.5 ** np.arange(len(hit_sounds))
+    owner = rng.choice(hit_sounds, size=len(events.times_s), p=odds / odds.sum())
+    return [events[owner == index] if index in hit_sounds else events for index in range(len(kinds))]
 
 
 class _Layer:
@@ -148,8 +134,9 @@ class _Layer:
 
     def __init__(
         self,
-        chosen: Chosen,
+        chosen: ChosenSound,
         index: int,
+        *,
         events: Events,
         moved_db: np.ndarray,
         n_samples: int,
@@ -161,7 +148,7 @@ class _Layer:
         level_db = LEVEL_DB + LAYER_DB[min(index, len(LAYER_DB) - 1)]
         if chosen.kind == "texture":
             self.strokes = plan_texture(chosen, n_samples, rate_hz, rng)
-            self.gains_db = _followed(moved_db) + level_db  # [T]
+            self.gains_db = _texture_gains_db(moved_db) + level_db  # [T]
         else:
             plan = plan_hits if chosen.kind == "hits" else plan_voice
             self.strokes = plan(chosen, events, moved_db, n_samples, rate_hz, rng)
@@ -170,7 +157,7 @@ class _Layer:
         self.ringing: list[tuple[int, np.ndarray]] = []
 
     def block(self, first: int, n: int) -> np.ndarray:
-        """Samples [first, first + n) of this sound; asked for in order."""
+        """Samples [first, first + n) of this sound; to be called in order."""
         while self.coming is not None and self.coming.start < first + n:
             self.ringing.append((self.coming.start, sound_of_stroke(self.chosen, self.coming, self.rate_hz)))
             self.coming = next(self.strokes, None)
@@ -186,9 +173,9 @@ class _Layer:
 
 
 def plan_hits(
-    chosen: Chosen, events: Events, moved_db: np.ndarray, n_samples: int, rate_hz: int, rng: np.random.Generator
+    chosen: ChosenSound, events: Events, moved_db: np.ndarray, n_samples: int, rate_hz: int, rng: np.random.Generator
 ) -> Iterator[Stroke]:
-    """A stroke at every event, as strong as it is seen and shown; where nothing is seen, at an even pace."""
+    """A stroke at every event, as strong as predicted; without events, at an even pace."""
     if not len(events.times_s):
         times_s = np.arange(CADENCE_S / 2, n_samples / rate_hz, CADENCE_S)
         times_s = np.maximum(0, times_s + rng.uniform(-0.1, 0.1, len(times_s)) * CADENCE_S)
@@ -199,9 +186,9 @@ def plan_hits(
 
 
 def plan_voice(
-    chosen: Chosen, events: Events, moved_db: np.ndarray, n_samples: int, rate_hz: int, rng: np.random.Generator
+    chosen: ChosenSound, events: Events, moved_db: np.ndarray, n_samples: int, rate_hz: int, rng: np.random.Generator
 ) -> Iterator[Stroke]:
-    """Calls that begin with events, each of a length that fits, and by themselves where nothing is seen for long."""
+    """Calls that begin with events, each of a length that fits, and by themselves where there is no event for long."""
     duration_s = n_samples / rate_hz
     lengths_s = np.array([len(take.samples) / rate_hz for take in chosen.takes])
     levels_db = _stroke_levels_db(events, moved_db, "voice")
@@ -223,7 +210,7 @@ def plan_voice(
         wait_s = rng.uniform(0.3, 1.0) * min(VOICE_WAIT_S, 0.5 + float(lengths_s[take]))
 
 
-def plan_texture(chosen: Chosen, n_samples: int, rate_hz: int, rng: np.random.Generator) -> Iterator[Stroke]:
+def plan_texture(chosen: ChosenSound, n_samples: int, rate_hz: int, rng: np.random.Generator) -> Iterator[Stroke]:
     """One take after another, each crossfaded into the next; the first is on its way already."""
     turns = _Turns(len(chosen.takes), rng)
     position = -round(rng.uniform(CROSS_S, 1.5 * CROSS_S) * rate_hz)
@@ -234,8 +221,8 @@ def plan_texture(chosen: Chosen, n_samples: int, rate_hz: int, rng: np.random.Ge
         position += max(1, len(samples) - _cross_samples(samples, rate_hz))
 
 
-def sound_of_stroke(chosen: Chosen, stroke: Stroke, rate_hz: int) -> np.ndarray:
-    """A take as it is laid, float32 [N]: a texture at an RMS of 1 with soft ends, others at their gain."""
+def sound_of_stroke(chosen: ChosenSound, stroke: Stroke, rate_hz: int) -> np.ndarray:
+    """A take as it is placed, float32 [N]: a texture at an RMS of 1 with soft ends, others at their gain."""
     samples = chosen.takes[stroke.take].samples
     if chosen.kind == "texture":
         n = _cross_samples(samples, rate_hz)
@@ -253,7 +240,7 @@ def sound_of_stroke(chosen: Chosen, stroke: Stroke, rate_hz: int) -> np.ndarray:
 
 
 def _stroke(
-    chosen: Chosen, take: int, time_s: float, level_db: float, rate_hz: int, rng: np.random.Generator
+    chosen: ChosenSound, take: int, time_s: float, level_db: float, rate_hz: int, rng: np.random.Generator
 ) -> Stroke:
     pitch = float(np.exp(rng.normal(0.0, SCATTER_PITCH))) if chosen.kind == "hits" else 1.0
     gain = 10 ** ((level_db + rng.normal(0.0, SCATTER_DB)) / 20)
@@ -262,18 +249,18 @@ def _stroke(
 
 
 def _stroke_levels_db(events: Events, moved_db: np.ndarray, kind: Kind) -> np.ndarray:
-    """Levels [E] against the loudest, 0 or less: by the loudness shown just then and by how sure the event is."""
+    """Levels [E] against the loudest, 0 or less: by the loudness predicted for its time and by its confidence."""
     if not len(events.times_s):
         return np.zeros(0)
     steps = np.clip((events.times_s * STEPS_PER_S).astype(int), 0, len(moved_db) - 1)
-    shown_db = np.array([moved_db[max(0, step - 1) : step + 4].max() for step in steps])
+    picture_db = np.array([moved_db[max(0, step - 1) : step + 4].max() for step in steps])
     halvings = np.log2(np.maximum(events.strengths, 0.05) / max(float(events.strengths.max()), 0.05))
-    levels_db = SLOPE[kind] * (shown_db - shown_db.max()) + STRENGTH_DB * halvings
+    levels_db = SLOPE[kind] * (picture_db - picture_db.max()) + STRENGTH_DB * halvings
     return np.maximum(levels_db - levels_db.max(), -RANGE_DB[kind])
 
 
-def _followed(moved_db: np.ndarray) -> np.ndarray:
-    """Gains [T] of a texture: the loudness shown, smoothed."""
+def _texture_gains_db(moved_db: np.ndarray) -> np.ndarray:
+    """Gains [T] of a texture, dB: the predicted loudness, smoothed."""
     width = max(1, round(SMOOTH_S * STEPS_PER_S))
     padded = np.pad(moved_db, (width // 2, width - 1 - width // 2), mode="edge")
     smooth_db = np.convolve(padded, np.full(width, 1 / width), mode="valid")

@@ -10,11 +10,11 @@ import numpy as np
 from foleycli.dsp.gain_riding import rms_levels_db
 from foleycli.recordings.engine import (
     LEVEL_DB,
-    Chosen,
+    ChosenSound,
     Events,
-    bed_blocks,
     block_samples,
-    lay_blocks,
+    place_blocks,
+    room_tone_blocks,
     soft_limit,
 )
 
@@ -28,21 +28,21 @@ LOUD_PERCENT = 98  # a moment that is louder than so many
 
 @dataclass(frozen=True)
 class Recorded:
-    """What is laid along one video, ready for any seed; see `engine.lay_blocks`."""
+    """What is placed along one video, ready for any seed; see `engine.place_blocks`."""
 
-    chosen: list[Chosen]  # empty: only the model is heard
-    bed: Chosen | None  # room tone
+    chosen: list[ChosenSound]  # empty: only the model sounds
+    room_tone: ChosenSound | None
     room_db: float  # RMS of the room tone, dB of full scale
     events: Events
     loudness_db: np.ndarray
 
     @property
-    def is_heard(self) -> bool:
-        """Whether anything is laid at all."""
-        return bool(self.chosen) or self.bed is not None
+    def has_sound(self) -> bool:
+        """Whether there is any recording at all."""
+        return bool(self.chosen) or self.room_tone is not None
 
     def is_alone(self, engine: str) -> bool:
-        """Whether the engine asks for recordings alone, and there are some: no model needs to be asked."""
+        """Whether the engine is recordings alone, and there are some: no model needs to run."""
         return engine == "recordings" and bool(self.chosen)
 
     def blocks(self, model_blocks: Blocks | None, n_samples: int, rate_hz: int, seed: int) -> Iterator[np.ndarray]:
@@ -51,18 +51,18 @@ class Recorded:
         model_blocks   the model's sound in blocks of the same size, n_samples in all; None: recordings alone
         """
 
-        def laid() -> Iterator[np.ndarray]:
-            return lay_blocks(self.chosen, self.events, self.loudness_db, n_samples, rate_hz, seed=seed)
+        def placed() -> Iterator[np.ndarray]:
+            return place_blocks(self.chosen, self.events, self.loudness_db, n_samples, rate_hz, seed=seed)
 
         norm = np.hypot(1.0, MODEL_GAIN) if self.chosen and model_blocks else 1.0
         parts: list[tuple[Iterator[np.ndarray], float]] = []
         if self.chosen:
-            parts.append((laid(), gain_to(LEVEL_DB, laid(), rate_hz) / norm))
+            parts.append((placed(), gain_to(LEVEL_DB, placed(), rate_hz) / norm))
         if model_blocks is not None:
             gain = gain_to(LEVEL_DB, model_blocks(), rate_hz)
             parts.append((model_blocks(), gain * (MODEL_GAIN / norm if self.chosen else 1.0)))
-        if self.bed is not None:
-            parts.append((bed_blocks(self.bed, n_samples, rate_hz, seed=seed), 10 ** (self.room_db / 20)))
+        if self.room_tone is not None:
+            parts.append((room_tone_blocks(self.room_tone, n_samples, rate_hz, seed=seed), 10 ** (self.room_db / 20)))
         for first in range(0, n_samples, block_samples(rate_hz)):
             out = np.zeros(min(block_samples(rate_hz), n_samples - first), np.float32)
             for blocks, gain in parts:

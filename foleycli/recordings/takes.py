@@ -32,7 +32,7 @@ STEP_S = 0.005  # of the level that takes are cut by
 
 @dataclass(frozen=True)
 class Take:
-    """One recorded sound, ready to be laid: mono float32 [N] with soft ends; `onset` is the sample of its attack."""
+    """One recorded sound, ready to be placed: mono float32 [N] with soft ends; `onset` is the sample of its attack."""
 
     samples: np.ndarray
     onset: int
@@ -54,7 +54,7 @@ def make_take(samples: np.ndarray, rate_hz: int, kind: Kind) -> Take:
 
 
 def attack(samples: np.ndarray) -> int:
-    """Sample at which the first burst of [N] begins to be heard: 14 dB under what it rises to."""
+    """Sample at which the first burst of [N] begins to be audible: 14 dB under what it rises to."""
     magnitude = np.abs(samples)
     peak = float(magnitude.max(initial=0.0))
     if peak == 0:

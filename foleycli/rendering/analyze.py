@@ -31,8 +31,8 @@ class VideoAnalysis:
     start_s: float = 0.0
     streams: Mapping[str, Stream] = field(default_factory=dict)  # of every extractor, by name: float32 [T, D]
     cuts_s: list[float] = field(default_factory=list)  # scene cuts
-    labels: list[tuple[str, float]] = field(default_factory=list)  # what is seen, with a confidence from 0 to 1
-    events_s: list[float] = field(default_factory=list)  # when something is seen to sound
+    labels: list[tuple[str, float]] = field(default_factory=list)  # with a confidence from 0 to 1
+    events_s: list[float] = field(default_factory=list)  # predicted times of sounds
     loudness_db: np.ndarray | None = None  # float32 [T] at 25 Hz, expected from the picture; None: not known
 
 
@@ -51,7 +51,7 @@ def analyze(
 ) -> VideoAnalysis:
     """Watch a video, or the part of it from `start_s` on, with a model's picture encoders.
 
-    The pictures are read once for each form in which encoders want them: once in all for the shipped models.
+    The pictures are read once for each form that encoders need: once in all for the shipped models.
     Memory grows by the features alone, about 20 kB a second.
 
     video             a file, or what `media.probe.probe` says of one

@@ -92,7 +92,7 @@ def extend(
 ) -> RenderResult:
     """Carry on a take in its own timbre: `foley extend` as a function.  The take's own samples are not touched.
 
-    video        the picture to follow; the take stands `at_s` seconds into it
+    video        the picture to follow; the take begins `at_s` seconds into it
     duration_s   length of the result without a video; None: 10 s more than the take
     loop         without a video: the end leads up to the beginning
     overrides    settings by the names of `Settings`

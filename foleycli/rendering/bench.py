@@ -57,6 +57,7 @@ def run(
     load: Callable[[], Model],
     steps: Sequence[int] = STEPS,
     settings: Settings | None = None,
+    *,
     compiled: bool = False,
     random_weights: bool = False,
     without_encoders: bool = False,
@@ -108,9 +109,10 @@ def _once(job: RenderJob, model: Model, steps: int) -> Row:
         torch.cuda.reset_peak_memory_stats(model.device)
     job.out.unlink(missing_ok=True)
     begun_s = time.perf_counter()
-    [made] = replace(job, settings=replace(job.settings, steps=steps)).run(model)
+    [result] = replace(job, settings=replace(job.settings, steps=steps)).run(model)
     wall_s = time.perf_counter() - begun_s
-    return Row(steps, made.duration_s, made.stage_s, wall_s, _peak_memory_mb(model) if is_cuda else process_peak_mb())
+    peak_mb = _peak_memory_mb(model) if is_cuda else process_peak_mb()
+    return Row(steps, result.duration_s, result.stage_s, wall_s, peak_mb)
 
 
 def _peak_memory_mb(model: Model) -> float:

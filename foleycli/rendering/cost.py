@@ -43,7 +43,7 @@ def estimate(speed: Speed, duration_s: float, steps: int, takes: int = 1) -> flo
 
 
 def peak_mb(speed: Speed, takes: int = 1) -> float | None:
-    """Expected peak memory of so many takes, TAKES_AT_ONCE of which are made together; None: not measured."""
+    """Expected peak memory of so many takes, TAKES_AT_ONCE of which are generated together; None: not measured."""
     further = min(takes, TAKES_AT_ONCE) - 1
     if further and speed.take_mb is None:
         return None

@@ -2,7 +2,7 @@
 
 The take's latents are known steps of the track, so that every window that touches them goes on in its
 timbre, room and level; what is decoded is brought to the take's level and joined to the real take, whose
-samples are written as they were.  What is generated lies in a file meanwhile: memory does not grow with it.
+samples are written as they were.  What is generated is kept in a file meanwhile: memory does not grow with it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ LOSSY_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000) 
 
 @dataclass(frozen=True)
 class TakePlacement:
-    """Where the take lies on the track, in samples of the codec's rate and of the take's own."""
+    """The take's place on the track, in samples of the codec's rate and of the take's own."""
 
     before: int  # samples of the take's own rate that are generated before it
     total: int  # length of the result at the take's own rate
@@ -125,7 +125,7 @@ def extend_take(job: ExtendJob, model: Model, report: Report = silent) -> Render
 
 
 def analyze_or_empty(job: ExtendJob, model: Model, clock: StageClock, report: Report) -> VideoAnalysis:
-    """What the video shows; without one, nothing but the asked length."""
+    """What the video shows; without one, nothing but the wanted length."""
     if job.video is None:
         return VideoAnalysis(duration_s=job.length_s())
     return analyze(job.video, model, detect_cuts=job.settings.cuts, clock=clock, report=report)
@@ -143,7 +143,7 @@ def locate_take(job: ExtendJob, take: Audio, total_s: float, model: Model) -> Ta
 def known_track(take: Audio, placement: TakePlacement, n_steps: int, model: Model) -> tuple[Tensor, Tensor]:
     """The track [L, D] with the take's latents on it, and which steps they are, bool [L].
 
-    After the end of a loop the take stands a second time: what is generated before must lead up to it.
+    After the end of a loop the take comes a second time: what is generated before must lead up to it.
     """
     track = torch.zeros(n_steps, model.codec.latent_dim)
     is_known = torch.zeros(n_steps, dtype=torch.bool)
@@ -238,18 +238,18 @@ def joined(generated: GeneratedTrack, take: Audio, placement: TakePlacement) -> 
 
 
 def spans(start: int, stop: int, rate_hz: int) -> Iterator[slice]:
-    """A stretch of samples in blocks, none of them short: a seam's fade lies within one."""
+    """A stretch of samples in blocks, none of them short: a seam's fade is within one."""
     n = max(1, int((stop - start) / (BLOCK_S * rate_hz)))
     edges = [start + (stop - start) * k // n for k in range(n + 1)]
     return (slice(a, b) for a, b in zip(edges, edges[1:], strict=False) if b > a)
 
 
 def gains(peak: float, samples: np.ndarray, covered: np.ndarray) -> np.ndarray:
-    """What made mono sound is multiplied with in each channel of a take [C, n], float32 [C, 1].
+    """What generated mono sound is multiplied with in each channel of a take [C, n], float32 [C, 1].
 
     The loudest channel goes on at its own level and the others as far below it as they are in the take: one that
     leans to one side goes on leaning, and a silent one stays silent.  No channel gets louder than full scale or the
-    take's own peak: nothing is clipped.  `covered` [1, n] was made where the take lies.
+    take's own peak: nothing is clipped.  `covered` [1, n] was generated at the place of the take.
     """
     levels = np.sqrt(np.mean(np.square(samples, dtype=np.float64), axis=1))  # [C]
     loudest = int(np.argmax(levels))

@@ -47,7 +47,7 @@ def generate(
 ) -> Audio:
     """The sound of an analysed video, as samples; no file is touched but a reference that is read.
 
-    settings    how it is made; None: the defaults with what the model brings
+    settings    of the generation; None: the defaults with what the model brings
     reference   a sound whose timbre is matched: a file, or mono samples; None: the library's, where the settings say so
     overrides   single settings by name, as in `Settings`: prompt="boots on gravel", seed=1
     returns     float32 [1, N] at the codec's rate, exactly as long as the analysis
@@ -86,10 +86,10 @@ def generate_takes(
     recorded: Recorded | None = None,
     report: Report = silent,
 ) -> list[Audio]:
-    """Several sounds of one video, a seed each, made in one batch.  See `generate`.
+    """Several sounds of one video, a seed each, generated in one batch.  See `generate`.
 
     reference   latents [R, D] of a sound whose timbre is matched
-    recorded    recordings that are laid beside what the model makes
+    recorded    recordings that are placed beside the model's sound
     """
     plan = plan_for(analysis, model, settings, reference)
     features = build_features(analysis.streams, model, settings)
@@ -98,7 +98,7 @@ def generate_takes(
     sounds = [decode(model.codec, track.to(model.device)) for track in tracks]
     if analysis.loudness_db is not None and settings.ride > 0:
         sounds = [ride_gain(sound, rate_hz, analysis.loudness_db, settings.ride) for sound in sounds]
-    if recorded is not None and recorded.is_heard:
+    if recorded is not None and recorded.has_sound:
         sounds = [
             np.concatenate(list(recorded.blocks(blocks_of(sound, rate_hz), len(sound), rate_hz, seed)))
             for sound, seed in zip(sounds, seeds, strict=True)
@@ -117,7 +117,7 @@ def check_prompt(settings: Settings, model: Model) -> None:
 
 
 def plan_for(analysis: VideoAnalysis, model: Model, settings: Settings, reference: Tensor | None) -> RenderPlan:
-    """The plan of an analysed video behind a reference [R, D]."""
+    """The plan of an analysed video after a reference [R, D]."""
     return plan_render(
         analysis.duration_s,
         model.family.spec,
@@ -130,7 +130,7 @@ def plan_for(analysis: VideoAnalysis, model: Model, settings: Settings, referenc
 def build_features(streams: Mapping[str, Stream], model: Model, settings: Settings) -> Features:
     """The streams that the family reads, with the prompt.
 
-    A stream that says in words what is seen is left out where a prompt says what is heard.
+    A stream of recognised labels is left out where a prompt says what is heard.
     """
     read = {name: stream for name, stream in streams.items() if name in model.family.spec.stream_dims}
     if settings.prompt and model.semantic.replaced_by_prompt:
@@ -154,7 +154,7 @@ def sample_latents(
     """Run the sampler over all windows of a plan: float32 [B, L, D] for B seeds.
 
     context, context_mask   float32 [L, D], bool [L]: latents that are known, and where; they come back bit for bit
-    reference               float32 [R, D]: stands as clean context before windows, and is left out of the result
+    reference               float32 [R, D]: clean context before windows; it is left out of the result
     """
     if context is None or context_mask is None:
         context, context_mask = torch.zeros(plan.n_steps, family.spec.latent_dim), torch.zeros(plan.n_steps).bool()

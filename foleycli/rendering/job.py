@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from foleycli.models.model import Model
 
-EXTRA_S = 10.0  # that an extension adds where no length is asked
+EXTRA_S = 10.0  # that an extension adds where no length is given
 WHOLE_S = 0.1  # a result may be longer or shorter by so much: pictures and codec blocks are not split
 LEAST_S = 0.001  # of a take that a video must hold: less can round to no sample at all
 
@@ -42,7 +42,7 @@ def is_whole_sound(path: Path, duration_s: float) -> bool:
 
 
 def check_span(start_s: float, duration_s: float | None, video: Video) -> None:
-    """Errors: UsageError for a part that does not lie in the video."""
+    """Errors: UsageError for a part that is not within the video."""
     if not 0 <= start_s < video.duration_s:
         raise UsageError(
             f"--start is {start_s:g}, but {video.path} lasts {video.duration_s:.2f} s", "Choose a start within it"
@@ -63,7 +63,7 @@ class RenderJob:
     reference: Path | None = None  # a sound whose timbre is matched
     reference_start_s: float | None = None  # None: its most characteristic part
     sounds: Path | None = None  # a folder of recordings, in place of the shipped library
-    takes: int = 1  # so many are made, each with the seed after the one before
+    takes: int = 1  # so many are generated, each with the seed after the one before
     pick_best: bool = False  # of several keep only the best, as `out`
     name_pattern: str | None = None  # of the files of several takes, with {stem}, {take} and {seed}
 
@@ -76,18 +76,18 @@ class RenderJob:
         return [self.out.with_name(self.name_pattern.format(stem=stem, take=rank, seed=seed)) for rank in ranks]
 
     def is_done(self) -> bool:
-        """Whether all outputs are there, readable and as long as asked: an earlier run has written them."""
+        """Whether all outputs are there, readable and of the right length: an earlier run has written them."""
         return all(is_whole_sound(out, self.length_s()) for out in self.outputs())
 
     def length_s(self) -> float:
-        """Seconds of sound that are asked for."""
+        """Seconds of sound to generate."""
         left_s = self.video.duration_s - self.start_s
         return left_s if self.duration_s is None else min(left_s, self.duration_s)
 
     def check(self) -> None:
         """Refuse what cannot be done, before a model is loaded.
 
-        Errors: UsageError for an unknown ending, or a part or reference start that does not lie in its file;
+        Errors: UsageError for an unknown ending, or a part or reference start that is not within its file;
         FoleyError for a reference or a recording of `sounds` that cannot be read, or a video that the output's
         container cannot hold.
         """
@@ -206,7 +206,9 @@ class RenderJob:
                 for k, (seed, latents) in enumerate(zip(batch, tracks, strict=True), start=first):
                     wav = files.enter_context(temporary_beside(self.out, ".wav"))
                     progress = subprogress(report, k, 1, self.takes)
-                    take = decode_take(prepared, latents, seed, wav, self, model, clock, progress)
+                    take = decode_take(
+                        prepared, latents, seed, wav, job=self, model=model, clock=clock, report=progress
+                    )
                     ranked = keep_best(ranked, take, len(self.outputs()))
             return write_takes(self, prepared, ranked, model, clock, report)
 
@@ -219,7 +221,7 @@ class ExtendJob:
     video: Video | None
     out: Path
     settings: Settings
-    at_s: float = 0.0  # where in the video the take stands
+    at_s: float = 0.0  # where in the video the take begins
     duration_s: float | None = None  # without a video; None: EXTRA_S more than the take
     loop: bool = False  # the end meets the beginning; without a video only
     takes: ClassVar[int] = 1
@@ -229,7 +231,7 @@ class ExtendJob:
         return [self.out]
 
     def is_done(self) -> bool:
-        """Whether the output is there, readable and as long as asked: an earlier run has written it."""
+        """Whether the output is there, readable and of the right length: an earlier run has written it."""
         return is_whole_sound(self.out, self.length_s())
 
     def check(self) -> None:

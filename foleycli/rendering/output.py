@@ -64,7 +64,7 @@ def _blocks(wav: Path) -> Iterator[np.ndarray]:
 
 
 def write_result(job: RenderJob, part: Part, generated: Path, out: Path, report: Report) -> FinishedSound:
-    """Bring a generated mono WAV to the asked rate, channels, level and mix, and write `out` around it.
+    """Bring a generated mono WAV to the given rate, channels, level and mix, and write `out` around it.
 
     `out` is written aside and renamed into place.
     """

@@ -1,4 +1,4 @@
-"""How a sound will be made: its length on the latent axis and the windows that cover it.  Arithmetic only.
+"""How a sound will be generated: its length on the latent axis and the windows that cover it.  Arithmetic only.
 
 The dry run and the render itself ask the same function.
 """
@@ -50,8 +50,8 @@ def plan_render(
 ) -> RenderPlan:
     """The windows of a sound of `duration_s`, by the settings' context and the scene cuts.
 
-    n_reference       latent steps of the reference that stands before the first window; 0: there is none
-    repeat_reference  whether it stands before later windows too, as far as they have room
+    n_reference       latent steps of the reference before the first window; 0: there is none
+    repeat_reference  whether it comes before later windows too, as far as they have room
     n_steps           length of the track where it is not just what covers `duration_s`
     """
     rate_hz = spec.latent_rate_hz

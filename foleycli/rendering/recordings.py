@@ -1,4 +1,4 @@
-"""Which recordings are laid along a video: what the prompt names, or else what is seen, and the room tone."""
+"""Which recordings are placed along a video: what the prompt names, or else the labels, and the room tone."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import numpy as np
 
 from foleycli.features.base import Extractor
 from foleycli.library.library import AMBIENCE, SHIPPED_LIBRARY, Match, Recording, open_library
-from foleycli.recordings.engine import Chosen, Events
+from foleycli.recordings.engine import ChosenSound, Events
 from foleycli.recordings.mix import USUAL_ROOM_DB, Recorded
 from foleycli.settings.settings import Settings
 
 if TYPE_CHECKING:
     from foleycli.rendering.analyze import VideoAnalysis
 
-MOST_SEEN = 2  # things seen that are laid; a prompt may name three
-# Room tone where no place is named: of these categories things are heard outside.
+MAX_LABELLED = 2  # labels that are used; a prompt may name three sounds
+# Room tone where no place is named: things of these categories sound outdoors.
 OUTSIDE, INSIDE = "outdoors", "room tone"
 OUTSIDE_CATEGORIES = frozenset(
     ["animal", "bird", "insect", "vehicle", "gun", "weather", "water", "sport", "explosion", "fire"]
@@ -30,8 +30,8 @@ OUTSIDE_CATEGORIES = frozenset(
 class RecordingChoice:
     """Recordings for one video, with the words that found them."""
 
-    matches: list[Match] = field(default_factory=list)  # laid along the picture, the most important first
-    bed: Recording | None = None  # under everything
+    matches: list[Match] = field(default_factory=list)  # placed along the picture, the most important first
+    room_tone: Recording | None = None  # under everything
     folder: Path = SHIPPED_LIBRARY
 
     def read(self, settings: Settings, analysis: VideoAnalysis, sync: Extractor, rate_hz: int) -> Recorded:
@@ -40,9 +40,12 @@ class RecordingChoice:
         events_s = np.asarray(analysis.events_s, np.float64)
         stream = analysis.streams.get(sync.name)
         strengths = sync.event_strengths(stream, analysis.events_s) if stream is not None else np.ones(len(events_s))
+        room_tone = None
+        if self.room_tone is not None:
+            room_tone = ChosenSound(self.room_tone.name, *open_library().takes(self.room_tone, rate_hz))
         return Recorded(
-            chosen=[Chosen(one.recording.name, *library.takes(one.recording, rate_hz)) for one in self.matches],
-            bed=Chosen(self.bed.name, *open_library().takes(self.bed, rate_hz)) if self.bed else None,
+            chosen=[ChosenSound(one.recording.name, *library.takes(one.recording, rate_hz)) for one in self.matches],
+            room_tone=room_tone,
             room_db=settings.room if isinstance(settings.room, float) else USUAL_ROOM_DB,
             events=Events(events_s, strengths),
             loudness_db=np.zeros(1) if analysis.loudness_db is None else analysis.loudness_db,
@@ -57,9 +60,9 @@ def choose_recordings(
     reference: Path | None = None,
     in_video: bool = True,
 ) -> RecordingChoice:
-    """What is laid under these settings; nothing where the engine is "flow" and no room tone is wanted.
+    """What is placed under these settings; nothing where the engine is "flow" and no room tone is wanted.
 
-    labels     what is seen, most probable first: asked where there is no prompt
+    labels     of the picture, most probable first: used where there is no prompt
     sounds     a folder in place of the shipped library
     reference  a sound that the user gave as timbre: then only the model makes sound
     in_video   whether the sound goes into a video: "auto" is room tone there alone
@@ -71,18 +74,18 @@ def choose_recordings(
     if settings.prompt:
         found = library.find(settings.prompt)
     else:
-        found = [match for label, _ in labels for match in library.find(label, 1)][: MOST_SEEN + 1]
+        found = [match for label, _ in labels for match in library.find(label, 1)][: MAX_LABELLED + 1]
     named = list({match.recording.name: match for match in found}.values())
     places = [match for match in named if match.recording.category == AMBIENCE]
     things = [match for match in named if match.recording.category != AMBIENCE]
     if settings.engine == "flow" or reference is not None or not (settings.library or sounds):
         things = []
     elif not settings.prompt:
-        things = things[:MOST_SEEN]
-    bed = None
+        things = things[:MAX_LABELLED]
+    room_tone = None
     if settings.room != "off" and (in_video or settings.room != "auto"):
-        bed = places[0].recording if places else _usual_place(named)
-    return RecordingChoice(things, bed, folder)
+        room_tone = places[0].recording if places else _usual_place(named)
+    return RecordingChoice(things, room_tone, folder)
 
 
 def _usual_place(named: Sequence[Match]) -> Recording:

@@ -45,7 +45,7 @@ class Prepared:
 
 
 def prepare(job: RenderJob, model: Model, clock: StageClock, report: Report) -> Prepared:
-    """Watch the video, find and encode the reference, plan the windows."""
+    """Analyse the video, find and encode the reference, plan the windows."""
     check_prompt(job.settings, model)
     part = copyable_part(job.video, job.out, job.start_s, job.duration_s)
     scorer = load_scorer(model) if job.takes > 1 else None
@@ -73,13 +73,30 @@ def prepare(job: RenderJob, model: Model, clock: StageClock, report: Report) -> 
         recorded = choice.read(job.settings, analysis, model.sync, model.codec.rate_hz)
         latents = encode_reference(reference, job.reference_start_s, model, job.settings)
     plan = plan_for(analysis, model, job.settings, latents)
-    return Prepared(part, analysis, features, choice, recorded, reference, latents, plan, scorer)
+    return Prepared(
+        part=part,
+        analysis=analysis,
+        features=features,
+        choice=choice,
+        recorded=recorded,
+        reference=reference,
+        reference_latents=latents,
+        plan=plan,
+        scorer=scorer,
+    )
 
 
 def decode_take(
-    prepared: Prepared, latents: Tensor | None, seed: int, wav: Path, job: RenderJob, model: Model, clock: StageClock,
+    prepared: Prepared,
+    latents: Tensor | None,
+    seed: int,
+    wav: Path,
+    *,
+    job: RenderJob,
+    model: Model,
+    clock: StageClock,
     report: Report,
-) -> Take:  # fmt: skip
+) -> Take:
     """Decode one take's latents [L, D] to a temporary WAV at its level, with its recordings, and score it.
 
     latents   None: recordings alone
@@ -90,7 +107,7 @@ def decode_take(
             decode_to_wav(model, latents, wav, report)
             if analysis.loudness_db is not None and job.settings.ride > 0:
                 apply_gain_riding(wav, analysis.loudness_db, job.settings.ride)
-        if prepared.recorded.is_heard:
+        if prepared.recorded.has_sound:
             rate_hz = model.codec.rate_hz
             n_samples = seconds_to_samples(prepared.part.duration_s, rate_hz)
             add_recordings(wav, prepared.recorded, n_samples, rate_hz, seed, has_model=latents is not None)
@@ -106,13 +123,20 @@ def write_takes(
     for rank, (take, out) in enumerate(zip(ranked, job.outputs(), strict=True), start=1):
         with clock.stage("mux"):
             finished = write_result(job, prepared.part, take.wav, out, subprogress(report, rank - 1, 1, len(ranked)))
-        result = render_result(job, prepared, take, out, model, finished, clock)
+        result = render_result(job, prepared, take, out, model=model, finished=finished, clock=clock)
         results.append(replace(result, take=rank, sync_score=take.score) if job.takes > 1 else result)
     return results
 
 
 def render_result(
-    job: RenderJob, prepared: Prepared, take: Take, out: Path, model: Model, finished: FinishedSound, clock: StageClock
+    job: RenderJob,
+    prepared: Prepared,
+    take: Take,
+    out: Path,
+    *,
+    model: Model,
+    finished: FinishedSound,
+    clock: StageClock,
 ) -> RenderResult:
     """The facts of a finished render."""
     analysis = prepared.analysis
@@ -133,5 +157,5 @@ def render_result(
         lufs=finished.lufs,
         reference=prepared.reference,
         recordings=prepared.choice.matches,
-        room_tone=prepared.choice.bed,
+        room_tone=prepared.choice.room_tone,
     )

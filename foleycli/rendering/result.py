@@ -1,4 +1,4 @@
-"""What comes out of a job: a file and every fact about how it was made."""
+"""What comes out of a job: a file and every fact about how it was generated."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class RenderResult:
     device: str
     windows: list[Window]
     cuts_s: list[float]
-    labels: list[tuple[str, float]]  # what is seen, in words that sound, with a confidence, most confident first
-    events_s: list[float]  # when the synchronisation encoder sees something sound
+    labels: list[tuple[str, float]]  # what the picture shows, with a confidence, most confident first
+    events_s: list[float]  # predicted by the synchronisation encoder
     stage_s: dict[str, float]  # seconds spent in each of STAGES
     peak_dbtp: float | None = None  # None: silence, or not measured
     lufs: float | None = None
     take: int | None = None  # rank among several, 1 for the best; their `stage_s` are of all together
     sync_score: float | None = None  # how well it fits the picture: comparable within one render
     reference: Path | None = None  # the sound whose timbre is matched, given or found in a library
-    recordings: list[Match] = field(default_factory=list)  # that are laid along the picture
+    recordings: list[Match] = field(default_factory=list)  # that are placed along the picture
     room_tone: Recording | None = None  # the recording under everything
 
 

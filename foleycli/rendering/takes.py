@@ -1,6 +1,6 @@
 """Several takes of one video: seeds that follow one another, ranked by how well each fits the picture.
 
-The score is that of a synchronisation encoder; takes that cannot be among the wanted ones leave the disk at once.
+The score is that of a synchronisation encoder; takes that cannot be among those kept are removed at once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from foleycli.models.model import Model
 from foleycli.records import Report, Stream
 from foleycli.settings.preset import setting_fields
 
-SCORER = "sync-mini"  # where a model's own encoder knows pictures alone
+SCORER = "sync-mini"  # where a model's own encoder has no audio tower
 
 
 @dataclass(frozen=True)

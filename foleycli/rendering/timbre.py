@@ -28,20 +28,20 @@ ONSET_DB = 3.0  # what one onset counts for, beside decibels of mean level
 def find_reference(
     settings: Settings, labels: Sequence[tuple[str, float]] = (), sounds: Path | None = None
 ) -> Path | None:
-    """The library's recording of what the prompt names, or else of what is seen; None: there is none.
+    """The library's recording of what the prompt names, or else of a label; None: there is none.
 
-    labels   what is seen, with confidences, most confident first
+    labels   of the picture, with confidences, most confident first
     sounds   a folder in place of the shipped library; given, it is used whatever the settings say
     """
     if not (settings.library or sounds):
         return None
-    asked = [settings.prompt] if settings.prompt else [label for label, _ in labels]
-    if not asked:
+    queries = [settings.prompt] if settings.prompt else [label for label, _ in labels]
+    if not queries:
         return None  # reading the library takes a tenth of a second
     library = open_library(sounds or SHIPPED_LIBRARY)
-    found = [match.recording for words in asked for match in library.find(words)]
+    found = [match.recording for words in queries for match in library.find(words)]
     things = [recording for recording in found if recording.category != AMBIENCE]
-    # A place that is seen says nothing about the timbre of what sounds there; one that is asked for is the sound.
+    # A place among the labels says nothing about the timbre of what sounds there; one in the prompt is the sound.
     best = (things or (found if settings.prompt else []))[:1]
     return best[0].path if best else None
 
@@ -49,7 +49,7 @@ def find_reference(
 def encode_reference(path: Path | None, start_s: float | None, model: Model, settings: Settings) -> Tensor | None:
     """Latents float32 [R, D] of up to `settings.ref_s` seconds of a sound; None without one.
 
-    start_s   where to listen; None: the most characteristic part
+    start_s   where the timbre is taken; None: the most characteristic part
     Errors: FoleyError for a file that cannot be read or is silent.
     """
     if path is None:

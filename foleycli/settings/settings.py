@@ -40,7 +40,7 @@ class Settings:
     )
     engine: str = _setting(
         "both",
-        "What sounds: the model (flow), recordings that the prompt matches, laid at the moments seen, or both.",
+        "What sounds: the model (flow), recordings that match the prompt, at the events of the picture, or both.",
         choices=("flow", "recordings", "both"),
     )
     room: float | str = _setting(

@@ -67,7 +67,7 @@ def is_utf8(path: Path) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    # torch's advice stands before what is wrong: after "WeightsUnpickler error:", or with a name in capitals.
+    # torch's advice comes before what is wrong: after "WeightsUnpickler error:", or with a name in capitals.
     said = " ".join(str(error).split()).rpartition("WeightsUnpickler error: ")[2]
     return said[max(0, said.find("GLOBAL ")) :][:200] or type(error).__name__
 

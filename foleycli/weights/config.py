@@ -88,7 +88,7 @@ class ModelConfig:
 
 
 def _check_name_in_folder(key: str, name: str) -> None:
-    """A name that stands for something in a folder must not lead out of it."""
+    """A name of something in a folder must not lead out of it."""
     if not _is_file_name(name):
         raise FoleyError(f"{key} is {short_repr(name)}, which is no plain name", AGAIN)
 
@@ -113,7 +113,7 @@ def parse_config(values: object, where: str) -> ModelConfig:
 
 
 def read_config(folder: Path) -> ModelConfig:
-    """The folder's config.json; errors: FoleyError when it is missing or says what foley does not know."""
+    """The folder's config.json; errors: FoleyError when it is missing or has keys that foley does not have."""
     path = folder / CONFIG_NAME
     if not os.path.isfile(path):  # a pipe would be waited for
         raise FoleyError(f"{folder} is not a model folder: it has no {CONFIG_NAME}", "See: foley models list")

@@ -73,7 +73,7 @@ def test_recordings_that_differ_as_much_are_all_told(references):
 
 def test_series_that_the_library_lends_reels_of_are_known(sounds, monkeypatch):
     whistle = next((sounds / "animal").iterdir()).relative_to(sounds).as_posix()
-    monkeypatch.setattr(prompts, "lent_files", lambda: {whistle})
+    monkeypatch.setattr(prompts, "origin_files", lambda: {whistle})
     recordings = prompts.read_recordings(sounds, FAMILY_NAMES)
     assert [one.is_in_library for one in recordings] == [one.family == "bird" for one in recordings]
 

@@ -1,4 +1,4 @@
-"""Recordings laid at events and loudness: timing, level, variation, length and seeds."""
+"""Recordings placed at events and loudness: timing, level, variation, length and seeds."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ import pytest
 from foleycli.dsp.onsets import agreement, detect_onsets
 from foleycli.recordings.engine import (
     VOICE_GAP_S,
-    Chosen,
+    ChosenSound,
     Events,
-    bed_blocks,
     block_samples,
-    lay_blocks,
-    lay_recordings,
+    place_blocks,
+    room_tone_blocks,
     soft_limit,
 )
 from foleycli.recordings.mix import Recorded, blocks_of, loud_level_db
@@ -32,8 +31,8 @@ def noise(length_s: float, seed: int = 0) -> np.ndarray:
     return (0.1 * np.random.default_rng(seed).standard_normal(round(length_s * RATE))).astype(np.float32)
 
 
-def sound(kind: str, *samples: np.ndarray) -> Chosen:
-    return Chosen(kind, kind, [make_take(one, RATE, kind) for one in samples])
+def sound(kind: str, *samples: np.ndarray) -> ChosenSound:
+    return ChosenSound(kind, kind, [make_take(one, RATE, kind) for one in samples])
 
 
 KNOCKS = sound("hits", *(hit(hz) for hz in (300, 500, 900, 1500)))
@@ -48,9 +47,13 @@ def rms_db(samples: np.ndarray) -> float:
     return float(10 * np.log10(np.mean(samples.astype(np.float64) ** 2) + 1e-12))
 
 
+def place_recordings(chosen, events, loudness_db, n_samples: int, rate_hz: int, seed: int = 0) -> np.ndarray:
+    return np.concatenate(list(place_blocks(chosen, events, loudness_db, n_samples, rate_hz, seed=seed)))
+
+
 def test_a_hit_strikes_at_every_event():
     events = at(0.5, 1.3, 2.0, 3.1, 4.7)
-    made = lay_recordings([KNOCKS], events, np.zeros(150), 6 * RATE, RATE)
+    made = place_recordings([KNOCKS], events, np.zeros(150), 6 * RATE, RATE)
     found = detect_onsets(made, RATE)
     assert made.dtype == np.float32 and len(made) == 6 * RATE
     assert agreement(found, events.times_s, 0.02, 6.0).f1 == 1.0
@@ -58,7 +61,7 @@ def test_a_hit_strikes_at_every_event():
 
 def test_neighbouring_hits_differ_and_all_takes_are_heard():
     times_s = np.arange(0.5, 8.5, 0.5)
-    made = lay_recordings([KNOCKS], at(*times_s), np.zeros(230), 9 * RATE, RATE)
+    made = place_recordings([KNOCKS], at(*times_s), np.zeros(230), 9 * RATE, RATE)
     pitches = []
     for time_s in times_s:
         spectrum = np.abs(np.fft.rfft(made[round(time_s * RATE) :][: RATE // 5]))
@@ -71,17 +74,19 @@ def test_neighbouring_hits_differ_and_all_takes_are_heard():
 def test_a_hit_is_louder_where_more_is_shown_and_seen():
     loudness_db = np.full(150, -40.0)
     loudness_db[70:] = -32.0
-    made = lay_recordings([sound("hits", hit(500))], at(1.0, 4.0, strengths=(0.9, 0.9)), loudness_db, 6 * RATE, RATE)
+    made = place_recordings([sound("hits", hit(500))], at(1.0, 4.0, strengths=(0.9, 0.9)), loudness_db, 6 * RATE, RATE)
     soft, loud = (np.abs(made[round(s * RATE) :][:RATE]).max() for s in (1.0, 4.0))
     assert 4 < 20 * np.log10(loud / soft) < 9
-    made = lay_recordings([sound("hits", hit(500))], at(1.0, 4.0, strengths=(0.9, 0.45)), np.zeros(150), 6 * RATE, RATE)
+    made = place_recordings(
+        [sound("hits", hit(500))], at(1.0, 4.0, strengths=(0.9, 0.45)), np.zeros(150), 6 * RATE, RATE
+    )
     strong, weak = (np.abs(made[round(s * RATE) :][:RATE]).max() for s in (1.0, 4.0))
     assert 1.5 < 20 * np.log10(strong / weak) < 5
 
 
 def test_a_texture_goes_on_without_gaps_and_follows_the_loudness():
     loudness_db = np.concatenate([np.full(250, -40.0), np.full(250, -30.0)])
-    made = lay_recordings([RAIN], NO_EVENTS, loudness_db, 20 * RATE, RATE)
+    made = place_recordings([RAIN], NO_EVENTS, loudness_db, 20 * RATE, RATE)
     levels_db = [rms_db(made[first : first + RATE // 2]) for first in range(RATE // 2, 19 * RATE, RATE // 2)]
     assert np.std(levels_db[:17]) < 1.0 and np.std(levels_db[-17:]) < 1.0  # no seam between takes is heard
     assert 4 < np.mean(levels_db[-17:]) - np.mean(levels_db[:17]) < 8
@@ -89,7 +94,7 @@ def test_a_texture_goes_on_without_gaps_and_follows_the_loudness():
 
 def test_calls_begin_with_events_and_never_overlap():
     calls = sound("voice", noise(0.4), noise(1.2, 1))
-    made = lay_recordings([calls], at(0.5, 1.2, 5.0), np.zeros(150), 6 * RATE, RATE)
+    made = place_recordings([calls], at(0.5, 1.2, 5.0), np.zeros(150), 6 * RATE, RATE)
     level = np.abs(made).reshape(-1, RATE // 100).max(axis=1)
     starts_s = np.flatnonzero((level[1:] > 0.01) & (level[:-1] <= 0.01)) / 100
     assert np.abs(starts_s[:, None] - [0.5, 1.2, 5.0]).min(axis=0).max() < 0.025
@@ -99,14 +104,14 @@ def test_calls_begin_with_events_and_never_overlap():
 
 @pytest.mark.parametrize("chosen", [KNOCKS, sound("voice", noise(0.5))], ids=["hits", "calls"])
 def test_what_is_asked_for_is_heard_where_nothing_is_seen(chosen):
-    made = lay_recordings([chosen], NO_EVENTS, np.zeros(1), 8 * RATE, RATE)
+    made = place_recordings([chosen], NO_EVENTS, np.zeros(1), 8 * RATE, RATE)
     assert 3 <= len(detect_onsets(made, RATE)) <= 16
 
 
 def test_two_struck_sounds_share_the_events():
     high, low = sound("hits", hit(3000)), sound("hits", hit(200))
     times_s = np.arange(0.5, 20.5, 0.5)
-    made = lay_recordings([high, low], at(*times_s), np.zeros(500), 21 * RATE, RATE)
+    made = place_recordings([high, low], at(*times_s), np.zeros(500), 21 * RATE, RATE)
     heard = []
     for time_s in times_s:
         spectrum = np.abs(np.fft.rfft(made[round(time_s * RATE) :][: RATE // 10]))
@@ -116,15 +121,15 @@ def test_two_struck_sounds_share_the_events():
 
 def test_blocks_are_the_whole_whatever_their_number_and_seeds_matter():
     arguments = ([KNOCKS, RAIN], at(0.2, 3.98, 4.01, 9.0), np.zeros(300), 11 * RATE + 7, RATE)
-    blocks = list(lay_blocks(*arguments, seed=3))
+    blocks = list(place_blocks(*arguments, seed=3))
     assert [len(block) for block in blocks] == [block_samples(RATE)] * 2 + [3 * RATE + 7]
-    assert np.array_equal(np.concatenate(blocks), lay_recordings(*arguments, seed=3))
-    assert not np.array_equal(np.concatenate(blocks), lay_recordings(*arguments, seed=4))
+    assert np.array_equal(np.concatenate(blocks), place_recordings(*arguments, seed=3))
+    assert not np.array_equal(np.concatenate(blocks), place_recordings(*arguments, seed=4))
 
 
 def test_the_bed_has_unit_level_and_no_silence():
-    bed = np.concatenate(list(bed_blocks(RAIN, 15 * RATE, RATE)))
-    levels_db = [rms_db(bed[first : first + RATE // 4]) for first in range(RATE, 14 * RATE, RATE // 4)]
+    room_tone = np.concatenate(list(room_tone_blocks(RAIN, 15 * RATE, RATE)))
+    levels_db = [rms_db(room_tone[first : first + RATE // 4]) for first in range(RATE, 14 * RATE, RATE // 4)]
     assert np.mean(levels_db) == pytest.approx(0, abs=1.0) and min(levels_db) > -3
 
 
@@ -135,8 +140,8 @@ def test_peaks_are_bent_and_the_rest_is_left_alone():
     assert np.all(np.diff(limited) > 0)
 
 
-def recorded(chosen: list[Chosen], bed: Chosen | None = None) -> Recorded:
-    return Recorded(chosen, bed, -46.0, at(0.5, 2.0, 3.5), np.zeros(125))
+def recorded(chosen: list[ChosenSound], room_tone: ChosenSound | None = None) -> Recorded:
+    return Recorded(chosen, room_tone, -46.0, at(0.5, 2.0, 3.5), np.zeros(125))
 
 
 def test_recordings_and_the_model_stand_at_equal_levels():

@@ -17,7 +17,7 @@ BOTH = Settings(engine="both", library=True, room="auto")
 
 def names(settings: Settings, *labels: tuple[str, float], **more) -> tuple[list[str], str | None]:
     choice = choose_recordings(settings, labels, **more)
-    return [match.recording.name for match in choice.matches], choice.bed.name if choice.bed else None
+    return [match.recording.name for match in choice.matches], choice.room_tone.name if choice.room_tone else None
 
 
 def test_the_prompt_names_what_is_laid_and_where():
@@ -43,8 +43,8 @@ def test_without_a_prompt_what_is_seen_is_laid():
     ids=["engine", "no library", "reference"],
 )
 def test_what_leaves_recordings_out(change, more):
-    laid, bed = names(replace(BOTH, prompt="door slam", **change), **more)
-    assert laid == [] and bed == INSIDE
+    placed, room_tone = names(replace(BOTH, prompt="door slam", **change), **more)
+    assert placed == [] and room_tone == INSIDE
 
 
 def test_room_tone_is_for_videos_or_asked_for():
