@@ -156,8 +156,8 @@ class RenderJob:
         if choice.matches:
             found = (f"{one.recording.name} (for {one.span!r}, likeness {one.score:.2f})" for one in choice.matches)
             parts.append("recordings of " + ", ".join(found))
-        if choice.bed is not None:
-            parts.append(f"room tone: {choice.bed.name}")
+        if choice.room_tone is not None:
+            parts.append(f"room tone: {choice.room_tone.name}")
         return "; ".join(parts)
 
     def _timbre(self) -> str:
