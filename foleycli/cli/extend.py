@@ -144,7 +144,9 @@ def _job(
     from foleycli.rendering.job import ExtendJob
 
     video = probe(video_path) if video_path else None
-    job = ExtendJob(take, video, out, settings=settings, at_s=at_s, duration_s=duration_s, loop=loop)
+    job = ExtendJob(
+        take, video, out, settings=settings, at_s=at_s, duration_s=duration_s, loop=loop, overwrite=run.force
+    )
     job.check()
     jobs.check_outputs(job, [take, video_path] if video_path else [take], run)
     return job

@@ -158,6 +158,8 @@ def show_results(source: Path, job: Job, results: Sequence[RenderResult], run: R
             if result.take is not None:
                 note = f"seed {result.settings.seed}, synchronisation score {result.sync_score:.3f}"
                 console.note(f"{result.out.name}: {note}", run.quiet)
+    for note in dict.fromkeys(note for result in results for note in result.notes):  # the same for all takes
+        console.note(f"{job.out.name}: {note}", run.quiet)
     for result in results:
         if note := loudness_note(result):
             console.note(f"{result.out.name}: {note}", run.quiet)
@@ -215,6 +217,8 @@ def check_outputs(job: Job, inputs: Sequence[Path], run: RunOptions) -> None:
     if run.dry_run:  # which does not make the folder of --out-dir
         files = [file for file in files if file.parent.exists()]
     output.check_outputs(files, inputs, force=run.force)
+    if not run.dry_run:
+        output.check_free_space(job.out.parent, job.needed_bytes())
 
 
 def check_duration(duration_s: float | None) -> None:

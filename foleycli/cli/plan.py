@@ -35,6 +35,7 @@ class DryRun:
     expected_memory_mb: float | None
     heard: str  # what makes the sound: the model, recordings that match the prompt, room tone
     settings: dict[str, Any]
+    notes: list[str]  # what the user should know before the work: streams that are left out, hidden pictures
 
 
 def make(job: Job, folder: Path, device: str, dtype: str) -> DryRun:
@@ -64,6 +65,7 @@ def make(job: Job, folder: Path, device: str, dtype: str) -> DryRun:
         expected_memory_mb=cost.peak_mb(costs, job.takes) if costs else None,
         heard=job.heard(),
         settings=asdict(job.settings),
+        notes=list(job.foretell()),
     )
 
 
@@ -87,6 +89,7 @@ def text(plan: DryRun, source: Path) -> str:
             f"  heard     {plan.heard}",
             f"  model     {plan.model}, {plan.steps} steps, on {plan.device} in {plan.dtype}",
             f"  expected  {_expected(plan)}",
+            *(f"  note      {note}" for note in plan.notes),
         )
     )
 

@@ -98,6 +98,24 @@ Duration = Annotated[
     float | None,
     typer.Option("--duration", metavar="SECONDS", help="Only so long.", rich_help_panel=options.VIDEO),
 ]
+Exact = Annotated[
+    bool,
+    typer.Option(
+        "--exact",
+        help="Encode a part's pictures again where a copy of them cannot begin or end.",
+        rich_help_panel=options.VIDEO,
+    ),
+]
+Tracks = Annotated[
+    str | None,
+    typer.Option(
+        "--tracks",
+        metavar="LIST",
+        help="Which of the video's own sound tracks --mix keeps, such as 1,3.",
+        show_default="all",
+        rich_help_panel=options.VIDEO,
+    ),
+]
 
 
 def render(
@@ -123,10 +141,12 @@ def render(
     seed: options.Seed = None,
     start: Start = 0.0,
     duration: Duration = None,
+    exact: Exact = False,
     takes: Takes = None,
     pick: Pick = None,
     cuts: options.Cuts = None,
     mix: options.Mix = None,
+    tracks: Tracks = None,
     original_gain_db: options.OriginalGain = None,
     gain_db: options.Gain = None,
     loudness_lufs: options.Loudness = None,
@@ -172,7 +192,7 @@ def render(
             channels=channels,
         ),
     )
-    _check_together(settings, original_gain_db, ref, ref_start)
+    _check_together(settings, original_gain_db, tracks, ref, ref_start)
     _check_sounds(sounds, ref, library)
     _check_takes(takes, pick)
     jobs.check_duration(duration)
@@ -197,6 +217,8 @@ def render(
         prompts=naming.read_prompts(prompts, paths) if prompts else {},
         start_s=start,
         duration_s=duration,
+        exact=exact,
+        tracks=_track_numbers(tracks) if tracks is not None else None,
         reference=ref,
         reference_start_s=ref_start,
         sounds=sounds,
@@ -219,6 +241,8 @@ class RenderRequest:
     prompts: dict[Path, str]  # of single inputs, in place of the settings' own
     start_s: float
     duration_s: float | None
+    exact: bool
+    tracks: tuple[int, ...] | None  # from 0
     reference: Path | None
     reference_start_s: float | None
     sounds: Path | None
@@ -245,6 +269,9 @@ class RenderRequest:
             takes=self.takes,
             pick_best=self.pick_best,
             name_pattern=self.name,
+            exact=self.exact,
+            original_tracks=self.tracks,
+            overwrite=self.run.force,
         )
         job.check()
         jobs.check_outputs(job, self.inputs, self.run)
@@ -257,10 +284,20 @@ def _file(name: str) -> Path | None:
     return path if path.exists() else None
 
 
+def _track_numbers(text: str) -> tuple[int, ...]:
+    """The tracks of --tracks, from 0; errors: UsageError for what is no list of numbers from 1 on."""
+    numbers = text.replace(",", " ").split()
+    if not numbers or not all(number.isascii() and number.isdigit() and 1 <= int(number) <= 999 for number in numbers):
+        raise UsageError(f"--tracks is {text[:40]!r}", "Give numbers from 1 on, such as 1,3")
+    return tuple(int(number) - 1 for number in numbers)
+
+
 def _check_together(
-    settings: Settings, original_gain_db: float | None, ref: Path | None, ref_start_s: float | None
+    settings: Settings, original_gain_db: float | None, tracks: str | None, ref: Path | None, ref_start_s: float | None
 ) -> None:
     """Refuse options that say nothing without another one."""
+    if tracks is not None and not settings.mix:
+        raise UsageError("--tracks is given, but the video's own sound is not kept", "Add --mix")
     if original_gain_db is not None and not settings.mix:
         raise UsageError("--original-gain-db is given, but the video's own sound is not kept", "Add --mix")
     if ref_start_s is not None and ref is None:

@@ -136,10 +136,15 @@ def write_lossless(
             else:  # as whole numbers: libsndfile scales float by 2^23 - 1, which would move samples by one
                 whole = np.clip(np.round(block.T * 2.0**23), -(2**23), 2**23 - 1).astype(np.int32) << 8
                 file.write(whole)
-    if states_mask:  # libsndfile writes the mask that is usual for so many channels
+    if is_wav:  # what libsndfile does not let be set
         with out.open("r+b") as raw:
-            raw.seek(WAVEX_MASK_AT)
-            raw.write(channel_mask.to_bytes(4, "little"))
+            peak = raw.read(4096).find(b"PEAK")
+            if is_float and peak > 0:  # its time of writing, behind a version: same sound, same bytes
+                raw.seek(peak + 12)
+                raw.write(bytes(4))
+            if states_mask:  # it writes the mask that is usual for so many channels
+                raw.seek(WAVEX_MASK_AT)
+                raw.write(channel_mask.to_bytes(4, "little"))
 
 
 class SoundWriter:

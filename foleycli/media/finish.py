@@ -85,7 +85,7 @@ def finish_sound(
 
     Errors: FoleyError for a track that is not there, and for sound with values that are not finite.
     """
-    tracks, notes = _choose_tracks(original, original_tracks) if original is not None else ((), ())
+    tracks, notes = choose_tracks(original, original_tracks) if original is not None else ((), ())
     mix = _Mix(
         generated=sound_wav,
         generated_channels=probe_audio(sound_wav)[2],
@@ -117,7 +117,7 @@ def finish_sound(
     )
 
 
-def _choose_tracks(original: Path, wanted: Sequence[int] | None) -> tuple[tuple[SoundTrack, ...], tuple[str, ...]]:
+def choose_tracks(original: Path, wanted: Sequence[int] | None) -> tuple[tuple[SoundTrack, ...], tuple[str, ...]]:
     """The tracks to mix and notes about them: cameras keep one microphone a track."""
     there = sound_tracks(original)
     if wanted is not None and (missing := [k for k in wanted if not 0 <= k < len(there)]):

@@ -2,36 +2,49 @@
 
 The result starts at its first picture (time 0), and so does the sound, whatever start offset, edit list
 or reordered pictures the source has.  Sound codecs: AAC in .mp4 and .mov, FLAC 24 bit in .mkv, Opus in .webm.
+What was written is checked before the caller renames it into place.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import re
+from collections import Counter
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
-from av.stream import Disposition
+import soundfile
 
 from foleycli.errors import FoleyError
 from foleycli.media import ffmpeg
+from foleycli.media.check import Promise, check_result
+from foleycli.media.edit_list import shorten_picture
 from foleycli.media.finish import EXACT
 from foleycli.media.loudness import CEILING_DBTP, PRINTED_DB, measure_file
-from foleycli.media.part import TICK_S
-from foleycli.media.probe import picture_stream
+from foleycli.media.output import temporary_beside
+from foleycli.media.part import EDIT_LIST_ENDINGS, TICK_S, Cut, Part, find_cut, packets_before
+from foleycli.media.probe import picture_start_s, probe_audio
+from foleycli.media.source import open_container, open_input, picture_stream, session_folder
+from foleycli.media.streams import (
+    HELD_VIDEO,
+    StreamPlan,
+    describe_streams,
+    listing,
+    lost_marks,
+    lost_tags,
+    plan_streams,
+)
+from foleycli.media.subtitles import CODECS, cut_subtitles
+from foleycli.media.timecode import advance_timecode, is_timecode
 from foleycli.records import Report, Video, silent
 
-MP4_VIDEO = frozenset(["h264", "hevc", "av1", "vp9", "mpeg4", "mpeg2video", "mpeg1video", "mjpeg", "vvc"])
-MOV_VIDEO = frozenset(
-    ["h264", "hevc", "prores", "dnxhd", "mjpeg", "mpeg4", "mpeg2video", "mpeg1video", "png", "qtrle"]
-    + ["dvvideo", "rawvideo", "cfhd", "h263", "rpza", "svq1", "svq3", "v210"]
-    + ["hap", "dxv", "cinepak", "jpeg2000", "r210", "magicyuv", "utvideo", "huffyuv", "tiff", "smc"]
-)
-WEBM_VIDEO = frozenset(["vp8", "vp9", "av1"])
-TEXT_SUBTITLES = frozenset(["subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text"])
 TRIES = 5  # a lossy encoder moves peaks: encode, measure, turn down, again
+SEEK_LATE_S = 0.2  # by this much later ffmpeg seeks where it takes reordered pictures into account
+PART_SUBTITLES = {".mp4": "mov_text", ".mov": "mov_text", ".webm": "webvtt"}  # .mkv takes them as they are
+TOLD_DB = 1.0  # a change of level that is worth a note
+TIMESCALE = 90_000  # of pictures that are encoded again: a multiple of every usual rate
 
 
 @dataclass(frozen=True)
@@ -40,34 +53,73 @@ class Muxed:
 
     peak_dbtp: float | None  # None: silence
     lowered_db: float
-    warnings: tuple[str, ...]
+    notes: tuple[str, ...]  # what is left out or otherwise than in the source, a line each
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """Which streams of the source go along, and how."""
+class _Inputs:
+    """What one run of ffmpeg reads, and how the picture gets from it into the result."""
 
-    maps: tuple[str, ...]  # stream specifiers
-    options: dict[str, Any]
-    warnings: tuple[str, ...]
+    video: Video
+    part: Part | None  # None: the whole video
+    cut: Cut
+    is_encoded: bool
+    sound_wav: Path
+    streams: StreamPlan
+    subtitles: dict[int, Path]  # of a part, by the source's stream: its words on the part's clock
+    timecode: str  # of the result's first picture; "": none
+    folder: Path  # for files that are attached
 
-
-def _ignore(_: str) -> None:
-    """Ignores warnings: the default."""
+    @property
+    def zero_s(self) -> float:
+        """The source's time stamp at which the result begins."""
+        return self.video.start_s + (self.part.start_s if self.part else 0.0)
 
 
 def check_mux(video: Video, out: Path) -> None:
     """Refuse a picture that the container of `out` cannot hold; before any work is done."""
     ending = out.suffix.lower()
-    held = {".mp4": MP4_VIDEO, ".mov": MOV_VIDEO, ".webm": WEBM_VIDEO}.get(ending)
-    codec = video.video_codec
-    if held is not None and codec not in held:
+    held = HELD_VIDEO.get(ending)
+    if held is not None and video.video_codec not in held and not _is_written(video, ending):
         raise FoleyError(
-            f"{ending} cannot hold the {codec} picture of {video.path.name} without encoding it again",
+            f"{ending} cannot hold the {video.video_codec} picture of {video.path.name} without encoding it again",
             "Write to .mkv, which holds any picture, or to the input's own format",
         )
     if ending == ".webm" and not ffmpeg.has_library("libopus"):
         raise FoleyError("this ffmpeg cannot write Opus, the sound of .webm", "Write to .mkv, or use another ffmpeg")
+    if ending in (".mkv", ".webm") and (video.is_mirrored or video.rotation_deg and not _turns_matroska()):
+        how = "mirrored" if video.is_mirrored else f"turned by {video.rotation_deg} degrees"
+        raise FoleyError(
+            f"ffmpeg {ffmpeg.ffmpeg_version()} cannot write into {ending} that the picture is shown {how}",
+            "Write to .mp4 or .mov" + ("" if video.is_mirrored else ", or use ffmpeg 7 or newer (FOLEY_FFMPEG)"),
+        )
+
+
+def _turns_matroska() -> bool:
+    """Whether this ffmpeg writes rotations into Matroska; unknown versions are asked by the check of the result."""
+    found = re.match(r"n?(\d+)\.", ffmpeg.ffmpeg_version())
+    return found is None or int(found[1]) >= 7
+
+
+def _is_written(video: Video, ending: str) -> bool:
+    """Whether ffmpeg writes the picture's first packet into such a file: a codec that no list names may be held."""
+    with temporary_beside(session_folder() / "trial", ending) as trial:
+        output = ffmpeg.output_of([open_input(video.path)["V:0"]], trial, c="copy", **{"frames:v": 1})
+        try:
+            ffmpeg.run(ffmpeg.command(output), "trying the container")
+        except FoleyError:
+            return False
+        return any(facts.codec == video.video_codec for facts in describe_streams(trial).values())
+
+
+def foretell_notes(video: Video, out: Path, part: Part | None = None, exact: bool = False) -> tuple[str, ...]:
+    """The notes of `mux` that are known before it: streams that are left out, pictures that are hidden."""
+    ending = out.suffix.lower()
+    is_whole = part is None or part.start_s == 0 and part.duration_s >= video.duration_s - TICK_S
+    part = None if is_whole else part
+    cut = find_cut(video, part)
+    is_encoded = exact and part is not None and not cut.is_clean()
+    return (*plan_streams(video, out).notes, *_cut_notes(part, cut, ending, is_encoded))
 
 
 def mux(
@@ -77,150 +129,299 @@ def mux(
     *,
     start_s: float = 0.0,
     duration_s: float | None = None,
+    exact: bool = False,
     report: Report = silent,
-    warn: Callable[[str], None] = _ignore,
 ) -> Muxed:
     """Write `out`: the picture of `video` (or its part) with `sound_wav` as its only sound.
 
     The picture's packets, rotation, colour tags and mutual timing are copied; subtitles, chapters,
     metadata, further pictures and fonts go along where the container holds them (text subtitles are
-    converted), and what it cannot hold is dropped with a warning.  A part (start_s,
-    duration_s) must be one that `copyable_part` gave.  The sound is as long as `sound_wav`.
+    converted), and `notes` name what it cannot hold.  A part (start_s, duration_s) must be one that
+    `copyable_part` gave; its time code, subtitles and chapters begin with it.  With `exact` its pictures are
+    encoded again where a copy would have to hide some.  The sound is as long as `sound_wav`.
+
+    Errors: FoleyError where the result lacks pictures, sound or streams; `out` must not be used then.
     """
     check_mux(video, out)
-    plan = _plan(video, out)
-    for warning in plan.warnings:
-        warn(warning)
-    lowered_db = 0.0
-    for attempt in range(TRIES):
-        _write(
-            video,
-            sound_wav,
-            out,
-            plan,
-            start_s=start_s,
-            duration_s=duration_s,
-            gain_db=lowered_db,
-            report=report if attempt == 0 else silent,  # progress never goes back
+    ending = out.suffix.lower()
+    is_whole = start_s == 0 and duration_s is None
+    part = None if is_whole else Part(start_s, video.duration_s - start_s if duration_s is None else duration_s)
+    cut = find_cut(video, part)
+    is_encoded = exact and part is not None and not cut.is_clean()
+    if part and not (is_encoded or cut.is_clean() or ending in EDIT_LIST_ENDINGS):
+        raise FoleyError(f"{ending} cannot show this part of {video.path.name} by copying", "Use --exact, or .mp4")
+    streams = plan_streams(video, out)
+    with temporary_beside(out, "") as place:
+        subtitles = _subtitles_of_part(video, part, streams, place.parent) if part else {}
+        inputs = _Inputs(
+            video=video,
+            part=part,
+            cut=cut,
+            is_encoded=is_encoded,
+            sound_wav=sound_wav,
+            streams=streams,
+            subtitles=subtitles,
+            timecode=_timecode(video, part),
+            folder=place.parent,
         )
+        peak_dbtp, lowered_db = _write_until_below(inputs, out, report)
+    if ending in EDIT_LIST_ENDINGS and cut.has_hidden_end and not is_encoded:
+        shorten_picture(out, part.duration_s if part else video.duration_s)
+    check_result(out, _promise(inputs, ending))
+    notes = [*streams.notes, *_cut_notes(part, cut, ending, is_encoded), *_sound_notes(inputs, lowered_db)]
+    notes += _lost(inputs, out)
+    return Muxed(peak_dbtp if math.isfinite(peak_dbtp) else None, round(lowered_db, 2), tuple(notes))
+
+
+def _write_until_below(inputs: _Inputs, out: Path, report: Report) -> tuple[float, float]:
+    """Write, and again softer while the encoded sound peaks above the ceiling; the peak, and by how much softer."""
+    lowered_db, late_s = _headroom_db(inputs.sound_wav), 0.0
+    for attempt in range(TRIES):
+        told = report if attempt == 0 else silent  # progress never goes back
+        _write(inputs, out, told, gain_db=lowered_db, sound_late_s=late_s)
+        if out.suffix.lower() == ".webm" and attempt == 0:
+            # Opus begins before 0: ffmpeg 5 makes room for that by moving the picture, and leaves the sound early.
+            late_s = picture_start_s(out) or 0.0
+            if late_s > TICK_S:
+                _write(inputs, out, silent, gain_db=lowered_db, sound_late_s=late_s)
         peak_dbtp = measure_file(out).peak_dbtp
         excess_db = peak_dbtp + PRINTED_DB - CEILING_DBTP
         if excess_db <= 0 or out.suffix.lower() == ".mkv":  # FLAC peaks where the WAV did
             break
         lowered_db -= excess_db + 2 * PRINTED_DB
-    return Muxed(peak_dbtp if math.isfinite(peak_dbtp) else None, round(lowered_db, 2), plan.warnings)
+    return peak_dbtp, lowered_db
 
 
-def _write(
-    video: Video,
-    sound_wav: Path,
-    out: Path,
-    plan: _Plan,
-    *,
-    start_s: float,
-    duration_s: float | None,
-    gain_db: float,
-    report: Report,
-) -> None:
-    zero_s = video.start_s + start_s
-    # Half a millisecond late: rounding must not seek to the key frame before the one that is meant.
-    seek = {"ss": f"{_seek_s(video, zero_s) + TICK_S:.6f}"} if start_s > 0 else {}
-    length = _length_options(duration_s) if duration_s is not None else {}
+def _headroom_db(sound_wav: Path) -> float:
+    """By how much a sound is turned down that passes full scale, which only a WAV of floats can: 0 or less."""
+    if soundfile.info(sound_wav).subtype != "FLOAT":
+        return 0.0
+    peak_dbtp = measure_file(sound_wav).peak_dbtp
+    return CEILING_DBTP - peak_dbtp - PRINTED_DB if peak_dbtp > 0 else 0.0
+
+
+def _write(inputs: _Inputs, out: Path, report: Report, *, gain_db: float, sound_late_s: float) -> None:
+    video, part, ending = inputs.video, inputs.part, out.suffix.lower()
     # -copyts and our own offset instead of ffmpeg's: it would put the earliest stream at 0, not the picture.
-    source = ffmpeg.open_input(video.path, itsoffset=f"{-zero_s:.6f}", **seek)
-    sound = ffmpeg.open_input(sound_wav).audio
+    seek, n_skipped = _seek(inputs) if part else ({}, 0)
+    # Not "accurate": ffmpeg would cut by the time stamps before our offset.
+    source = open_input(video.path, itsoffset=f"{-inputs.zero_s:.6f}", noaccurate_seek=None, **seek)
+    sound = ffmpeg.open_input(inputs.sound_wav, itsoffset=f"{sound_late_s:.6f}").audio
     if gain_db:
         sound = sound.filter("volume", f"{gain_db:.4f}dB")
-    picture, *others = [source[chosen] for chosen in plan.maps]
-    output = ffmpeg.output_of([picture, sound, *others], out, **plan.options, **length)
-    total_s = video.duration_s if duration_s is None else duration_s
-    ffmpeg.run(ffmpeg.command(output, "-copyts"), f"writing {out.name}", report, "mux", total_s)
+    picture = _encoded_picture(source["V:0"], part) if inputs.is_encoded and part else source["V:0"]
+    others, options = _other_streams(inputs, source, ending)
+    options |= _picture_options(inputs, ending, n_skipped) | _sound_options(ending) | _file_options(inputs, ending)
+    if part:
+        options["t"] = f"{part.duration_s + TICK_S:.6f}"  # of the other streams; the picture ends by its packets
+    output = ffmpeg.output_of([picture, sound, *others], out, **options)
+    total_s = part.duration_s if part else video.duration_s
+    args = ffmpeg.command(output, "-copyts")
+    place = args.index(ffmpeg.file_url(out))
+    args[place:place] = _attach_options(inputs)
+    ffmpeg.run(args, f"writing {out.name}", report, "mux", total_s)
 
 
-def _length_options(duration_s: float) -> dict[str, Any]:
-    """End every stream at duration_s.
-
-    -t ends a copied picture by decoding time and leaves reordered pictures of after the end in; the noise
-    filter (with no noise) drops those.  -t belongs to the output: its meaning for an input under -copyts
-    has changed between versions of ffmpeg.
-    """
-    end_s = f"{duration_s - TICK_S:.6f}"
-    return {"t": f"{duration_s + TICK_S:.6f}", "bsf:v:0": f"noise=drop='gte(pts*tb,{end_s})'"}
-
-
-def _seek_s(video: Video, time_s: float) -> float:
-    """A time stamp as ffmpeg's -ss counts it: from the container's start."""
-    with av.open(ffmpeg.file_url(video.path)) as container:
-        return time_s - (container.start_time or 0) / 1e6
+def _attach_options(inputs: _Inputs) -> list[str]:
+    """Covers as attachments; options that stand several times, for which ffmpeg-python has no form."""
+    options: list[str] = []
+    first = sum(kept.kind == "attachment" for kept in inputs.streams.kept)
+    for k, cover in enumerate(inputs.streams.covers, start=first):
+        file = inputs.folder / f"cover{k}"
+        file.write_bytes(cover.data)
+        options += ["-attach", str(file)]
+        options += [f"-metadata:s:t:{k}", f"mimetype={cover.mime_type}"]
+        options += [f"-metadata:s:t:{k}", f"filename={cover.name}"]
+    return options
 
 
-def _plan(video: Video, out: Path) -> _Plan:
-    """Choose the streams that go along: the picture first, then the others in the source's order."""
-    ending = out.suffix.lower()
-    is_mp4_like = ending in (".mp4", ".mov")
-    copied = {"c": "copy", "map_chapters": 0, "map_metadata": 0}
-    options: dict[str, Any] = {**copied, **EXACT, **_sound_options(ending)}
-    maps, warnings = ["V:0"], []
-    with av.open(ffmpeg.file_url(video.path)) as container:
-        picture = picture_stream(container)
-        for stream in container.streams:
-            if stream == picture or stream.type == "audio" or _is_written_anyway(stream):
+def _other_streams(inputs: _Inputs, source: Any, ending: str) -> tuple[list[Any], dict[str, Any]]:
+    """The streams beside picture and sound, and their options."""
+    streams: list[Any] = []
+    options: dict[str, Any] = {}
+    n_subtitles = 0
+    for kept in inputs.streams.kept:
+        if kept.kind == "subtitle":
+            n, n_subtitles = n_subtitles, n_subtitles + 1
+            if inputs.part and kept.is_text:
+                if kept.index not in inputs.subtitles:
+                    n_subtitles -= 1
+                    continue
+                streams.append(ffmpeg.open_input(inputs.subtitles[kept.index])["s:0"])
+                options[f"c:s:{n}"] = PART_SUBTITLES.get(ending) or CODECS[inputs.subtitles[kept.index].suffix]
+                options[f"map_metadata:s:s:{n}"] = f"0:s:{kept.index}"
                 continue
-            subtitle = _subtitle_codec(ending, stream) if stream.type == "subtitle" else None
-            if subtitle is None and not _is_held(ending, stream):
-                warnings.append(f"{ending} cannot hold stream {stream.index} ({stream.type}): it is left out")
-                continue
-            if subtitle is not None:
-                options[f"c:s:{sum(key.startswith('c:s:') for key in options)}"] = subtitle
-            maps.append(str(stream.index))
-        if not is_mp4_like and _has_hidden_start(container):
-            warnings.append(f"{ending} has no edit lists: pictures that the source hides at its start show")
-        if is_mp4_like:
-            options["movflags"] = "+faststart"
-            if video.video_codec == "hevc" and "mp4" not in container.format.name:
+            options[f"c:s:{n}"] = kept.codec
+        streams.append(source[str(kept.index)])
+        if inputs.part and kept.kind in ("subtitle", "data"):  # what was before the part
+            options[f"bsf:{len(streams) + 1}"] = "noise=drop='lt(pts,0)'"
+    return streams, options
+
+
+def _picture_options(inputs: _Inputs, ending: str, n_skipped: int) -> dict[str, Any]:
+    """How the picture is written: its packets, less those that the part does not need, or encoded again."""
+    if inputs.is_encoded:
+        return {**_encoder(inputs.video, ending), "fps_mode:v:0": "passthrough", "enc_time_base:v:0": f"1:{TIMESCALE}"}
+    options: dict[str, Any] = {}
+    if inputs.part:
+        # Counted, not timed: what `tb` and `pts` mean to a bitstream filter differs between versions of ffmpeg.
+        end = n_skipped + inputs.cut.n_packets
+        dropped = [f"gte(n,{end})"] + ([f"lt(n,{n_skipped})"] if n_skipped else [])
+        dropped += [f"eq(n,{n_skipped + k})" for k in inputs.cut.leading]
+        options["bsf:v:0"] = f"noise=drop='{'+'.join(dropped)}'"
+    if ending in EDIT_LIST_ENDINGS and inputs.video.video_codec == "hevc":
+        with open_container(inputs.video.path) as container:
+            if "mp4" not in container.format.name:
                 options["tag:v:0"] = "hvc1"  # Apple's players take no other
-    return _Plan(tuple(maps), options, tuple(warnings))
+    return options
 
 
-def _has_hidden_start(container: Any) -> bool:
-    """Whether an edit list begins after the first packet; the sound stays in sync, from a later start."""
-    packets = container.demux(picture_stream(container))
-    return bool(next(iter(packets)).is_discard)
+def _encoded_picture(picture: Any, part: Part) -> Any:
+    """The pictures of the part, on a clock that every rate divides."""
+    shown = picture.filter("select", f"gte(t,-{TICK_S})*lt(t,{part.duration_s - TICK_S:.6f})")
+    return shown.filter("settb", f"1/{TIMESCALE}")
+
+
+def _encoder(video: Video, ending: str) -> dict[str, Any]:
+    """A codec like the source's, at a quality at which hardly anything is lost."""
+    if ending == ".webm":
+        return {"c:v:0": "libvpx-vp9", "crf:v:0": 18, "b:v:0": 0, "deadline:v:0": "good", "cpu-used:v:0": 3}
+    if video.video_codec == "hevc" and ffmpeg.has_library("libx265"):
+        tag = {"tag:v:0": "hvc1"} if ending in EDIT_LIST_ENDINGS else {}
+        return {"c:v:0": "libx265", "crf:v:0": 15, "x265-params:v:0": "log-level=error", **tag}
+    if not ffmpeg.has_library("libx264"):
+        raise FoleyError("this ffmpeg cannot encode H.264", "Leave out --exact, or use another ffmpeg (FOLEY_FFMPEG)")
+    return {"c:v:0": "libx264", "crf:v:0": 14}
 
 
 def _sound_options(ending: str) -> dict[str, Any]:
-    if ending in (".mp4", ".mov"):
-        return {"c:a": "aac", "b:a": "256k"}
+    default = {"disposition:a:0": "default"}
+    if ending in EDIT_LIST_ENDINGS:
+        return {"c:a": "aac", "b:a": "256k", **default}
     if ending == ".webm":
-        return {"c:a": "libopus", "b:a": "192k"}
-    return {"c:a": "flac", "sample_fmt": "s32", "bits_per_raw_sample": 24}
+        return {"c:a": "libopus", "b:a": "192k", **default}
+    return {"c:a": "flac", "sample_fmt": "s32", "bits_per_raw_sample": 24, **default}
 
 
-def _is_written_anyway(stream: Any) -> bool:
-    """Chapter titles and time codes of QuickTime: ffmpeg writes them anew from the chapters and tags."""
-    name = stream.codec_context.name if stream.codec_context is not None else ""
-    return stream.type == "data" and name in ("", "bin_data", "tmcd", "none")
+def _file_options(inputs: _Inputs, ending: str) -> dict[str, Any]:
+    options: dict[str, Any] = {"c": "copy", "map_chapters": 0, "map_metadata": 0, **EXACT}
+    if ending in EDIT_LIST_ENDINGS:
+        # Phones' tags need a place of their own, to which ordinary tags move too: only where there are any.
+        options["movflags"] = "+faststart" + ("+use_metadata_tags" if inputs.streams.has_phone_tags else "")
+        options["strict"] = "unofficial"  # Dolby Vision's and 360-degree descriptions
+    if inputs.timecode:
+        options["metadata"] = options["metadata:s:v:0"] = f"timecode={inputs.timecode}"
+    return options
 
 
-def _subtitle_codec(ending: str, stream: Any) -> str | None:
-    """How the container takes this subtitle; None: not at all."""
-    name = stream.codec_context.name
-    if name not in TEXT_SUBTITLES:
-        return "copy" if ending == ".mkv" and name != "eia_608" else None
-    if ending in (".mp4", ".mov"):
-        return "copy" if name == "mov_text" else "mov_text"
-    if ending == ".webm":
-        return "copy" if name == "webvtt" else "webvtt"
-    return "srt" if name in ("mov_text", "text") else "copy"
+def _seek(inputs: _Inputs) -> tuple[dict[str, Any], int]:
+    """Options that have ffmpeg begin at the cut's key frame, and how many packets come before it nevertheless.
+
+    Where ffmpeg lands is tried first: it depends on the format, its index, and the version.  Where no way leads to
+    the key frame the file is read from its beginning.
+    """
+    video, cut = inputs.video, inputs.cut
+    with open_container(video.path) as container:
+        start_s = (container.start_time or 0) / 1e6
+    key_s = video.start_s + cut.first.time_s - start_s  # -ss counts from the container's start
+    late_s = min(SEEK_LATE_S, (cut.next_key_s - cut.first.time_s) / 2)
+    for seek_s in (key_s + TICK_S, key_s + late_s):
+        if seek_s > 1 and _lands_on(inputs, seek_s):
+            return {"ss": f"{seek_s:.6f}"}, 0
+    return {}, packets_before(video, cut)
 
 
-def _is_held(ending: str, stream: Any) -> bool:
-    """Whether a stream that is neither the picture nor sound nor a subtitle is copied."""
-    if stream.type == "attachment":
-        return ending == ".mkv"
-    if stream.type != "video":
+def _lands_on(inputs: _Inputs, seek_s: float) -> bool:
+    """Whether ffmpeg, sent there, reads the cut's key frame first."""
+    source = open_input(inputs.video.path, ss=f"{seek_s:.6f}")
+    output = source["V:0"].output("pipe:1", c="copy", format="framecrc", **{"frames:v": 1})
+    told = b"".join(ffmpeg.read_stdout(ffmpeg.command(output, "-copyts"), 1 << 16, "seeking")).decode()
+    tick = re.search(r"#tb 0: (\d+)/(\d+)", told)
+    packet = re.search(r"^0,\s*-?\d+,\s*(-?\d+),\s*\d+,\s*(\d+),", told, re.MULTILINE)
+    if not tick or not packet:
         return False
-    if stream.disposition & Disposition.attached_pic:
-        return ending in (".mp4", ".mov")
-    held = {".mp4": MP4_VIDEO, ".mov": MOV_VIDEO, ".webm": WEBM_VIDEO}.get(ending)
-    return held is None or stream.codec_context.codec.canonical_name in held
+    time_s = int(packet[1]) * int(tick[1]) / int(tick[2]) - inputs.video.start_s
+    return abs(time_s - inputs.cut.first.time_s) < 2 * TICK_S and int(packet[2]) == inputs.cut.first.n_bytes
+
+
+def _subtitles_of_part(video: Video, part: Part, streams: StreamPlan, folder: Path) -> dict[int, Path]:
+    """The words of the part, in a file for each stream that has any."""
+    facts = describe_streams(video.path)
+    cut = {
+        kept.index: cut_subtitles(
+            video.path,
+            kept.index,
+            facts[kept.index].codec,
+            folder,
+            start_s=video.start_s + part.start_s,
+            duration_s=part.duration_s,
+        )
+        for kept in streams.kept
+        if kept.kind == "subtitle" and kept.is_text
+    }
+    return {index: path for index, path in cut.items() if path}
+
+
+def _timecode(video: Video, part: Part | None) -> str:
+    """The time code of the result's first picture; "" where the source has none."""
+    with open_container(video.path) as container:
+        picture = picture_stream(container)
+        streams = [picture, *(stream for stream in container.streams if stream.type == "data")]
+        tags = [container.metadata, *(stream.metadata for stream in streams if stream is not None)]
+        lowered = [{key.lower(): value for key, value in tag.items()} for tag in tags]
+        timecode = next((tag["timecode"] for tag in lowered if is_timecode(tag.get("timecode", ""))), "")
+        fps = picture.average_rate or video.fps if picture is not None else video.fps
+    n_frames = round(part.start_s * fps) if part else 0
+    return advance_timecode(timecode, n_frames, Fraction(fps)) if timecode else ""
+
+
+def _promise(inputs: _Inputs, ending: str) -> Promise:
+    video, cut, kept = inputs.video, inputs.cut, inputs.streams.kept
+    n_streams: Counter[str] = Counter(stream.kind for stream in kept if not (inputs.part and stream.is_text))
+    n_streams["subtitle"] += len(inputs.subtitles)
+    n_streams["attachment"] += len(inputs.streams.covers)
+    shows_all = ending not in EDIT_LIST_ENDINGS and not inputs.is_encoded
+    hidden_s = max(0.0, -cut.first_s) if shows_all and inputs.part is None else 0.0
+    return Promise(
+        n_pictures=cut.n_packets - len(cut.leading) if shows_all else cut.n_shown,
+        last_s=cut.last_s - (inputs.part.start_s if inputs.part else 0.0) + hidden_s,
+        sound_start_s=hidden_s,
+        sound_s=probe_audio(inputs.sound_wav)[0],
+        fps=video.fps,
+        n_streams=dict(n_streams),
+        rotation_deg=0 if inputs.is_encoded else video.rotation_deg,
+        is_mirrored=video.is_mirrored and not inputs.is_encoded,
+    )
+
+
+def _cut_notes(part: Part | None, cut: Cut, ending: str, is_encoded: bool) -> list[str]:
+    """What is otherwise than in the source, for the part's sake."""
+    if is_encoded:
+        return ["the picture of this part is encoded again (--exact)"]
+    if part and cut.hidden_s > TICK_S:
+        seconds = f"{cut.hidden_s:.2f} s of pictures before the part"
+        return [f"{seconds} are in the file, hidden by its edit list (--exact leaves them out)"]
+    if part is None and cut.has_hidden and ending not in EDIT_LIST_ENDINGS:
+        return [f"{ending} has no edit lists: pictures that the source hides show"]
+    return []
+
+
+def _sound_notes(inputs: _Inputs, lowered_db: float) -> list[str]:
+    n_words = sum(stream.is_text for stream in inputs.streams.kept)
+    n_silent = n_words - len(inputs.subtitles) if inputs.part else 0
+    notes = [f"{n_silent} subtitle streams have no words in this part: they are left out"] if n_silent else []
+    if lowered_db < -TOLD_DB:
+        notes.append(f"the sound is {-lowered_db:.1f} dB softer: in this file it would be clipped")
+    return notes
+
+
+def _lost(inputs: _Inputs, out: Path) -> list[str]:
+    """Notes on what the source says about itself and the result does not."""
+    with open_container(inputs.video.path) as source, open_container(out) as result:
+        before, after = dict(source.metadata), dict(result.metadata)
+        tags = [result.metadata, *(stream.metadata for stream in result.streams)]
+        timecodes = {value for tag in tags for key, value in tag.items() if key.lower() == "timecode"}
+    notes = lost_marks(listing(inputs.video.path), listing(out)) + lost_tags(before, after)
+    if inputs.timecode and inputs.timecode not in timecodes:
+        notes.append(f"the time code {inputs.timecode} cannot be kept at this rate: it is left out")
+    return notes

@@ -20,7 +20,7 @@ import soxr
 import torch
 from torch import Tensor
 
-from foleycli.dsp.joining import joined_after, joined_before, matching_gain
+from foleycli.dsp.joining import channel_gains, joined_after, joined_before
 from foleycli.errors import FoleyError
 from foleycli.media.audio import SoundWriter, read_audio, resample, write_lossless
 from foleycli.media.finish import FinishedSound, finish_sound
@@ -66,8 +66,6 @@ def extend_take(job: ExtendJob, model: Model, report: Report = silent) -> Render
     take = read_audio(job.take)  # [C, N] at its own rate
     if not np.abs(take.samples).max(initial=0.0) > 1e-4:
         raise FoleyError(f"{job.take} is silent: there is nothing to carry on", "Give another take")
-    if job.out.suffix.lower() == ".flac" and float(np.abs(take.samples).max()) > 1:
-        raise FoleyError(f"{job.take} goes above full scale, which .flac cannot hold", "Write to .wav")
     analysis = analyze_or_empty(job, model, clock, report)
     with clock.stage("features"):
         features = build_features(analysis.streams, model, settings)
@@ -118,6 +116,7 @@ def extend_take(job: ExtendJob, model: Model, report: Report = silent) -> Render
         labels=analysis.labels,
         events_s=analysis.events_s,
         stage_s=clock.spent_s,
+        notes=finished.notes,
         peak_dbtp=finished.peak_dbtp,
         lufs=finished.lufs,
         reference=job.take,
@@ -247,26 +246,28 @@ def spans(start: int, stop: int, rate_hz: int) -> Iterator[slice]:
 def gains(peak: float, samples: np.ndarray, covered: np.ndarray) -> np.ndarray:
     """What generated mono sound is multiplied with in each channel of a take [C, n], float32 [C, 1].
 
-    The loudest channel goes on at its own level and the others as far below it as they are in the take: one that
-    leans to one side goes on leaning, and a silent one stays silent.  No channel gets louder than full scale or the
-    take's own peak: nothing is clipped.  `covered` [1, n] was generated at the place of the take.
+    Each channel goes on at its own level: a take that leans to one side goes on leaning, and a silent channel stays
+    silent.  None gets louder than full scale or the take's own peak: nothing is clipped.  `covered` [1, n] was
+    generated at the place of the take.
     """
-    levels = np.sqrt(np.mean(np.square(samples, dtype=np.float64), axis=1))  # [C]
-    loudest = int(np.argmax(levels))
     ceiling = max(0.89, float(np.abs(samples).max()))
-    gain = min(matching_gain(samples[loudest], covered[0]), ceiling / max(peak, 1e-9))
-    return (gain * levels / max(float(levels[loudest]), 1e-9)).astype(np.float32)[:, None]
+    matched = channel_gains(samples, covered[0])
+    return (matched * min(1.0, ceiling / max(peak * float(matched.max()), 1e-9)))[:, None]
 
 
 def write(job: ExtendJob, blocks: Iterable[np.ndarray], take: Audio, n_samples: int, report: Report) -> FinishedSound:
     """The result to its file; WAV and FLAC keep the take's samples, rate and channels."""
+    needed_bytes = job.needed_bytes()
     if job.video is None or not is_video_name(job.out):
-        with replacing(job.out) as out:
+        with replacing(job.out, overwrite=job.overwrite, needed_bytes=needed_bytes) as out:
             return write_sound_file(blocks, job.take, take, n_samples, out, report)
-    with temporary_beside(job.out, ".wav") as wav, replacing(job.out) as out:
+    with (
+        temporary_beside(job.out, ".wav", needed_bytes) as wav,
+        replacing(job.out, overwrite=job.overwrite, needed_bytes=needed_bytes) as out,
+    ):
         write_sound_file(blocks, job.take, take, n_samples, wav, report)
         muxed = mux(job.video, wav, out, report=report)
-        return FinishedSound(muxed.peak_dbtp, None, 0.0, muxed.lowered_db)
+        return FinishedSound(muxed.peak_dbtp, None, 0.0, muxed.lowered_db, job.video.notes + muxed.notes)
 
 
 def write_sound_file(

@@ -11,9 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+
 from foleycli.errors import FoleyError, UsageError
-from foleycli.media.mux import check_mux
+from foleycli.media.audio import read_audio
+from foleycli.media.finish import choose_tracks
+from foleycli.media.mux import check_mux, foretell_notes
 from foleycli.media.output import check_ending, files_of_takes, is_video_name, temporary_beside
+from foleycli.media.part import choose_part, copyable_part
 from foleycli.media.probe import probe_audio
 from foleycli.records import Report, Video, silent
 from foleycli.rendering.cost import TAKES_AT_ONCE
@@ -66,6 +71,9 @@ class RenderJob:
     takes: int = 1  # so many are generated, each with the seed after the one before
     pick_best: bool = False  # of several keep only the best, as `out`
     name_pattern: str | None = None  # of the files of several takes, with {stem}, {take} and {seed}
+    exact: bool = False  # encode a part's pictures again where a copy cannot begin or end
+    original_tracks: tuple[int, ...] | None = None  # of the video's own sound, counted from 0; None: all
+    overwrite: bool = True  # replace an output that appears while the job runs
 
     def outputs(self) -> list[Path]:
         """The files that `run` writes, the best take's first."""
@@ -81,8 +89,7 @@ class RenderJob:
 
     def length_s(self) -> float:
         """Seconds of sound to generate."""
-        left_s = self.video.duration_s - self.start_s
-        return left_s if self.duration_s is None else min(left_s, self.duration_s)
+        return choose_part(self.video, self.start_s, self.duration_s).duration_s
 
     def check(self) -> None:
         """Refuse what cannot be done, before a model is loaded.
@@ -105,8 +112,25 @@ class RenderJob:
                     f"--ref-start is {self.reference_start_s:g}, but {self.reference} lasts {length_s:.2f} s",
                     "Choose a start within it",
                 )
+        if self.settings.mix and self.video.has_audio:
+            choose_tracks(self.video.path, self.original_tracks)
         if is_video_name(self.out):
             check_mux(self.video, self.out)
+        copyable_part(self.video, self.out, self.start_s, self.duration_s, self.exact)
+
+    def needed_bytes(self) -> int:
+        """Room that the outputs and the temporary files beside them take at most."""
+        sound = round(self.length_s() * 48_000 * 4)  # of one channel
+        copied = self.video.path.stat().st_size if is_video_name(self.out) else 0
+        copied = round(copied * min(1.0, self.length_s() / self.video.duration_s))
+        n = len(self.outputs())
+        return (n + 2) * sound + 2 * sound + n * (copied + 2 * sound)
+
+    def foretell(self) -> tuple[str, ...]:
+        """What the user should know before the work: streams that are left out, pictures that are hidden."""
+        part = choose_part(self.video, self.start_s, self.duration_s)
+        notes = self.video.notes + part.notes
+        return notes + foretell_notes(self.video, self.out, part, self.exact) if is_video_name(self.out) else notes
 
     def plan(self, spec: WindowSpec) -> RenderPlan:
         """What is known without watching the video: scene cuts can add windows."""
@@ -224,6 +248,7 @@ class ExtendJob:
     at_s: float = 0.0  # where in the video the take begins
     duration_s: float | None = None  # without a video; None: EXTRA_S more than the take
     loop: bool = False  # the end meets the beginning; without a video only
+    overwrite: bool = True  # replace an output that appears while the job runs
     takes: ClassVar[int] = 1
 
     def outputs(self) -> list[Path]:
@@ -241,6 +266,8 @@ class ExtendJob:
         """
         check_ending(self.out)
         take_s, _, _ = probe_audio(self.take)
+        if self.out.suffix.lower() == ".flac" and np.abs(read_audio(self.take).samples).max() > 1:
+            raise FoleyError(f"{self.take} goes above full scale, which .flac cannot hold", "Write to .wav")
         if self.video is None:
             if is_video_name(self.out):
                 hint = "Name a sound file with -o, or give the video"
@@ -263,6 +290,18 @@ class ExtendJob:
             )
         if is_video_name(self.out):
             check_mux(self.video, self.out)
+
+    def needed_bytes(self) -> int:
+        """Room that the output and the temporary files beside it take at most."""
+        _, rate_hz, channels = probe_audio(self.take)
+        copied = self.video.path.stat().st_size if self.video is not None and is_video_name(self.out) else 0
+        return copied + round(self.length_s() * rate_hz * 4) * (1 + 2 * channels)
+
+    def foretell(self) -> tuple[str, ...]:
+        """What the user should know before the work: streams that are left out."""
+        if self.video is None or not is_video_name(self.out):
+            return ()
+        return self.video.notes + foretell_notes(self.video, self.out)
 
     def length_s(self) -> float:
         """Seconds of the result."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,23 +81,34 @@ def write_result(job: RenderJob, part: Part, generated: Path, out: Path, report:
             gain_db=settings.gain_db,
             loudness_lufs=settings.loudness_lufs,
             original=job.video.path if settings.mix and job.video.has_audio else None,
+            original_tracks=job.original_tracks,
             original_gain_db=settings.original_gain_db,
             original_start_s=part.start_s,
             report=report,
         )
 
+    notes, needed_bytes = job.video.notes + part.notes, job.needed_bytes()
     if not is_video_name(out):
-        with replacing(out) as written:
-            return finish(written)
-    with temporary_beside(out, ".wav") as finished_wav, replacing(out) as written:
+        with replacing(out, overwrite=job.overwrite, needed_bytes=needed_bytes) as written:
+            finished = finish(written)
+            return replace(finished, notes=notes + finished.notes)
+    with (
+        temporary_beside(out, ".wav", needed_bytes) as finished_wav,
+        replacing(out, overwrite=job.overwrite, needed_bytes=needed_bytes) as written,
+    ):
         finished = finish(finished_wav)
-        if is_whole(job.video, part):  # copied without being cut
-            mux(job.video, finished_wav, written, report=report)
-        else:
-            mux(job.video, finished_wav, written, start_s=part.start_s, duration_s=part.duration_s, report=report)
-        return finished
+        muxed = mux(
+            job.video,
+            finished_wav,
+            written,
+            start_s=part.start_s,
+            duration_s=None if is_whole(job.video, part) else part.duration_s,
+            exact=job.exact,
+            report=report,
+        )
+        return replace(finished, notes=notes + finished.notes + muxed.notes)
 
 
 def is_whole(video: Video, part: Part) -> bool:
-    """Whether a part is all of its video."""
+    """Whether a part is all of its video, which is copied without being cut."""
     return part.start_s == 0 and abs(part.duration_s - video.duration_s) < 1e-6

@@ -47,7 +47,7 @@ class Prepared:
 def prepare(job: RenderJob, model: Model, clock: StageClock, report: Report) -> Prepared:
     """Analyse the video, find and encode the reference, plan the windows."""
     check_prompt(job.settings, model)
-    part = copyable_part(job.video, job.out, job.start_s, job.duration_s)
+    part = copyable_part(job.video, job.out, job.start_s, job.duration_s, job.exact)
     scorer = load_scorer(model) if job.takes > 1 else None
     analysis = analyze(
         job.video,
@@ -153,6 +153,7 @@ def render_result(
         labels=analysis.labels,
         events_s=analysis.events_s,
         stage_s=clock.spent_s,
+        notes=finished.notes,
         peak_dbtp=finished.peak_dbtp,
         lufs=finished.lufs,
         reference=prepared.reference,

@@ -38,6 +38,7 @@ class RenderResult:
     reference: Path | None = None  # the sound whose timbre is matched, given or found in a library
     recordings: list[Match] = field(default_factory=list)  # that are placed along the picture
     room_tone: Recording | None = None  # the recording under everything
+    notes: tuple[str, ...] = ()  # what the user should know: streams left out, tracks mixed, a part cut short
 
 
 @dataclass

@@ -49,6 +49,7 @@ def facts(result: RenderResult) -> dict[str, Any]:
             for match in result.recordings
         ],
         "room_tone": _recording(result.room_tone) if result.room_tone else None,
+        "notes": list(result.notes),
         "events_s": [round(float(time_s), 3) for time_s in result.events_s],
         "lufs": _rounded(result.lufs),
         "peak_dbtp": _rounded(result.peak_dbtp),

@@ -201,7 +201,7 @@ def test_dry_run_as_json(foley, made, model, tmp_path):
     told = foley("render", made / "clip.mp4", "-o", tmp_path / "o.wav", "--model", model, "--dry-run", "--json", *args)
     (plan,) = told.lines
     assert told.code == 0
-    assert (plan["duration_s"], plan["steps"], plan["windows"]) == (2.5, 4, 1)
+    assert (plan["duration_s"], plan["steps"], plan["windows"]) == (2.52, 4, 1)
     assert (plan["device"], plan["dtype"], plan["model"]) == ("cpu", "float32", "bare")
     assert plan["settings"]["prompt"] == "rain"
     assert plan["settings"].keys() == Settings().__dict__.keys()

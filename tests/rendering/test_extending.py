@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from clips import run_ffmpeg
 
 from foleycli.media.audio import read_audio, write_lossless
 from foleycli.media.loudness import measure_file
@@ -180,3 +181,47 @@ def test_silent_take_is_refused_and_nothing_is_left(extend, tmp_path):
     assert told.code == 1
     assert "silent" in told.error
     assert [path.name for path in tmp_path.iterdir()] == ["take.wav"]
+
+
+def test_a_hot_take_gives_the_same_bytes_and_is_softer_in_a_video(extend, clips, tmp_path):
+    sound = np.full(22050, 0.3, np.float32) * np.sin(np.arange(22050) / 5)
+    sound[5000:5100] *= 8
+    take = tmp_path / "hot.wav"
+    soundfile.write(take, sound, 44100, "FLOAT")
+    for out in (tmp_path / "a.wav", tmp_path / "b.wav"):
+        assert extend("--ref", take, "-o", out, "--duration", "2").code == 0
+    assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
+    for ending in (".mkv", ".mp4"):
+        told = extend(clips("plain.mp4"), "--ref", take, "-o", tmp_path / f"out{ending}")
+        assert told.code == 0 and "dB softer: in this file it would be clipped" in told.err
+        assert measure_file(tmp_path / f"out{ending}").peak_dbtp <= -1.0
+
+
+@pytest.mark.parametrize("active", [[0], [1], [2], [0, 2]])
+def test_silent_channels_stay_silent_and_the_others_keep_their_level(extend, tmp_path, active):
+    rng = np.random.default_rng(5)
+    channels = max(2, max(active) + 1)
+    samples = np.zeros((44100, channels), np.float32)
+    for channel in active:
+        samples[:, channel] = 0.2 * rng.standard_normal(44100).clip(-3, 3)
+    soundfile.write(tmp_path / "take.wav", samples, 44100, "PCM_24")
+    assert extend("--ref", tmp_path / "take.wav", "-o", tmp_path / "out.wav", "--duration", "3").code == 0
+    made = read_audio(tmp_path / "out.wav").samples[:, 45000:]
+    rms = np.sqrt((made**2).mean(axis=1))
+    silent = [channel for channel in range(channels) if channel not in active]
+    assert not made[silent].any()
+    assert (rms[active] > 0.01).all() and rms[active].max() / rms[active].min() < 1.2
+
+
+@pytest.mark.parametrize(
+    ("layout", "mask"), [("5.1", 0x3F), ("5.1(side)", 0x60F), ("quad", 0x33), ("3.0", 0x7), ("7.1", 0x63F)]
+)
+@pytest.mark.parametrize("subtype", ["pcm_s16le", "pcm_f32le"])
+def test_loudspeakers_of_a_take_stay(extend, tmp_path, layout, mask, subtype):
+    take, out = tmp_path / "take.wav", tmp_path / "out.wav"
+    noise = f"anoisesrc=d=0.6:r=48000:a=0.1,aformat=channel_layouts={layout}"
+    run_ffmpeg("-f", "lavfi", "-i", noise, "-c:a", subtype, take)
+    assert extend("--ref", take, "-o", out, "--duration", "1.2").code == 0
+    head = out.read_bytes()[:48]
+    assert head[20:22] == b"\xfe\xff" and int.from_bytes(head[40:44], "little") == mask
+    assert np.array_equal(whole_numbers(out)[: round(0.6 * 48000)], whole_numbers(take))

@@ -130,15 +130,38 @@ def test_the_level_follows_what_is_seen_as_far_as_asked(render, clips, tmp_path)
 
 def test_part_of_a_video(render, packets, clips, tmp_path):
     part = ("--start", "0.5", "--duration", "0.7")
-    assert render(clips("reordered.mp4"), "-o", tmp_path / "out.wav", *part).code == 0
-    assert soundfile.info(tmp_path / "out.wav").frames == round(0.7 * 48000)
-    told = render(clips("reordered.mp4"), "-o", tmp_path / "out.mp4", *part, "--json")
-    (made,) = told.lines
-    assert 0.7 <= made["duration_s"] < 1.1
+    (stem,) = render(clips("reordered.mp4"), "-o", tmp_path / "out.wav", *part, "--json").lines
+    (made,) = render(clips("reordered.mp4"), "-o", tmp_path / "out.mp4", *part, "--json").lines
+    # From the picture shown at 0.5 s on, as many whole pictures as 0.7 s need: the same in every file.
+    assert (stem["duration_s"], stem["windows"]) == (made["duration_s"], made["windows"])
+    assert made["duration_s"] == pytest.approx(0.72, abs=0.001)
+    assert soundfile.info(tmp_path / "out.wav").frames == round(0.72 * 48000)
+    assert made["notes"] == stem["notes"] == []  # it begins at a key frame
     after = probe(tmp_path / "out.mp4")
     assert after.duration_s == pytest.approx(made["duration_s"], abs=0.041)
     assert read_audio(tmp_path / "out.mp4").duration_s == pytest.approx(after.duration_s, abs=0.041)
     assert set(packets(tmp_path / "out.mp4")) < set(packets(clips("reordered.mp4")))
+
+
+def test_a_part_that_a_copy_cannot_show_is_refused_or_encoded(render, clips, tmp_path):
+    part, out = ("--start", "0.9", "--duration", "0.5"), tmp_path / "out.mkv"
+    told = render(clips("reordered.mp4"), "-o", out, *part)
+    assert told.code == 1 and not out.exists()
+    assert ".mkv cannot begin at 0.880 s of reordered.mp4 by copying" in told.error
+    assert "--start 0.52" in told.error and "--exact" in told.error
+    (plan,) = render(clips("reordered.mp4"), "-o", tmp_path / "out.mp4", *part, "--json", "--dry-run").lines
+    assert plan["notes"] == ["0.36 s of pictures before the part are in the file, hidden by its edit list "
+                             "(--exact leaves them out)"]  # fmt: skip
+    (made,) = render(clips("reordered.mp4"), "-o", out, *part, "--exact", "--json").lines
+    assert "the picture of this part is encoded again (--exact)" in made["notes"]
+    assert probe(out).n_frames == 13 and made["duration_s"] == pytest.approx(0.52, abs=0.001)
+
+
+def test_tracks_are_chosen_only_for_a_mix(render, clips, tmp_path):
+    for options in (("--tracks", "1"), ("--mix", "--tracks", "0"), ("--mix", "--tracks", "one")):
+        assert render(clips("plain.mp4"), "-o", tmp_path / "out.wav", *options).code == 2
+    told = render(clips("plain.mp4"), "-o", tmp_path / "out.wav", "--mix", "--tracks", "2")
+    assert told.code == 1 and "has no sound track 2, only 1" in told.error
 
 
 def test_own_sound_is_kept_or_replaced(render, clips, tmp_path):
