@@ -13,14 +13,14 @@ cat >show.py <<'PY'
 from dftt_timecode import DfttTimecode
 
 
-def told(fps):
+def outcome(fps):
     try:
         return f"taken, drop-frame {DfttTimecode('01:00:00:00', fps=fps, drop_frame=False).is_drop_frame}"
     except Exception as error:
         return f"{type(error).__name__}: {error}"
 
 
-seen = {fps: told(fps) for fps in (23.976, 24000 / 1001, 24, 29.97)}
+seen = {fps: outcome(fps) for fps in (23.976, 24000 / 1001, 24, 29.97)}
 for fps, text in seen.items():
     print(fps, text)
 assert "drop_frame status [True]" in seen[23.976] and "drop_frame status [True]" in seen[24000 / 1001], "23.976 is taken now"

@@ -25,8 +25,8 @@ def peaks(from_end, before=""):
         file.setparams((1, 2, 48000, 0, "NONE", ""))
         file.writeframes(struct.pack("<48000h", *samples))
     args = [ffmpeg, "-nostats", "-i", "sound.wav", "-af", before + "ebur128=peak=sample+true", "-f", "null", "-"]
-    told = subprocess.run(args, capture_output=True, text=True).stderr
-    found = re.findall(r"(Sample|True) peak:\s+Peak:\s+(\S+) dBFS", told)
+    log = subprocess.run(args, capture_output=True, text=True).stderr
+    found = re.findall(r"(Sample|True) peak:\s+Peak:\s+(\S+) dBFS", log)
     return tuple(float(dict(found)[kind]) for kind in ("Sample", "True"))
 
 
