@@ -42,11 +42,12 @@ def make(job: Job, folder: Path, device: str, dtype: str) -> DryRun:
     """Plan a job; errors: FoleyError for a device that is not there, or a model that this version does not know."""
     from foleycli.device import name_device
     from foleycli.families import spec_from_config
-    from foleycli.weights.config import read_config
+    from foleycli.weights.config import CONFIG_NAME, naming, read_config
 
     config = read_config(folder)
     device_name, dtype_name = name_device(device, dtype)
-    spec, steps = spec_from_config(config), job.settings.steps
+    with naming(folder / CONFIG_NAME):
+        spec, steps = spec_from_config(config), job.settings.steps
     plan = job.plan(spec)
     costs = cost.measured(spec.name, spec.width, device_name.split(":")[0])
     return DryRun(

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from foleycli.codecs.dac_blocks import dac_blocks, no_weight_norm_warning
 from foleycli.nn.weight_norm import fuse_weight_norm
+from foleycli.settings.checking import bounded
 from foleycli.weights.checkpoint import load_strict
 from foleycli.weights.config import network_config, read_config
 
@@ -26,7 +27,7 @@ from foleycli.weights.config import network_config, read_config
 class DacConfig:
     """The shape of the networks; the defaults are the published 44.1 kHz, 8 kbit/s codec."""
 
-    rate_hz: int = 44100
+    rate_hz: int = bounded(8000, 384_000, default=44100)
     encoder_dim: int = 64
     encoder_rates: tuple[int, ...] = (2, 4, 8, 8)
     decoder_dim: int = 1536
@@ -38,12 +39,6 @@ class DacConfig:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for config.json."""
         return asdict(self)
-
-    @staticmethod
-    def from_dict(values: dict[str, Any]) -> DacConfig:
-        """The inverse of `to_dict`."""
-        shape: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
-        return DacConfig(**shape)
 
 
 class Dac(nn.Module):

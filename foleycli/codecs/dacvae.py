@@ -27,6 +27,7 @@ from foleycli.codecs.vae import Posterior, VaeCodec, load_vae
 from foleycli.dsp.filterbank import PseudoQMF
 from foleycli.dsp.griffin_lim import NOISE_PERIOD, fixed_noise
 from foleycli.dsp.mel import log_mel, mel_filters
+from foleycli.settings.checking import bounded
 from foleycli.timebase import exact_div
 
 HEAD_HOP = 64  # samples per frame of the level and the short noise head: 1.5 ms, so that a hit starts sharply
@@ -38,7 +39,7 @@ MEL_HOP, N_MELS = 256, 80  # of the encoder's spectrogram
 class DacVaeConfig:
     """The shape of the networks."""
 
-    rate_hz: int = 44100
+    rate_hz: int = bounded(8000, 384_000, default=44100)
     n_bands: int = 8
     encoder_dim: int = 48
     encoder_strides: tuple[int, ...] = (8, 4, 4)
@@ -56,12 +57,6 @@ class DacVaeConfig:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for config.json."""
         return asdict(self)
-
-    @staticmethod
-    def from_dict(values: dict[str, Any]) -> DacVaeConfig:
-        """The inverse of `to_dict`."""
-        shape: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
-        return DacVaeConfig(**shape)
 
 
 class DacVae(VaeCodec):

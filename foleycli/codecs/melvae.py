@@ -17,7 +17,7 @@ estimated phases make (after decoding, see `dsp.clicks`).
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from foleycli.dsp.griffin_lim import context_frames, griffin_lim, invert_mel
 from foleycli.dsp.mel import log_mel, mel_filters
 from foleycli.dsp.subband_levels import level_correction, part_powers, parts_of_bands
 from foleycli.nn.linear import Linear
+from foleycli.settings.checking import bounded
 from foleycli.timebase import exact_div
 
 MEL_MEAN, MEL_STD = -3.0, 1.5  # of log10 mels: networks see about -1..2
@@ -45,11 +46,11 @@ PIECE_STEPS = 430  # 10 s, decoded at once while levels are compared
 class MelVaeConfig:
     """The shape of spectrogram and networks."""
 
-    rate_hz: int = 44100
-    n_fft: int = 1024
-    mel_hop: int = 256
+    rate_hz: int = bounded(8000, 384_000, default=44100)
+    n_fft: int = field(default=1024, metadata={"choices": (256, 512, 1024, 2048, 4096, 8192)})
+    mel_hop: int = bounded(16, 8192, default=256)
     n_mels: int = 100
-    hop: int = 1024
+    hop: int = bounded(16, 65536, default=1024)
     width: int = 384
     n_encoder: int = 3
     n_decoder: int = 4
@@ -58,7 +59,7 @@ class MelVaeConfig:
     n_codebooks: int = 9
     codebook_size: int = 1024
     codebook_dim: int = 8
-    phase_rounds: int = 16
+    phase_rounds: int = bounded(0, 1000, default=16)
 
     @property
     def frames_per_step(self) -> int:
@@ -67,11 +68,6 @@ class MelVaeConfig:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for config.json."""
         return asdict(self)
-
-    @staticmethod
-    def from_dict(values: dict[str, Any]) -> MelVaeConfig:
-        """The inverse of `to_dict`."""
-        return MelVaeConfig(**values)
 
 
 class MelVae(VaeCodec):

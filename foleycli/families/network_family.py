@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from foleycli.errors import FoleyError
 from foleycli.families.spec import FamilySpec, NetworkConfig
 from foleycli.weights.checkpoint import load_strict
-from foleycli.weights.config import read_config
+from foleycli.weights.config import CONFIG_NAME, naming, read_config
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -60,7 +60,8 @@ class NetworkFamily(Generic[NetworkT]):
     def load(cls, folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Self:
         """See `families.base.Family`; errors: FoleyError."""
         config = read_config(folder)
-        shape = cls.config_class.parse(config.network)
+        with naming(folder / CONFIG_NAME):
+            shape = cls.config_class.parse(config.network)
 
         def select(found: Mapping[str, Tensor]) -> dict[str, Tensor]:
             return {name: value for name, value in found.items() if name not in cls.computed_weights}

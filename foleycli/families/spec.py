@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any, ClassVar, Literal, TypeVar
 
+from foleycli.settings.checking import bounded
 from foleycli.weights.config import network_config
 
 ConfigT = TypeVar("ConfigT", bound="NetworkConfig")
@@ -25,6 +26,7 @@ class FamilySpec:
     latent_dim: int
     window_steps: int  # the longest window that the network was trained on
     stream_dims: Mapping[str, int]  # feature streams that the network reads, by name, with their width
+    stream_rates_hz: Mapping[str, Fraction]  # of the same streams: steps per second
     text_dim: int  # 0: it reads no text
     # "codes": latents are codebook indices, whole numbers, one per codebook, and the codec is asked for those.
     latents: Literal["vectors", "codes"] = "vectors"
@@ -67,14 +69,18 @@ class ConditioningSpec(NetworkConfig):
     sync_dim: int  # of the synchronisation stream, a step a frame
     semantic_dim: int  # of the semantic stream: what the picture shows
     text_dim: int
-    semantic_rate_hz: Fraction = Fraction(8)
-    sync_rate_hz: Fraction = Fraction(25)
-    latent_rate_hz: Fraction = Fraction(44100, 1024)
-    window_steps: int = 431  # 10 s
+    semantic_rate_hz: Fraction = bounded(0.1, 1000, default=Fraction(8))
+    sync_rate_hz: Fraction = bounded(0.1, 1000, default=Fraction(25))
+    latent_rate_hz: Fraction = bounded(1, 1000, default=Fraction(44100, 1024))
+    window_steps: int = bounded(2, 100_000, default=431)  # 10 s
 
     @property
     def stream_dims(self) -> dict[str, int]:
         return {"sync": self.sync_dim, "semantic": self.semantic_dim}
+
+    @property
+    def stream_rates_hz(self) -> dict[str, Fraction]:
+        return {"sync": self.sync_rate_hz, "semantic": self.semantic_rate_hz}
 
     @property
     def frames_per_step(self) -> float:
@@ -104,5 +110,6 @@ class FlowConfig(ConditioningSpec):
             latent_dim=self.latent_dim,
             window_steps=self.window_steps,
             stream_dims=self.stream_dims,
+            stream_rates_hz=self.stream_rates_hz,
             text_dim=self.text_dim,
         )

@@ -26,6 +26,7 @@ from foleycli.features.base import Extractor
 from foleycli.features.row_buffer import RowBuffer
 from foleycli.nn.linear import Linear
 from foleycli.records import Stream
+from foleycli.settings.checking import bounded
 from foleycli.timebase import FEATURE_FPS
 from foleycli.weights.checkpoint import load_strict
 from foleycli.weights.config import network_config, read_config
@@ -40,14 +41,14 @@ PIECE_FRAMES = 100  # encoded at once
 class SyncConfig:
     """The shape of both towers."""
 
-    size_px: int = 96  # frames are resized to a square of this side
+    size_px: int = bounded(16, 1024, default=96)  # frames are resized to a square of this side
     inputs: str = "differences+picture"  # the tower's input channels: see INPUT_FORMS
     width: int = 128  # of the vectors
     video_channels: tuple[int, int, int] = (32, 64, 96)
-    kernel_frames: int = 5  # of the convolutions over time in each cell
+    kernel_frames: int = bounded(1, 64, default=5)  # of the convolutions over time in each cell
     n_queries: int = 4  # of the attention pooling over the frame
-    dilations: tuple[int, ...] = (1, 2, 4, 8)
-    audio_rate_hz: int = 44100
+    dilations: tuple[int, ...] = bounded(1, 1024, default=(1, 2, 4, 8))
+    audio_rate_hz: int = bounded(8000, 384_000, default=44100)
     n_mels: int = 64
     audio_channels: tuple[int, ...] = (32, 64, 96)
 
@@ -58,12 +59,6 @@ class SyncConfig:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for config.json."""
         return asdict(self)
-
-    @staticmethod
-    def from_dict(values: dict[str, Any]) -> SyncConfig:
-        """The inverse of `to_dict`."""
-        shape: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
-        return SyncConfig(**shape)
 
     @property
     def context_frames(self) -> int:

@@ -21,7 +21,7 @@ from foleycli.features.base import Extractor
 from foleycli.features.tagger import ImageTagger
 from foleycli.features.text import TextEncoder, WordLlamaText
 from foleycli.hub.resolve import resolve
-from foleycli.weights.config import WEIGHTS_NAME, ModelConfig, read_config
+from foleycli.weights.config import AGAIN, WEIGHTS_NAME, ModelConfig, read_config
 from foleycli.weights.folder import verify
 
 # What loads a part: "module:function", imported when it is needed, by the part's role in a model and the
@@ -147,12 +147,18 @@ def part_folder(folder: Path, config: ModelConfig, role: str) -> Path:
 
 
 def _check_fit(model: Model) -> None:
+    """Errors: FoleyError when the family reads or makes other features, text or latents than its parts."""
     spec, codec = model.family.spec, model.codec
-    given, expected = (spec.latent_dim, spec.latent_rate_hz), (codec.latent_dim, codec.latent_rate_hz)
-    if given != expected:
-        raise FoleyError(f"{model.name} makes latents {given}, its codec expects {expected}", "Get the model again")
-    for extractor in (model.sync, model.semantic):
-        name, width = extractor.name, spec.stream_dims.get(extractor.name)
-        if width not in (None, extractor.dim):
-            raise FoleyError(f"{model.name} reads {width} wide {name} features, its encoder gives {extractor.dim}",
-                             "Get the model again")  # fmt: skip
+    pairs = [("latents", (spec.latent_dim, spec.latent_rate_hz), (codec.latent_dim, codec.latent_rate_hz))]
+    extractors = {extractor.name: extractor for extractor in (model.sync, model.semantic)}
+    for name, dim in spec.stream_dims.items():
+        if name not in extractors:
+            raise FoleyError(f"{model.name} reads {name} features, and has no encoder for them", AGAIN)
+        given = extractors[name]
+        pairs.append((f"{name} features", (dim, spec.stream_rates_hz[name]), (given.dim, given.rate_hz)))
+    for what, own, of_part in pairs:
+        if own != of_part:
+            told = [f"{dim} wide at {float(rate_hz):g} Hz" for dim, rate_hz in (own, of_part)]
+            raise FoleyError(f"{model.name} is for {what} {told[0]}, its parts are for {told[1]}", AGAIN)
+    if spec.text_dim not in (0, model.text.dim):
+        raise FoleyError(f"{model.name} reads text {spec.text_dim} wide, its encoder gives {model.text.dim}", AGAIN)

@@ -11,11 +11,11 @@ import math
 import reprlib
 import types
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, field, fields
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from foleycli.errors import FoleyError
 
@@ -47,6 +47,11 @@ class _ShortRepr(reprlib.Repr):
     def repr_int(self, value: int, level: int) -> str:
         digits = round(value.bit_length() * math.log10(2))
         return repr(value) if digits <= 40 else f"a whole number of about {digits} digits"
+
+
+def bounded(low: float, high: float, default: Any = MISSING) -> Any:
+    """A dataclass field, required without a default, whose numbers (the items of a tuple too) have bounds."""
+    return field(default=default, metadata={"low": low, "high": high})
 
 
 def short_repr(value: object) -> str:
@@ -121,10 +126,11 @@ def check_value(kind: type, key: str, value: object) -> Any:
             if converted not in words:
                 raise ValueError
             return converted
-        if choices and converted not in choices:
-            raise ValueError
-        if low is not None and converted is not None and not low <= converted <= high:
-            raise ValueError
+        for item in converted if isinstance(converted, tuple) else (converted,):
+            if choices and item not in choices:
+                raise ValueError
+            if low is not None and item is not None and not low <= item <= high:
+                raise ValueError
     except (ValueError, OverflowError, ZeroDivisionError):
         raise ValueError(accepted(kind, key)) from None
     return converted
@@ -149,9 +155,9 @@ def from_mapping(kind: type[T], values: object, where: str, hint: str = "") -> T
             checked[known[key].name] = check_value(kind, key, value)
         except ValueError as error:
             raise FoleyError(f"{where}: {key} is {short_repr(value)}", f"Set {key} to {error}") from None
-    for key, field in known.items():
-        is_required = field.default is MISSING and field.default_factory is MISSING
-        if is_required and field.name not in checked:
+    for key, own in known.items():
+        is_required = own.default is MISSING and own.default_factory is MISSING
+        if is_required and own.name not in checked:
             raise FoleyError(f"{where}: {key!r} is missing", hint or f"Add {key}: {accepted(kind, key)}")
     return kind(**checked)
 
@@ -175,11 +181,17 @@ def _convert(expected: Any, value: Any) -> Any:
     origin, args = get_origin(expected) or expected, get_args(expected)
     if origin in (Union, types.UnionType):
         return _convert_to_one_of(args, value)
+    if origin is Literal:
+        return args[args.index(value)]
     if origin in (tuple, list) and isinstance(value, (list, tuple)):
         return _convert_items(origin, args, value)
     if origin in (dict, Mapping) and isinstance(value, dict):
         key_type, value_type = args or (str, Any)
         return {_convert(key_type, key): _convert(value_type, item) for key, item in value.items()}
+    return _convert_scalar(expected, origin, value)
+
+
+def _convert_scalar(expected: Any, origin: Any, value: Any) -> Any:
     if isinstance(value, bool) is not (expected is bool):
         raise ValueError
     if expected is float and isinstance(value, (int, float, str)):

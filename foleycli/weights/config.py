@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -102,13 +104,20 @@ def file_name(name: str, otherwise: str) -> str:
     return name if _is_file_name(name) else otherwise
 
 
+@contextmanager
+def naming(where: Path | str) -> Iterator[None]:
+    """Have the errors of the block begin with the file, or the part of one, that they are about."""
+    try:
+        yield
+    except FoleyError as error:
+        message = error.message if error.message.startswith(str(where)) else f"{where}: {error.message}"
+        raise FoleyError(message, error.hint) from None
+
+
 def parse_config(values: object, where: str) -> ModelConfig:
     """A ModelConfig from the plain values of JSON; errors: FoleyError that begins with `where`."""
-    try:
+    with naming(where):
         config = from_mapping(ModelConfig, values, where, hint="Get the model folder again, or update foley")
-    except FoleyError as error:
-        message = error.message if error.message.startswith(where) else f"{where}: {error.message}"
-        raise FoleyError(message, error.hint) from None
     return replace(config, settings=check_settings(config.settings, f"{where}: settings", AGAIN))
 
 
@@ -145,6 +154,6 @@ def network_config(kind: type[T], values: object, where: str = "the network conf
     """
     if isinstance(values, dict):
         for key, value in values.items():
-            if isinstance(value, (int, float)) and not abs(value) <= MAX_SIZE:
+            if isinstance(value, (int, float)) and not 0 <= value <= MAX_SIZE:
                 raise FoleyError(f"{where}: {key} is {short_repr(value)}", AGAIN)
     return from_mapping(kind, values, where, hint="Get the model folder again, or update foley")

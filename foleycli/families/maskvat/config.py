@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from foleycli.errors import FoleyError
 from foleycli.families.spec import ConditioningSpec, FamilySpec
+from foleycli.settings.checking import bounded
 
 # How the picture reaches the tokens, the paper's three architectures.  adaln: video features, brought to the sound's
 # length, modulate every block; seq2seq: every block attends to the tokens of an encoder; hybrid: both.
@@ -29,8 +30,8 @@ class MaskVatConfig(ConditioningSpec):
     semantic_dim: int = 1152
     text_dim: int = 1152
     heard_dim: int = 768  # width of the audio features that the encoder learns to predict: BEATs in the paper
-    latent_rate_hz: Fraction = Fraction(44100, 512)
-    window_steps: int = 862  # 10 s
+    latent_rate_hz: Fraction = bounded(1, 1000, default=Fraction(44100, 512))
+    window_steps: int = bounded(2, 100_000, default=862)  # 10 s
     n_codebooks: int = 9
     codebook_size: int = 1024
     codebook_dim: int = 8  # of a code's vector before it is brought to the width
@@ -72,6 +73,7 @@ class MaskVatConfig(ConditioningSpec):
             latent_dim=self.n_codebooks,
             window_steps=self.window_steps,
             stream_dims=self.stream_dims,
+            stream_rates_hz=self.stream_rates_hz,
             text_dim=self.text_dim,
             latents="codes",
         )

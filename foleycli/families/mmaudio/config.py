@@ -8,6 +8,7 @@ from typing import Any
 
 from foleycli.errors import FoleyError
 from foleycli.families.spec import FamilySpec, NetworkConfig
+from foleycli.settings.checking import bounded
 
 CLIP_RATE_HZ = Fraction(8)  # frames for CLIP per second
 SYNC_FPS = Fraction(25)  # frames for Synchformer per second
@@ -28,8 +29,8 @@ class MMAudioConfig(NetworkConfig):
     n_heads: int
     n_joint: int  # blocks in which latents, pictures and text attend to one another
     n_fused: int  # blocks on the latents alone
-    latent_rate_hz: Fraction
-    window_steps: int  # 8 s, the length that all of them were trained on
+    latent_rate_hz: Fraction = bounded(1, 1000)
+    window_steps: int = bounded(2, 100_000)  # 8 s, the length that all of them were trained on
     is_v2: bool = False  # SiLU where v1 has SELU, one more in front of two MLPs, and faster time frequencies
     clip_dim: int = 1024
     sync_dim: int = 768
@@ -66,6 +67,7 @@ class MMAudioConfig(NetworkConfig):
             latent_dim=self.latent_dim,
             window_steps=self.window_steps,
             stream_dims={"sync": SEGMENT_TOKENS * self.sync_dim, "semantic": self.clip_dim},
+            stream_rates_hz={"sync": SEGMENT_RATE_HZ, "semantic": CLIP_RATE_HZ},
             text_dim=self.text_dim,
             window_grid_s=1 / SEGMENT_RATE_HZ,
             whole_windows=True,

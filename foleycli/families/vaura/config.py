@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from foleycli.families.spec import FamilySpec, NetworkConfig
+from foleycli.settings.checking import bounded
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class VAuraConfig(NetworkConfig):
     visual_width: int = 512  # channels of `width` for the picture; the rest is for the codes
     stream: str = "avclip"  # the feature stream that it reads
     visual_dim: int = 768
-    visual_rate_hz: Fraction = Fraction(25, 2)
+    visual_rate_hz: Fraction = bounded(0.1, 1000, default=Fraction(25, 2))
     n_visual: int = 32  # visual tokens in a window
     # Columns for which each visual token is repeated.  The published weights were trained with 7, which is 81.3 ms
     # where a token lasts 80 ms; 0: each column reads the token of its true time.
@@ -31,9 +32,11 @@ class VAuraConfig(NetworkConfig):
     # False: a token covers a stretch of time, and a column reads the one it falls in.  True: it marks a moment, as
     # the vectors of single frames do, and a column reads between the two tokens nearest to its middle.
     visual_moments: bool = False
-    latent_rate_hz: Fraction = Fraction(44100, 512)
-    window_steps: int = 220
-    window_grid_s: Fraction = Fraction(16, 25)  # windows begin where a segment of 16 pictures does
+    latent_rate_hz: Fraction = bounded(1, 1000, default=Fraction(44100, 512))
+    window_steps: int = bounded(2, 100_000, default=220)
+    window_grid_s: Fraction = bounded(
+        0, 100, default=Fraction(16, 25)
+    )  # windows begin where a segment of 16 pictures does
     dropout: float = 0.1  # in training
     temperature: float = 1.0
     top_k: int = 128
@@ -60,6 +63,7 @@ class VAuraConfig(NetworkConfig):
             latent_dim=self.n_codebooks,
             window_steps=self.window_steps,
             stream_dims={self.stream: self.visual_dim},
+            stream_rates_hz={self.stream: self.visual_rate_hz},
             text_dim=0,
             latents="codes",
             window_grid_s=self.window_grid_s,
