@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     Job = RenderJob | ExtendJob
 
 
+RANKING_NOTE = "the ranking is a hint: its encoder prefers the true sound to a moved one in 70 of 100 filmed cases"
+
+
 @dataclass(frozen=True)
 class RunOptions:
     """The facts of one call of a command that are no settings."""
@@ -160,6 +163,8 @@ def show_results(source: Path, job: Job, results: Sequence[RenderResult], run: R
                 console.note(f"{result.out.name}: {note}", run.quiet)
     for note in dict.fromkeys(note for result in results for note in result.notes):  # the same for all takes
         console.note(f"{job.out.name}: {note}", run.quiet)
+    if results[0].take is not None:
+        console.note(RANKING_NOTE, run.quiet)
     for result in results:
         if note := loudness_note(result):
             console.note(f"{result.out.name}: {note}", run.quiet)

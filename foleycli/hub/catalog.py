@@ -137,6 +137,7 @@ ENTRIES = (
     Entry("foleyflow-mini", "family", "Foley-Flow on a laptop: a flow along masked-aligned video features", MIT),
     Entry("mel-mini", "codec", "44.1 kHz codec: sound to 64 latent channels at 43 steps per second and back", MIT),
     Entry("sync-mini", "sync", "audio-visual synchronisation encoder: when the picture sounds", MIT),
+    Entry("sync-scorer", "sync", "synchronisation encoder that ranks takes; no model is conditioned on it", MIT),
     _mmaudio("small_16k", 629, "af93cde404179f58e3919ac085b8033b", "MMAudio, 157 M, 16 kHz: the fastest of them"),
     _mmaudio("small_44k", 630, "babd74c884783d13701ea2820a5f5b6d", "MMAudio, 157 M, 44.1 kHz: quick takes"),
     _mmaudio("medium_44k", 2487, "5a56b6665e45a1e65ada534defa903d0", "MMAudio, 622 M, 44.1 kHz: between the two"),

@@ -15,7 +15,7 @@ from foleycli.models.model import Model
 from foleycli.records import Report, Stream
 from foleycli.settings.preset import setting_fields
 
-SCORER = "sync-mini"  # where a model's own encoder has no audio tower
+SCORER = "sync-scorer"  # no model is conditioned on it: an encoder favours the sound that follows it
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,9 @@ class Take:
 
 
 def load_scorer(model: Model) -> SyncExtractor:
-    """An encoder that scores how well a sound fits the pictures it watched: the model's own, or the shipped one."""
-    if isinstance(model.sync, SyncExtractor):
-        return model.sync
+    """An encoder that scores how well a sound fits the pictures it watched, and that no model is conditioned on."""
     scorer = load_extractor(resolve(SCORER), model.device, model.dtype)
-    scorer.name = SCORER  # the model's own stream may be called "sync" too
+    scorer.name = SCORER  # the model's own stream is called "sync" too
     return scorer
 
 

@@ -17,6 +17,7 @@ from foleycli.models.model import load_model
 from foleycli.rendering import job as jobs
 from foleycli.rendering import render as stages
 from foleycli.rendering import takes
+from foleycli.rendering.analyze import analyze
 from foleycli.rendering.job import RenderJob
 from foleycli.settings.settings import Settings
 
@@ -128,7 +129,9 @@ def test_the_last_seed_is_followed_by_the_first():
     assert takes.seeds_from(2**63 - 1, 3) == [2**63 - 1, 0, 1]
 
 
-def test_models_whose_encoder_knows_no_sound_are_judged_by_the_shipped_one(kept_model, clips, tmp_path, monkeypatch):
+def test_takes_of_any_model_are_scored_by_an_encoder_that_none_is_conditioned_on(
+    kept_model, clips, tmp_path, monkeypatch
+):
     heard = []
     monkeypatch.setattr(takes, "sync_score_of_file", lambda *given: heard.append(given) or sync_score_of_file(*given))
     model = load_model(write_miniature(tmp_path / "models"), "cpu")
@@ -137,5 +140,8 @@ def test_models_whose_encoder_knows_no_sound_are_judged_by_the_shipped_one(kept_
     assert len({one.sync_score for one in made}) == 2
     work(out=tmp_path / "own.wav").run(kept_model)
     # The same encoder watched the same pictures.
-    (_, foreign, *_), _, (own_judge, own, *_), _ = heard
-    assert own_judge is kept_model.sync and foreign.values.equal(own.values)
+    (foreign_scorer, foreign, *_), _, (own_scorer, own, *_), _ = heard
+    assert own_scorer is not kept_model.sync and own_scorer.name == foreign_scorer.name == "sync-scorer"
+    assert foreign.values.equal(own.values) and not own.values.equal(
+        analyze(clips("plain.mp4"), kept_model).streams["sync"].values
+    )
