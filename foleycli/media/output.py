@@ -167,11 +167,31 @@ def temporary_beside(out: Path, suffix: str, needed_bytes: int = 0) -> Iterator[
     remove_leftovers(out.parent)
     folder, lock = _locked_folder(out.parent)
     try:
-        with _disk_errors(out.parent, needed_bytes):
-            yield folder / f"part{suffix}"
+        with _disk_errors(out.parent, needed_bytes), _named_in_utf8(folder) as named:
+            yield named / f"part{suffix}"
     finally:
         lock.release()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _named_in_utf8(folder: Path) -> Iterator[Path]:
+    """The folder, or a link to it where its name is no UTF-8: soundfile, PyAV and ffmpeg-python take no other."""
+    if is_utf8(folder) or not is_utf8(tempfile.gettempdir()):
+        yield folder
+        return
+    with temporary_beside(Path(tempfile.gettempdir()) / "link", "") as link:
+        link.symlink_to(folder.absolute(), target_is_directory=True)
+        yield link
+
+
+def is_utf8(path: str | Path) -> bool:
+    """Whether a path's name can be written as UTF-8; Linux takes any bytes."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _locked_folder(parent: Path) -> tuple[Path, filelock.BaseFileLock]:

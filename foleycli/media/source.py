@@ -28,7 +28,7 @@ from av.video.stream import VideoStream
 
 from foleycli.errors import FoleyError
 from foleycli.media import ffmpeg
-from foleycli.media.output import temporary_beside
+from foleycli.media.output import is_utf8, temporary_beside
 
 # libavformat's names.  Playlists (concat, hls, dash, sdp), image sequences and devices are left out: they open others.
 FORMATS = (
@@ -150,9 +150,7 @@ def readable(path: Path) -> Path:
 def _readable(path: Path, mtime_ns: int, size: int) -> Path:
     """`readable` of a file in this very state."""
     named = path
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
+    if not is_utf8(path):
         path = _copy_name(path.suffix if path.suffix.isascii() else "")
         path.symlink_to(named)
     if _is_unmeasured_rf64(path):

@@ -175,6 +175,16 @@ def test_lossy_result_keeps_left_and_right(extend, write_take, tmp_path, channel
     assert measure_file(out).peak_dbtp <= -1.0
 
 
+def test_a_take_in_a_folder_whose_name_is_no_utf_8(extend, write_take, tmp_path):
+    (tmp_path / "caf\udce9").mkdir()
+    plain = write_take(tmp_path / "take.wav", 44100, 2)
+    before = whole_numbers(plain)
+    take = plain.rename(tmp_path / "caf\udce9" / "take.wav")
+    assert extend("--ref", take, "--duration", "2", "--quiet").code == 0
+    made = take.with_name("take.extended.wav").rename(tmp_path / "made.wav")
+    assert np.array_equal(whole_numbers(made)[: len(before)], before)
+
+
 def test_silent_take_is_refused_and_nothing_is_left(extend, tmp_path):
     soundfile.write(tmp_path / "take.wav", np.zeros(44100), 44100)
     told = extend("--ref", tmp_path / "take.wav", "--quiet")

@@ -352,6 +352,18 @@ def test_broken_recordings_and_words_without_one_are_told(render, clips, tmp_pat
     assert told.code == 0 and f"nothing in {own} is called like the prompt 'string quartet'" in told.err
 
 
+@pytest.mark.parametrize("name", ["o.wav", "o.mp3", "o.mkv", "o\udce9.wav"])
+def test_results_and_reports_go_into_folders_whose_names_are_no_utf_8(render, clips, write_take, tmp_path, name):
+    folder = tmp_path / "caf\udce9"
+    folder.mkdir()
+    take = write_take(tmp_path / "take.wav", 44100, 1).rename(folder / "take.wav")
+    told = render(clips("plain.mp4"), "-o", folder / name, "--duration", "1", "--ref", take, "--report", "--quiet")
+    assert told.code == 0
+    stem = name.rpartition(".")[0]
+    assert {path.name for path in folder.iterdir()} == {"take.wav", name, f"{stem}.json", f"{stem}.png"}
+    assert read_audio(folder / name).duration_s == pytest.approx(1, abs=0.1)
+
+
 @pytest.mark.parametrize(
     ("options", "note"),
     [
