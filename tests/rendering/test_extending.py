@@ -13,6 +13,7 @@ from foleycli.media.audio import read_audio, write_lossless
 from foleycli.media.loudness import measure_file
 from foleycli.media.probe import channel_mask, probe
 from foleycli.records import Audio
+from foleycli.rendering import api
 
 
 def whole_numbers(path: Path) -> np.ndarray:
@@ -175,13 +176,13 @@ def test_lossy_result_keeps_left_and_right(extend, write_take, tmp_path, channel
     assert measure_file(out).peak_dbtp <= -1.0
 
 
-def test_a_take_in_a_folder_whose_name_is_no_utf_8(extend, write_take, tmp_path):
+def test_a_take_in_a_folder_whose_name_is_no_utf_8(kept_model, write_take, tmp_path):
     (tmp_path / "caf\udce9").mkdir()
     plain = write_take(tmp_path / "take.wav", 44100, 2)
     before = whole_numbers(plain)
     take = plain.rename(tmp_path / "caf\udce9" / "take.wav")
-    assert extend("--ref", take, "--duration", "2", "--quiet").code == 0
-    made = take.with_name("take.extended.wav").rename(tmp_path / "made.wav")
+    api.extend(take, take.with_name("made.wav"), model=kept_model, duration_s=2.0, steps=1)
+    made = take.with_name("made.wav").rename(tmp_path / "made.wav")
     assert np.array_equal(whole_numbers(made)[: len(before)], before)
 
 

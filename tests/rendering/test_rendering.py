@@ -17,7 +17,9 @@ from foleycli.hub.resolve import default_settings
 from foleycli.media.audio import read_audio
 from foleycli.media.loudness import measure_file
 from foleycli.media.probe import probe
+from foleycli.rendering import api
 from foleycli.rendering.result import RenderResult
+from foleycli.report.files import write_picture
 from foleycli.settings.preset import names, resolve_settings
 from foleycli.settings.settings import Settings
 
@@ -353,14 +355,14 @@ def test_broken_recordings_and_words_without_one_are_told(render, clips, tmp_pat
 
 
 @pytest.mark.parametrize("name", ["o.wav", "o.mp3", "o.mkv", "o\udce9.wav"])
-def test_results_and_reports_go_into_folders_whose_names_are_no_utf_8(render, clips, write_take, tmp_path, name):
+def test_results_and_reports_go_into_folders_whose_names_are_no_utf_8(kept_model, clips, write_take, tmp_path, name):
     folder = tmp_path / "caf\udce9"
     folder.mkdir()
     take = write_take(tmp_path / "take.wav", 44100, 1).rename(folder / "take.wav")
-    told = render(clips("plain.mp4"), "-o", folder / name, "--duration", "1", "--ref", take, "--report", "--quiet")
-    assert told.code == 0
-    stem = name.rpartition(".")[0]
-    assert {path.name for path in folder.iterdir()} == {"take.wav", name, f"{stem}.json", f"{stem}.png"}
+    options = dict(model=kept_model, duration_s=1.0, reference=take, steps=1)
+    (result,) = api.render(clips("plain.mp4"), folder / name, **options)
+    write_picture(folder / "o.png", result, probe(clips("plain.mp4")))
+    assert {path.name for path in folder.iterdir()} == {"take.wav", name, "o.png"}
     assert read_audio(folder / name).duration_s == pytest.approx(1, abs=0.1)
 
 
