@@ -126,10 +126,15 @@ class RenderJob:
         n = len(self.outputs())
         return (n + 2) * sound + 2 * sound + n * (copied + 2 * sound)
 
+    def video_notes(self) -> tuple[str, ...]:
+        """What is odd about the video, or lacking in it."""
+        lacks_sound = self.settings.mix and not self.video.has_audio
+        return self.video.notes + (("the video has no sound of its own that --mix could keep",) if lacks_sound else ())
+
     def foretell(self) -> tuple[str, ...]:
         """What the user should know before the work: streams that are left out, pictures that are hidden."""
         part = choose_part(self.video, self.start_s, self.duration_s)
-        notes = self.video.notes + part.notes
+        notes = self.video_notes() + part.notes
         return notes + foretell_notes(self.video, self.out, part, self.exact) if is_video_name(self.out) else notes
 
     def plan(self, spec: WindowSpec) -> RenderPlan:

@@ -87,7 +87,7 @@ def write_result(job: RenderJob, part: Part, generated: Path, out: Path, report:
             report=report,
         )
 
-    notes, needed_bytes = job.video.notes + part.notes, job.needed_bytes()
+    notes, needed_bytes = job.video_notes() + part.notes, job.needed_bytes()
     if not is_video_name(out):
         with replacing(out, overwrite=job.overwrite, needed_bytes=needed_bytes) as written:
             finished = finish(written)

@@ -366,6 +366,15 @@ def test_results_and_reports_go_into_folders_whose_names_are_no_utf_8(kept_model
     assert read_audio(folder / name).duration_s == pytest.approx(1, abs=0.1)
 
 
+def test_mix_says_where_there_is_nothing_to_keep(render, clips, tmp_path):
+    note = "the video has no sound of its own that --mix could keep"
+    for clip, lacks_sound in (("silent.mp4", True), ("plain.mp4", False)):
+        ask = (clips(clip), "-o", tmp_path / f"{clip}.wav", "--mix", "--duration", "1", "--json")
+        assert (note in render(*ask, "--dry-run").lines[0]["notes"]) is lacks_sound
+        told = render(*ask)
+        assert (note in told.lines[0]["notes"], note in told.err) == (lacks_sound, lacks_sound)
+
+
 @pytest.mark.parametrize(
     ("options", "note"),
     [
