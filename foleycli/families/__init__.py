@@ -44,7 +44,9 @@ def family_class(name: str) -> type[Family]:
 
 def _import_class(table: Mapping[str, str], name: str) -> Any:
     if name not in table:
-        raise FoleyError(f"there is no model family {name!r}", f"Update foley, or choose one of: {', '.join(table)}")
+        raise FoleyError(
+            f"there is no model family {short_repr(name)}", f"Update foley, or choose one of: {', '.join(table)}"
+        )
     module, class_name = table[name].split(":")
     return getattr(import_module(module), class_name)
 

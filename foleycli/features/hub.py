@@ -22,6 +22,7 @@ from foleycli.features.base import CLIP_MEAN, CLIP_STD, Extractor
 from foleycli.features.row_buffer import RowBuffer
 from foleycli.nn.torchaudio import torchaudio_stand_in
 from foleycli.records import Stream
+from foleycli.settings.checking import short_repr
 from foleycli.timebase import FEATURE_FPS
 
 INSTALL = 'Install it: pip install "foleycli[hub]"'
@@ -176,7 +177,8 @@ def _configuration(hub_name: str, revision: str | None) -> tuple[Any, Kind]:
     config = _load("AutoConfig", hub_name, revision)
     if config.model_type not in KINDS:
         raise FoleyError(
-            f"the encoder {hub_name} is of the kind {config.model_type!r}", f"Known kinds: {', '.join(sorted(KINDS))}"
+            f"the encoder {hub_name} is of the kind {short_repr(config.model_type)}",
+            f"Known kinds: {', '.join(sorted(KINDS))}",
         )
     return config, KINDS[config.model_type]
 

@@ -26,7 +26,7 @@ from foleycli.features.base import Extractor
 from foleycli.features.row_buffer import RowBuffer
 from foleycli.nn.linear import Linear
 from foleycli.records import Stream
-from foleycli.settings.checking import bounded
+from foleycli.settings.checking import bounded, short_repr
 from foleycli.timebase import FEATURE_FPS
 from foleycli.weights.checkpoint import load_strict
 from foleycli.weights.config import network_config, read_config
@@ -54,7 +54,7 @@ class SyncConfig:
 
     def __post_init__(self) -> None:
         if self.inputs not in INPUT_FORMS:
-            raise FoleyError(f"inputs is {self.inputs!r}", f"One of: {', '.join(INPUT_FORMS)}")
+            raise FoleyError(f"inputs is {short_repr(self.inputs)}", f"One of: {', '.join(INPUT_FORMS)}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for config.json."""

@@ -21,6 +21,7 @@ from foleycli.features.base import Extractor
 from foleycli.features.tagger import ImageTagger
 from foleycli.features.text import TextEncoder, WordLlamaText
 from foleycli.hub.resolve import resolve
+from foleycli.settings.checking import short_repr
 from foleycli.weights.config import AGAIN, WEIGHTS_NAME, ModelConfig, read_config
 from foleycli.weights.folder import verify
 
@@ -113,7 +114,9 @@ def load_part_folder(place: Path, role: str, *how: torch.device | torch.dtype | 
     kind = read_config(place).loader_class or SHIPPED_CLASSES.get(role, "")
     if (role, kind) not in LOADERS:
         known = ", ".join(name for known_role, name in LOADERS if known_role == role)
-        raise FoleyError(f"{place}/config.json names the {role} class {kind!r}; known: {known}", "Update foley")
+        raise FoleyError(
+            f"{place}/config.json names the {role} class {short_repr(kind)}; known: {known}", "Update foley"
+        )
     return _imported(LOADERS[role, kind])(place, *how)
 
 

@@ -25,6 +25,7 @@ from foleycli.hub.resolve import resolve
 from foleycli.models.model import Model, part_folder
 from foleycli.nn.motionformer import Motionformer, MotionformerConfig
 from foleycli.nn.weight_norm import fuse_weight_norm
+from foleycli.settings.checking import short_repr
 from foleycli.weights.config import ModelConfig, network_config, read_config
 
 ROLES = ("codec", "sync", "semantic", "text")
@@ -124,7 +125,9 @@ def _builder(role: str, config: ModelConfig) -> Callable[[ModelConfig], Built]:
     kind = config.loader_class
     if (role, kind) not in BUILDERS:
         known = ", ".join(name for known_role, name in BUILDERS if known_role == role)
-        raise FoleyError(f"there are no random weights for the {role} {kind!r}", f"Only for: {known}; leave them out")
+        raise FoleyError(
+            f"there are no random weights for the {role} {short_repr(kind)}", f"Only for: {known}; leave them out"
+        )
     return BUILDERS[role, kind]
 
 

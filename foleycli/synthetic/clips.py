@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from foleycli.errors import FoleyError
+from foleycli.settings.checking import short_repr
 from foleycli.soundset.bank import SoundBank, shared_bank
 from foleycli.soundset.kinds import SOUND_KINDS
 from foleycli.synthetic.config import GRID_HZ, SILENT_WORDS, Clip, Event, Mode, Track, WorldConfig
@@ -79,13 +80,16 @@ def _scene_name(rng: np.random.Generator, config: WorldConfig) -> str:
     names = scene_names(config)
     unknown = sorted(set(config.scene_weights) - set(WEIGHTS))
     if unknown:
-        raise FoleyError(f"scene_weights: there is no scene {unknown[0]!r}", f"Known: {', '.join(WEIGHTS)}")
+        raise FoleyError(f"scene_weights: there is no scene {short_repr(unknown[0])}", f"Known: {', '.join(WEIGHTS)}")
     weights = np.array([config.scene_weights.get(name, WEIGHTS[name]) for name in names], float)
     drawn = names[int(rng.choice(len(names), p=weights / weights.sum()))]
     if config.scene is None:
         return drawn
     if config.scene not in names:
-        raise FoleyError(f"there is no scene {config.scene!r} in split {config.split!r}", f"Known: {', '.join(names)}")
+        raise FoleyError(
+            f"there is no scene {short_repr(config.scene)} in split {short_repr(config.split)}",
+            f"Known: {', '.join(names)}",
+        )
     return config.scene
 
 

@@ -31,6 +31,7 @@ from foleycli.models.model import load_vae_codec
 from foleycli.records import Features, Stream
 from foleycli.rendering.generate import decode, sample_latents
 from foleycli.rendering.plan import plan_render
+from foleycli.settings.checking import short_repr
 from foleycli.settings.settings import Settings
 from foleycli.timebase import FEATURE_FPS
 from foleycli.training.clips import ClipData
@@ -282,7 +283,7 @@ def config_of_size(sizes: Mapping[str, ConfigT], network: dict[str, Any]) -> Con
     """The `network` part of a recipe as a family's config: a size by name, and what differs from it."""
     size = network.get("size", "mini")
     if size not in sizes:
-        raise FoleyError(f"recipe, network: unknown size {size!r}", f"One of: {', '.join(sizes)}")
+        raise FoleyError(f"recipe, network: unknown size {short_repr(size)}", f"One of: {', '.join(sizes)}")
     changes = {key: value for key, value in network.items() if key != "size"}
     return from_dict(type(sizes[size]), {**sizes[size].to_dict(), **changes}, "recipe, network")
 

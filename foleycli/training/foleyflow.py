@@ -21,6 +21,7 @@ from foleycli.families.foleyflow.family import FoleyFlowFamily
 from foleycli.families.foleyflow.network import FoleyFlow
 from foleycli.families.foleyflow.objective import ObjectiveConfig, training_loss
 from foleycli.hub.resolve import resolve
+from foleycli.settings.checking import short_repr
 from foleycli.settings.settings import Settings
 from foleycli.training.family import FamilyTask, TrainingBatch, config_of, config_of_size, network_inputs
 from foleycli.training.loop import NetworkT
@@ -195,7 +196,7 @@ def make_task(recipe: Recipe) -> FoleyFlowTask[Any, Any]:
     """The task of the stage that the recipe names."""
     stage = recipe.objective.get("stage")
     if stage not in STAGES:
-        raise FoleyError(f"recipe, objective: stage is {stage!r}", f"One of: {', '.join(STAGES)}")
+        raise FoleyError(f"recipe, objective: stage is {short_repr(stage)}", f"One of: {', '.join(STAGES)}")
     return STAGES[stage](recipe)
 
 
@@ -210,7 +211,7 @@ def load_pretrained_encoder(encoder: nn.Module, name: str, stage: str, prefix: s
     found = read_config(folder).stage
     if found != stage:
         raise FoleyError(
-            f"{folder} is of stage {found!r}, not {stage!r}",
+            f"{folder} is of stage {short_repr(found)}, not {short_repr(stage)}",
             f"Train that first: foley train foley-flow with objective.stage: {stage}",
         )
     load_into(encoder, folder / WEIGHTS_NAME, prefix)

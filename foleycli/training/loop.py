@@ -286,7 +286,7 @@ def learning_rate(step: int, progress: float, recipe: Recipe) -> float:
 def precision(name: str, device: torch.device) -> contextlib.AbstractContextManager:
     """Autocast for a step; `auto` is bfloat16 on CUDA and on CPUs whose matrix units have it."""
     if name not in ("auto", "float32", "bfloat16"):
-        raise FoleyError(f"precision {name!r} is unknown", "One of: auto, float32, bfloat16")
+        raise FoleyError(f"precision {short_repr(name)} is unknown", "One of: auto, float32, bfloat16")
     fast_cpu = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
     wanted = name == "bfloat16" or (name == "auto" and (device.type == "cuda" or fast_cpu))
     return torch.autocast(device.type, torch.bfloat16) if wanted else contextlib.nullcontext()

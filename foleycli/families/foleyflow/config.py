@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from foleycli.errors import FoleyError
 from foleycli.families.spec import FlowConfig
+from foleycli.settings.checking import short_repr
 
 CONDITIONS = ("dynamic", "static")
 
@@ -34,7 +35,9 @@ class FoleyFlowConfig(FlowConfig):
 
     def __post_init__(self) -> None:
         if self.condition not in CONDITIONS:
-            raise FoleyError(f"the network's condition is {self.condition!r}", f"Choose {' or '.join(CONDITIONS)}")
+            raise FoleyError(
+                f"the network's condition is {short_repr(self.condition)}", f"Choose {' or '.join(CONDITIONS)}"
+            )
 
 
 SIZES: dict[str, FoleyFlowConfig] = {

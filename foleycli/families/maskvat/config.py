@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from foleycli.errors import FoleyError
 from foleycli.families.spec import ConditioningSpec, FamilySpec
-from foleycli.settings.checking import bounded
+from foleycli.settings.checking import bounded, short_repr
 
 # How the picture reaches the tokens, the paper's three architectures.  adaln: video features, brought to the sound's
 # length, modulate every block; seq2seq: every block attends to the tokens of an encoder; hybrid: both.
@@ -47,7 +47,9 @@ class MaskVatConfig(ConditioningSpec):
     def __post_init__(self) -> None:
         if self.conditioning not in get_args(Conditioning):
             known = ", ".join(get_args(Conditioning))
-            raise FoleyError(f"the network's conditioning is {self.conditioning!r}", f"Choose one of: {known}")
+            raise FoleyError(
+                f"the network's conditioning is {short_repr(self.conditioning)}", f"Choose one of: {known}"
+            )
 
     @property
     def mlp_hidden(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from foleycli.errors import FoleyError
 from foleycli.families.spec import FamilySpec, NetworkConfig
-from foleycli.settings.checking import bounded
+from foleycli.settings.checking import bounded, short_repr
 
 CLIP_RATE_HZ = Fraction(8)  # frames for CLIP per second
 SYNC_FPS = Fraction(25)  # frames for Synchformer per second
@@ -56,7 +56,7 @@ class MMAudioConfig(NetworkConfig):
         if not isinstance(network, str):
             return cls.from_dict(network)
         if network not in NETWORKS:
-            raise FoleyError(f"MMAudio has no network {network!r}", f"Known are {', '.join(NETWORKS)}")
+            raise FoleyError(f"MMAudio has no network {short_repr(network)}", f"Known are {', '.join(NETWORKS)}")
         return NETWORKS[network]
 
     def spec(self) -> FamilySpec:

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from foleycli.errors import FoleyError
 from foleycli.families.spec import FlowConfig
+from foleycli.settings.checking import short_repr
 
 MLPS = ("gelu", "swiglu")  # the keys of nn.transformer.MLPS, which imports torch
 
@@ -25,7 +26,7 @@ class SalsaVConfig(FlowConfig):
 
     def __post_init__(self) -> None:
         if self.mlp not in MLPS:
-            raise FoleyError(f"the network's mlp is {self.mlp!r}", f"Choose {' or '.join(MLPS)}")
+            raise FoleyError(f"the network's mlp is {short_repr(self.mlp)}", f"Choose {' or '.join(MLPS)}")
 
 
 _LARGE = SalsaVConfig(
