@@ -26,14 +26,14 @@ def translate_errors(what: str, where: str) -> Iterator[None]:
     except FoleyError:
         raise
     except Exception as error:
-        looks = (_hub, _status, _disk, _net)
-        found = next((found for look in looks if (found := look(error, what, where))), None)
+        translations = (_hub_error, _status_error, _disk_error, _network_error)
+        found = next((found for translate in translations if (found := translate(error, what, where))), None)
         if found is None:
             raise
         raise found from error
 
 
-def _hub(error: Exception, what: str, where: str) -> FoleyError | None:
+def _hub_error(error: Exception, what: str, where: str) -> FoleyError | None:
     """The Hub's own refusals."""
     from huggingface_hub import constants, errors
 
@@ -61,7 +61,7 @@ def _hub(error: Exception, what: str, where: str) -> FoleyError | None:
     return None
 
 
-def _status(error: Exception, what: str, where: str) -> FoleyError | None:
+def _status_error(error: Exception, what: str, where: str) -> FoleyError | None:
     """Any other answer that is no success."""
     code = getattr(getattr(error, "response", None), "status_code", None)
     if code is None or code < 400:
@@ -79,7 +79,7 @@ def _status(error: Exception, what: str, where: str) -> FoleyError | None:
     return FoleyError(f"{where} answered {code} when asked for {what}", f"Try again later; {KEPT}")
 
 
-def _disk(error: Exception, what: str, where: str) -> FoleyError | None:
+def _disk_error(error: Exception, what: str, where: str) -> FoleyError | None:
     """What the disk refuses, and a transfer that ended early (which the client reports as an OSError)."""
     if not isinstance(error, OSError):
         return None
@@ -110,7 +110,7 @@ def is_network(error: Exception) -> bool:
     return not is_answer and (is_client or isinstance(error, (ConnectionError, TimeoutError)))
 
 
-def _net(error: Exception, what: str, where: str) -> FoleyError | None:
+def _network_error(error: Exception, what: str, where: str) -> FoleyError | None:
     """No answer at all."""
     if not is_network(error):
         return None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 from foleycli.errors import FoleyError
 from foleycli.hub import places
 from foleycli.hub.catalog import Entry, Licence, with_parts
+from foleycli.media.output import replacing
 
 
 def open_questions(entry: Entry) -> dict[str, Licence]:
@@ -27,14 +27,11 @@ def accept(licences: dict[str, Licence]) -> None:
     path = _file()
     places.make_folder(path.parent)
     accepted = {**_read(), **{name: licence.name for name, licence in licences.items()}}
-    part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        part.write_text(json.dumps(accepted, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        part.replace(path)
+        with replacing(path) as part:
+            part.write_text(json.dumps(accepted, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     except OSError as error:
-        raise FoleyError(
-            f"{path} cannot be written: {error.strerror}", "Set FOLEY_HOME to a folder that can be written"
-        ) from error
+        raise FoleyError(f"{path} cannot be written: {error.strerror}", places.HOME_HINT) from error
 
 
 def text(licences: dict[str, Licence]) -> str:
@@ -58,6 +55,6 @@ def _file() -> Path:
 def _read() -> dict[str, str]:
     try:
         accepted = json.loads(_file().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}  # not there, or damaged: the question comes again
     return accepted if isinstance(accepted, dict) else {}

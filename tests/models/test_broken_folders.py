@@ -58,6 +58,8 @@ def test_the_copy_itself_loads(tmp_path):
         ("vaura-mini", {"stream": "smell"}),
         ("vaura-mini", {"visual_rate_hz": 24}),
         ("vaura-mini", {"n_layers": 0}),
+        ("vaura-mini", {"n_heads": 0}),
+        ("vaura-mini", {"n_heads": 5}),
         ("foleyflow-mini", {"video_heads": 5}),
         ("mel-mini", {"n_fft": 1_000_000}),
         ("mel-mini", {"n_fft": 1023}),

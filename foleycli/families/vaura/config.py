@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from foleycli.errors import FoleyError
 from foleycli.families.spec import FamilySpec, NetworkConfig
 from foleycli.settings.checking import bounded
 
@@ -40,6 +41,13 @@ class VAuraConfig(NetworkConfig):
     dropout: float = 0.1  # in training
     temperature: float = 1.0
     top_k: int = 128
+
+    def __post_init__(self) -> None:
+        if self.n_heads < 1 or self.width % self.n_heads:
+            raise FoleyError(
+                f"the network has {self.n_heads} heads, which do not divide its width of {self.width}",
+                "Choose a number of heads that does",
+            )
 
     @property
     def audio_width(self) -> int:
