@@ -141,7 +141,7 @@ def test_a_model_on_clips_and_a_broken_one_among_them(foley, kept_model, model_n
         (("--model", "nothing-like-it", "{real}/hit.mp4"), 1, "unknown model"),
         (("--model", "salsav-mini", "{real}/alone.wav"), 1, "no video stream"),
         (("--model", "salsav-mini", "{real}/hit.mp4", "{generated}/hit.mp4"), 2, "two clips are called hit"),
-        (("--model", "salsav-mini", "{real}/hit.mp4", "--prompts", "gone.yaml"), 1, "gone.yaml cannot be read"),
+        (("--model", "salsav-mini", "{real}/hit.mp4", "--prompts", "gone.yaml"), 1, "gone.yaml does not exist"),
         (("--model", "salsav-mini", "{real}/hit.mp4", "--out-dir", "{real}/hit.mp4"), 2, "cannot be made"),
     ],
 )

@@ -35,7 +35,7 @@ def test_each_row_changes_one_thing(model, drawn, monkeypatch):
     monkeypatch.setattr(sweep, "STEPS", (1, 2))
     monkeypatch.setattr(sweep, "GUIDANCE", (5.0, 1.0))
     monkeypatch.setattr(sweep, "WORDS_GUIDANCE", (7.0,))
-    own = Settings(steps=2, library=True)
+    own = Settings(steps=2, library=True, guidance=5.0, words_guidance=7.0)
     rows = list(sweep.measure(model, drawn, own))
     assert [row.changed for row in rows] == [
         "nothing", "steps 1", "guidance 1", "ride 0", "ride 1", "no library", "no prompt", "a wrong prompt",
