@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -38,11 +39,11 @@ def make_scene(seed: int, config: WorldConfig) -> tuple[np.ndarray, Track]:
     rng = np.random.default_rng([seed, 0 if config.split == "train" else 1])
     name = _scene_name(rng, config)
     if name in SOLID_SCENES:
-        stage, is_visible, film = stage_solid(SOLID_SCENES[name][0], rng, config)
+        stage, is_visible, across, film = stage_solid(SOLID_SCENES[name][0], rng, config)
     else:
-        stage, is_visible, film = _stage_drawn(SCENES[name][0], rng, config)
+        stage, is_visible, across, film = _stage_drawn(SCENES[name][0], rng, config)
     frames = _shoot(rng, film, config)
-    return frames, _track(rng, stage=stage, is_visible=is_visible, name=name, seed=seed, config=config)
+    return frames, _track(rng, stage=stage, is_visible=is_visible, across=across, name=name, seed=seed, config=config)
 
 
 def make_clip(
@@ -93,18 +94,21 @@ def _scene_name(rng: np.random.Generator, config: WorldConfig) -> str:
     return config.scene
 
 
-def _stage_drawn(build: Builder, rng: np.random.Generator, config: WorldConfig) -> tuple[Stage, np.ndarray, Film]:
-    """A scene drawn with sprites, which events are visible bool [e], and how to film it."""
+def _stage_drawn(
+    build: Builder, rng: np.random.Generator, config: WorldConfig
+) -> tuple[Stage, np.ndarray, np.ndarray, Film]:
+    """A scene drawn with sprites, which events are visible bool [e], where across the picture [e], how to film it."""
     t = grid(config.duration_s)
     props = Props(rng, config.split, config.difficulty, config.even_kinds)
     stage = build(rng, t, props)
     stage = replace(stage, parts=[*stage.parts, *occluders(props, rng, t)])
     camera, is_visible = _film(rng, t, stage, config)
-    return (
-        stage,
-        is_visible,
-        lambda times, blur: render(stage.parts, camera=camera, times=times, blur=blur, config=config),
-    )
+    across = 2 * event_places(stage, camera, t, config)[:, 0] / config.picture_px[0] - 1
+
+    def film(times: np.ndarray, blur: int) -> np.ndarray:
+        return render(stage.parts, camera=camera, times=times, blur=blur, config=config)
+
+    return stage, is_visible, across, film
 
 
 def _film(rng: np.random.Generator, t: np.ndarray, stage: Stage, config: WorldConfig) -> tuple[Camera, np.ndarray]:
@@ -126,21 +130,31 @@ def _film(rng: np.random.Generator, t: np.ndarray, stage: Stage, config: WorldCo
 
 def visible_events(stage: Stage, camera: Camera, t: np.ndarray, config: WorldConfig) -> np.ndarray:
     """Which events happen inside the picture with at least 3 px of motion around them, bool [e]."""
-    if len(stage.times) == 0:
-        return np.zeros(0, bool)
     width, height = config.picture_px
-    at = np.arange(len(t))
-    paths = [project(camera, tip[:, None], at, config)[0][:, 0] for tip in stage.tips]  # [n, 2] each
-    which = stage.tip_of if stage.tip_of is not None else np.zeros(len(stage.times), int)
     reach, is_visible = int(0.16 * GRID_HZ), []
-    for time_s, k in zip(stage.times, which, strict=True):
-        i = min(round(time_s * GRID_HZ), len(t) - 1)
-        x, y = paths[k][i]
-        near = paths[k][max(0, i - reach) : i + reach]
+    for i, path in _event_paths(stage, camera, t, config):
+        x, y = path[i]
+        near = path[max(0, i - reach) : i + reach]
         near = near[(np.abs(near - (x, y)) < width).all(1)]
         extent = float(np.linalg.norm(np.ptp(near, axis=0))) * 112 / min(width, height)
         is_visible.append(0 <= x < width and 0 <= y < height and extent >= _MIN_MOVE_PX)
-    return np.array(is_visible)
+    return np.array(is_visible, bool)
+
+
+def event_places(stage: Stage, camera: Camera, t: np.ndarray, config: WorldConfig) -> np.ndarray:
+    """Where in the picture each event happens, in pixels from the top left corner, [e, 2]."""
+    return np.array([path[i] for i, path in _event_paths(stage, camera, t, config)]).reshape(-1, 2)
+
+
+def _event_paths(stage: Stage, camera: Camera, t: np.ndarray, config: WorldConfig) -> Iterator[tuple[int, np.ndarray]]:
+    """Of each event its step on the grid, and the path in pixels [n, 2] of the tip that causes it."""
+    if len(stage.times) == 0:
+        return
+    at = np.arange(len(t))
+    paths = [project(camera, tip[:, None], at, config)[0][:, 0] for tip in stage.tips]
+    which = stage.tip_of if stage.tip_of is not None else np.zeros(len(stage.times), int)
+    for time_s, k in zip(stage.times, which, strict=True):
+        yield min(round(time_s * GRID_HZ), len(t) - 1), paths[k]
 
 
 def _shoot(rng: np.random.Generator, film: Film, config: WorldConfig) -> np.ndarray:
@@ -161,13 +175,19 @@ def _shoot(rng: np.random.Generator, film: Film, config: WorldConfig) -> np.ndar
 
 
 def _track(
-    rng: np.random.Generator, stage: Stage, is_visible: np.ndarray, name: str, seed: int, config: WorldConfig
+    rng: np.random.Generator,
+    stage: Stage,
+    is_visible: np.ndarray,
+    across: np.ndarray,
+    name: str,
+    seed: int,
+    config: WorldConfig,
 ) -> Track:
     label = SOUND_KINDS[stage.sound_kinds[0]].labels[0]
     sound_times_s = stage.times + rng.uniform(0, _MOST_LATE_S) * config.difficulty
     events = tuple(
-        Event(float(time_s), float(force), label)
-        for time_s, force, ok in zip(sound_times_s, stage.force, is_visible, strict=True)
+        Event(float(time_s), float(force), label, float(x))
+        for time_s, force, x, ok in zip(sound_times_s, stage.force, across, is_visible, strict=True)
         if ok and time_s < config.duration_s
     )
     drive = stage.drive.astype(np.float32) if stage.drive is not None else None

@@ -47,11 +47,12 @@ class WorldConfig:
 
 @dataclass(frozen=True)
 class Event:
-    """One audible moment: its exact time, its strength 0..1 and what sounds, e.g. "wood hit"."""
+    """One audible moment: its exact time, its strength 0..1, what sounds ("wood hit") and where it is seen."""
 
     time_s: float
     strength: float
     category: str
+    across: float = 0.0  # from -1, the picture's left edge, to 1, its right edge
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from foleycli.synthetic import WorldConfig, make_scene
-from foleycli.synthetic.clips import visible_events
+from foleycli.synthetic.clips import event_places, visible_events
 from foleycli.synthetic.physics import MIN_GAP_S, bounces, event_times, grid, strike_height
 from foleycli.synthetic.render import make_camera
 from foleycli.synthetic.scenes import Props
@@ -24,6 +24,24 @@ def test_events_outside_the_picture_or_too_small_do_not_count() -> None:
     assert visible_events(stage, camera, t, PLAIN).any()
     assert not visible_events(stage, replace(camera, x=camera.x + 9), t, PLAIN).any()
     assert not visible_events(stage, replace(camera, zoom=camera.zoom * 0.01), t, PLAIN).any()
+
+
+def test_the_place_of_an_event_moves_with_the_camera() -> None:
+    t = grid(4.0)
+    rng = np.random.default_rng(3)
+    stage = bounce(rng, t, Props(rng, "train", 0.0))
+    camera = make_camera(rng, t, PLAIN)
+    places = event_places(stage, camera, t, PLAIN)
+    assert places.shape == (len(stage.times), 2) and np.abs(places - 56).max() < 56
+    aside = event_places(stage, replace(camera, x=camera.x + 0.5), t, PLAIN)
+    assert (aside[:, 0] < places[:, 0] - 10).all() and np.allclose(aside[:, 1], places[:, 1])
+
+
+def test_seen_events_lie_in_the_picture() -> None:
+    for scene in ("bounce", "solid_drop"):
+        _, track = make_scene(4, replace(PLAIN, difficulty=1.0, scene=scene))
+        across = np.array([event.across for event in track.events])
+        assert len(across) and np.abs(across).max() <= 1 and np.ptp(across) > 0
 
 
 def test_an_unseen_event_is_not_in_the_track() -> None:

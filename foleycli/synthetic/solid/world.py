@@ -21,8 +21,11 @@ _MIN_SIZE_PX = 4.0  # at 112 px; a smaller thing cannot be seen to touch
 Film = Callable[[np.ndarray, int], np.ndarray]  # sub-frame times and how many make a frame, to frames
 
 
-def stage_solid(build: SolidBuilder, rng: np.random.Generator, config: WorldConfig) -> tuple[Stage, np.ndarray, Film]:
-    """What is heard (a stage without drawn parts), which events are visible bool [e], and how to film it."""
+def stage_solid(
+    build: SolidBuilder, rng: np.random.Generator, config: WorldConfig
+) -> tuple[Stage, np.ndarray, np.ndarray, Film]:
+    """What is heard (a stage without drawn parts), which events are visible bool [e], where across the picture [e]
+    (-1 left edge, 1 right edge), and how to film it."""
     shop = Workshop(rng, config.split, config.difficulty)
     scene = build(shop, config.duration_s)
     hits = (scene.blows.times, scene.blows.force)
@@ -32,7 +35,13 @@ def stage_solid(build: SolidBuilder, rng: np.random.Generator, config: WorldConf
         scene.drive * _in_sight(scene.paths[-1], shot, len(scene.drive), config) if scene.drive is not None else None
     )
     stage = Stage([], scene.mode, scene.blows.sound_kinds, *hits, drive=drive)
-    return stage, is_visible, lambda times, blur: shoot(scene.things, room, shot, times=times, blur=blur, config=config)
+    steps = np.minimum(np.round(scene.blows.times * STEP_HZ).astype(int), len(scene.paths[0]) - 1)
+    across = 2 * project(shot, scene.blows.positions, steps, config)[0][:, 0] / config.picture_px[0] - 1
+
+    def film(times: np.ndarray, blur: int) -> np.ndarray:
+        return shoot(scene.things, room, shot, times=times, blur=blur, config=config)
+
+    return stage, is_visible, across, film
 
 
 def _best_view(rng: np.random.Generator, scene: SolidScene, config: WorldConfig) -> tuple[Shot, np.ndarray]:
