@@ -29,12 +29,11 @@ def joined_before(generated: np.ndarray, residual: np.ndarray, rate_hz: int) -> 
     return joined_after(generated[:, ::-1], residual[:, ::-1], rate_hz)[:, ::-1]
 
 
-def channel_gains(take: np.ndarray, decoded: np.ndarray) -> np.ndarray:
-    """Gains float32 [C] that carry decoded mono sound [N] on at the level of each channel of a take [C, N].
+def channel_gains(take: np.ndarray, mono: np.ndarray, decoded: np.ndarray) -> np.ndarray:
+    """Gains float32 [C] that carry decoded sound [C or 1, N] on at the level of each channel of a take [C, N].
 
-    The model heard the channels' mean: each channel's share of that is exact, and 0 for a silent one.
+    The model heard `mono` [N]: each channel's share of that is exact, and 0 for a silent one.
     """
-    mono = take.mean(axis=0)
     rms = np.sqrt(np.mean(np.square(take, dtype=np.float64), axis=1))
     mono_rms = np.sqrt(np.mean(np.square(mono, dtype=np.float64)))
     shares = np.minimum(rms / max(mono_rms, 1e-9), len(take))  # more: channels that cancel each other

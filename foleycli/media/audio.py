@@ -148,36 +148,37 @@ def write_lossless(
 
 
 class SoundWriter:
-    """Mono float32 chunks [N] to a 32 bit float WAV on disk; a file of any length, memory of one chunk.
+    """Float32 chunks, [N] of mono or [C, N] of more channels, to a 32 bit float WAV on disk, in memory of one chunk.
 
     Used as a context manager.  The file is RF64, which every reader of ours takes and which may pass 4 GB.
     """
 
-    def __init__(self, path: Path, rate_hz: int) -> None:
+    def __init__(self, path: Path, rate_hz: int, channels: int = 1) -> None:
         self.path = path
         self.rate_hz = rate_hz
+        self.channels = channels
         self.n_samples = 0
         self._file: soundfile.SoundFile | None = None
 
     def __enter__(self) -> SoundWriter:
         self._file = soundfile.SoundFile(
-            self.path, "w", samplerate=self.rate_hz, channels=1, format="RF64", subtype="FLOAT"
+            self.path, "w", samplerate=self.rate_hz, channels=self.channels, format="RF64", subtype="FLOAT"
         )
         return self
 
     def write(self, samples: np.ndarray) -> None:
-        """Append samples [N]; errors: FoleyError where they are not all finite."""
+        """Append samples [N] or [C, N]; errors: FoleyError where they are not all finite."""
         if self._file is None:
             raise ValueError("SoundWriter is written to outside its with block")
-        if samples.ndim != 1:
-            raise ValueError(f"samples have shape {samples.shape}, the writer takes (N,)")
+        if samples.ndim > 2 or len(np.atleast_2d(samples)) != self.channels:
+            raise ValueError(f"samples have shape {samples.shape}, the writer takes {self.channels} channels")
         if not np.isfinite(samples).all():
             raise FoleyError(
                 "the generated sound has values that are not finite",
                 "Check the model's files (foley models verify), or try --dtype float32",
             )
-        self._file.write(samples.astype(np.float32, copy=False))
-        self.n_samples += samples.shape[0]
+        self._file.write(samples.T.astype(np.float32, copy=False))
+        self.n_samples += samples.shape[-1]
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -1,8 +1,9 @@
 """`extend`: a take in, the take and what follows it (and leads up to it) out.
 
 The take's latents are known steps of the track, so that every window that touches them goes on in its
-timbre, room and level; what is decoded is brought to the take's level and joined to the real take, whose
-samples are written as they were.  What is generated is kept in a file meanwhile: memory does not grow with it.
+timbre, room and level; what is decoded is brought to the take's level and stereo width and joined to the real
+take, whose samples are written as they were.  What is generated is kept in a file meanwhile: memory does not grow
+with it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import torch
 from torch import Tensor
 
 from foleycli.dsp.joining import channel_gains, joined_after, joined_before
+from foleycli.dsp.stereo import Decorrelator, StereoImage
 from foleycli.errors import FoleyError
 from foleycli.media.audio import SoundWriter, read_audio, resample, write_lossless
 from foleycli.media.finish import FinishedSound, finish_sound
@@ -69,13 +71,15 @@ def extend_take(job: ExtendJob, model: Model, report: Report = silent) -> Render
     analysis = analyze_or_empty(job, model, clock, report)
     with clock.stage("features"):
         features = build_features(analysis.streams, model, settings)
+    image = StereoImage.of(take.samples)
+    mono = resample(image.to_mono(take.samples)[None], take.rate_hz, codec.rate_hz)[0]  # [N]
     placement = locate_take(job, take, analysis.duration_s, model)
     n_steps = math.ceil(Fraction(placement.total, take.rate_hz) * codec.latent_rate_hz)
     if placement.loop_step is not None:
         n_steps = placement.loop_step + round(LOOP_S * codec.latent_rate_hz)
     with clock.stage("codec"):
-        context, context_mask = known_track(take, placement, n_steps, model)
-        reference = characteristic_latents(take, model)
+        context, context_mask = known_track(mono, placement, n_steps, model)
+        reference = characteristic_latents(mono, model)
     # Two seconds of context say how the take sounds: the reference is for windows that do not touch it.
     plan = plan_render(
         analysis.duration_s,
@@ -100,9 +104,9 @@ def extend_take(job: ExtendJob, model: Model, report: Report = silent) -> Render
         )[0]
     with temporary_beside(job.out, ".wav") as generated_wav:
         with clock.stage("codec"):
-            generated = write_generated(latents, take.rate_hz, generated_wav, model, report)
+            generated = write_generated(latents, take.rate_hz, image, generated_wav, model, report)
         with clock.stage("mux"):
-            finished = write(job, joined(generated, take, placement), take, placement.total, report)
+            finished = write(job, joined(generated, take, image, placement), take, placement.total, report)
     return RenderResult(
         out=job.out,
         duration_s=placement.total / take.rate_hz,
@@ -139,14 +143,13 @@ def locate_take(job: ExtendJob, take: Audio, total_s: float, model: Model) -> Ta
     return replace(placement, loop_step=end // codec.hop, loop_lead=end % codec.hop) if job.loop else placement
 
 
-def known_track(take: Audio, placement: TakePlacement, n_steps: int, model: Model) -> tuple[Tensor, Tensor]:
-    """The track [L, D] with the take's latents on it, and which steps they are, bool [L].
+def known_track(mono: np.ndarray, placement: TakePlacement, n_steps: int, model: Model) -> tuple[Tensor, Tensor]:
+    """The track [L, D] with the latents of a take [N] on it, and which steps they are, bool [L].
 
     After the end of a loop the take comes a second time: what is generated before must lead up to it.
     """
     track = torch.zeros(n_steps, model.codec.latent_dim)
     is_known = torch.zeros(n_steps, dtype=torch.bool)
-    mono = mono_at(take, model.codec.rate_hz)
     write_latents(mono, placement.first_step, placement.lead, track, is_known, model)
     if placement.loop_step is not None:
         again = mono[: round(2 * LOOP_S * model.codec.rate_hz)]
@@ -168,57 +171,56 @@ def write_latents(mono: np.ndarray, step: int, lead: int, track: Tensor, is_know
         is_known[step + first : step + n_full] = True
 
 
-def characteristic_latents(take: Audio, model: Model) -> Tensor:
-    """Up to 2 s of the take for windows that do not touch it."""
-    mono = mono_at(take, model.codec.rate_hz)
+def characteristic_latents(mono: np.ndarray, model: Model) -> Tensor:
+    """Up to 2 s of a take [N] for windows that do not touch it."""
     start = round(characteristic_start_s(mono, model.codec.rate_hz, CONTEXT_S) * model.codec.rate_hz)
     return encode_audio(mono[start : start + round(CONTEXT_S * model.codec.rate_hz)], model)
 
 
-def mono_at(take: Audio, rate_hz: int) -> np.ndarray:
-    """The mean of a take's channels at another rate, float32 [N]."""
-    return resample(take.samples.mean(axis=0, keepdims=True), take.rate_hz, rate_hz)[0].astype(np.float32)
-
-
 @dataclass(frozen=True)
 class GeneratedTrack:
-    """What was generated for the whole track, mono, in a file at the take's rate."""
+    """What was generated for the whole track, in a file at the take's rate: one channel, or two that differ."""
 
     path: Path
     rate_hz: int
     peak: float
 
     def read(self, span: slice) -> np.ndarray:
-        """Some of its samples, float32 [1, n]; none beyond its end."""
+        """Some of its samples, float32 [1 or 2, n]; none beyond its end."""
         with soundfile.SoundFile(self.path) as file:
             start = min(span.start, file.frames)
             file.seek(start)
-            return file.read(max(0, span.stop - start), dtype="float32")[None]
+            return file.read(max(0, span.stop - start), dtype="float32", always_2d=True).T
 
 
-def write_generated(latents: Tensor, rate_hz: int, path: Path, model: Model, report: Report) -> GeneratedTrack:
-    """Decode a latent track [L, D] to a file at the take's rate, piece by piece."""
+def write_generated(
+    latents: Tensor, rate_hz: int, image: StereoImage, path: Path, model: Model, report: Report
+) -> GeneratedTrack:
+    """Decode a latent track [L, D] to a file at the take's rate and as wide as the take, piece by piece."""
     resampler = soxr.ResampleStream(model.codec.rate_hz, rate_hz, 1, dtype="float32")
+    decorrelator = Decorrelator(rate_hz, low_cut=False)
     peak, n_decoded = 0.0, 0
     report("codec", 0, len(latents))
-    with SoundWriter(path, rate_hz) as writer:
+    with SoundWriter(path, rate_hz, channels=2 if image.side else 1) as writer:
         for samples in decode_chunks(model.codec, latents.to(model.device)):
             n_decoded += len(samples) // model.codec.hop
             is_last = n_decoded == len(latents)
-            piece = resampler.resample_chunk(samples.float().cpu().numpy(), last=is_last)
+            piece = image.spread(resampler.resample_chunk(samples.float().cpu().numpy(), last=is_last), decorrelator)
             peak = max(peak, float(np.abs(piece).max(initial=0.0)))
             writer.write(piece)
             report("codec", n_decoded, len(latents))
     return GeneratedTrack(path, rate_hz, peak)
 
 
-def joined(generated: GeneratedTrack, take: Audio, placement: TakePlacement) -> Iterator[np.ndarray]:
+def joined(
+    generated: GeneratedTrack, take: Audio, image: StereoImage, placement: TakePlacement
+) -> Iterator[np.ndarray]:
     """The result in blocks [C, n]: generated before, the take as it was, generated after."""
     n_take = min(take.samples.shape[1], placement.total - placement.before)
     end = placement.before + n_take
     samples = take.samples[:, :n_take]  # [C, n_take]
     covered = generated.read(slice(placement.before, end))
-    gain = gains(generated.peak, samples, covered)  # [C, 1]
+    gain = image.signs * gains(generated.peak, samples, image.to_mono(samples), covered)  # [C, 1]
     rest = samples - gain * covered
     for span in spans(0, placement.before, generated.rate_hz):
         block = gain * generated.read(span)
@@ -243,15 +245,15 @@ def spans(start: int, stop: int, rate_hz: int) -> Iterator[slice]:
     return (slice(a, b) for a, b in zip(edges, edges[1:], strict=False) if b > a)
 
 
-def gains(peak: float, samples: np.ndarray, covered: np.ndarray) -> np.ndarray:
-    """What generated mono sound is multiplied with in each channel of a take [C, n], float32 [C, 1].
+def gains(peak: float, samples: np.ndarray, mono: np.ndarray, covered: np.ndarray) -> np.ndarray:
+    """What generated sound is multiplied with in each channel of a take [C, n], float32 [C, 1].
 
     Each channel goes on at its own level: a take that leans to one side goes on leaning, and a silent channel stays
-    silent.  None gets louder than full scale or the take's own peak: nothing is clipped.  `covered` [1, n] was
-    generated at the place of the take.
+    silent.  None gets louder than full scale or the take's own peak: nothing is clipped.  `mono` [n] is
+    the mean of the take's channels, `covered` [1 or 2, n] was generated at its place.
     """
     ceiling = max(0.89, float(np.abs(samples).max()))
-    matched = channel_gains(samples, covered[0])
+    matched = channel_gains(samples, mono, covered)
     return (matched * min(1.0, ceiling / max(peak * float(matched.max()), 1e-9)))[:, None]
 
 
