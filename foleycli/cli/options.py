@@ -72,6 +72,7 @@ Gain = Annotated[float | None, _setting("gain_db", OUTPUT)]
 Loudness = Annotated[float | None, _setting("loudness_lufs", OUTPUT)]
 Rate = Annotated[int | None, _setting("rate_hz", OUTPUT)]
 Channels = Annotated[int | None, _setting("channels", OUTPUT)]
+Width = Annotated[float | None, _setting("width", OUTPUT)]
 
 # Run facts.
 Preset = Annotated[

@@ -152,6 +152,7 @@ def render(
     loudness_lufs: options.Loudness = None,
     rate_hz: options.Rate = None,
     channels: options.Channels = None,
+    width: options.Width = None,
     force: options.Force = False,
     resume: Resume = False,
     report: options.WithReport = False,
@@ -190,6 +191,7 @@ def render(
             loudness_lufs=loudness_lufs,
             rate_hz=rate_hz,
             channels=channels,
+            width=width,
         ),
     )
     _check_together(settings, original_gain_db, tracks, ref, ref_start)

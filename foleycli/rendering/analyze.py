@@ -14,6 +14,7 @@ from foleycli.device import oom_as_foley_error
 from foleycli.features.base import Extractor
 from foleycli.features.cuts import CutDetector, cut_times
 from foleycli.features.extract import extract_features
+from foleycli.features.position import MotionPosition
 from foleycli.features.tagger import labels_of
 from foleycli.media.frames import grid_length, read_frames
 from foleycli.media.probe import probe
@@ -34,6 +35,8 @@ class VideoAnalysis:
     labels: list[tuple[str, float]] = field(default_factory=list)  # with a confidence from 0 to 1
     events_s: list[float] = field(default_factory=list)  # predicted times of sounds
     loudness_db: np.ndarray | None = None  # float32 [T] at 25 Hz, expected from the picture; None: not known
+    # Where something moves, float32 [T, 2] at 25 Hz: -1 (left edge) to 1 (right edge), and a weight; None: not asked.
+    position: np.ndarray | None = None
 
 
 @oom_as_foley_error()
@@ -45,6 +48,7 @@ def analyze(
     start_s: float = 0.0,
     duration_s: float | None = None,
     detect_cuts: bool = True,
+    locate_motion: bool = True,
     extra_extractors: Sequence[Extractor] = (),
     clock: StageClock | None = None,
     report: Report = silent,
@@ -56,6 +60,7 @@ def analyze(
 
     video             a file, or what `media.probe.probe` says of one
     detect_cuts       whether windows shall begin anew at scene cuts
+    locate_motion     whether it is found where across the picture something moves, for sound in stereo
     extra_extractors  further encoders to feed in the same pass; their streams are in the result
     Errors: FoleyError when the video cannot be read.
     """
@@ -65,6 +70,7 @@ def analyze(
     aspect = video.width_px / video.height_px
     extractors = [extractor.for_aspect(aspect) for extractor in (model.sync, model.semantic, *extra_extractors)]
     extractors += [CutDetector()] if detect_cuts else []
+    extractors += [MotionPosition()] if locate_motion else []
     n_frames = grid_length(duration_s, FEATURE_FPS)
     streams: dict[str, Stream] = {}
     waited_before_s, began_s = clock.spent_s["decode"], time.perf_counter()
@@ -86,15 +92,16 @@ def analysis_of_streams(
     streams: Mapping[str, Stream], model: Model, *, duration_s: float, start_s: float = 0.0
 ) -> VideoAnalysis:
     """An analysis of feature streams that are there already, by extractor name."""
-    sync, cuts = streams[model.sync.name], streams.get("cuts")
+    sync, cuts, position = streams[model.sync.name], streams.get("cuts"), streams.get("position")
     return VideoAnalysis(
         duration_s=duration_s,
         start_s=start_s,
-        streams={name: stream for name, stream in streams.items() if name != "cuts"},
+        streams={name: stream for name, stream in streams.items() if name not in ("cuts", "position")},
         cuts_s=cut_times(cuts) if cuts is not None else [],
         labels=labels_of(streams[model.semantic.name]),
         events_s=model.sync.events_s(sync),
         loudness_db=model.sync.loudness_db(sync),
+        position=position.values.numpy() if position is not None else None,
     )
 
 

@@ -131,7 +131,7 @@ def analyze_or_empty(job: ExtendJob, model: Model, clock: StageClock, report: Re
     """What the video shows; without one, nothing but the wanted length."""
     if job.video is None:
         return VideoAnalysis(duration_s=job.length_s())
-    return analyze(job.video, model, detect_cuts=job.settings.cuts, clock=clock, report=report)
+    return analyze(job.video, model, detect_cuts=job.settings.cuts, locate_motion=False, clock=clock, report=report)
 
 
 def locate_take(job: ExtendJob, take: Audio, total_s: float, model: Model) -> TakePlacement:

@@ -124,7 +124,7 @@ class RenderJob:
         copied = self.video.path.stat().st_size if is_video_name(self.out) else 0
         copied = round(copied * min(1.0, self.length_s() / self.video.duration_s))
         n = len(self.outputs())
-        return (n + 2) * sound + 2 * sound + n * (copied + 2 * sound)
+        return (n + 2) * sound + 4 * sound + n * (copied + 2 * sound)
 
     def video_notes(self) -> tuple[str, ...]:
         """What is odd about the video, or lacking in it."""
@@ -300,7 +300,7 @@ class ExtendJob:
         """Room that the output and the temporary files beside it take at most."""
         _, rate_hz, channels = probe_audio(self.take)
         copied = self.video.path.stat().st_size if self.video is not None and is_video_name(self.out) else 0
-        return copied + round(self.length_s() * rate_hz * 4) * (1 + 2 * channels)
+        return copied + round(self.length_s() * rate_hz * 4) * (min(channels, 2) + 2 * channels)
 
     def foretell(self) -> tuple[str, ...]:
         """What the user should know before the work: streams that are left out."""

@@ -11,6 +11,7 @@ import numpy as np
 import soundfile
 
 from foleycli.dsp.gain_riding import apply_gains, riding_gains_db, rms_levels_db
+from foleycli.dsp.stereo import pan_curve, stereo_blocks
 from foleycli.media.audio import SoundWriter
 from foleycli.media.finish import FinishedSound, finish_sound
 from foleycli.media.mux import mux
@@ -19,6 +20,7 @@ from foleycli.media.part import Part
 from foleycli.recordings.engine import block_samples
 from foleycli.recordings.mix import Recorded
 from foleycli.records import Report, Video
+from foleycli.settings.settings import Settings
 from foleycli.timebase import seconds_to_samples
 
 if TYPE_CHECKING:
@@ -59,16 +61,47 @@ def add_recordings(wav: Path, recorded: Recorded, n_samples: int, rate_hz: int, 
             writer.write(block)
 
 
+def is_widened(settings: Settings, out: Path) -> bool:
+    """Whether a result has two channels that differ."""
+    return n_channels(settings, out) == 2 and settings.width > 0
+
+
+def n_channels(settings: Settings, out: Path) -> int:
+    """The channels of a result."""
+    return settings.channels or (2 if is_video_name(out) else 1)
+
+
+def write_stereo(wav: Path, out: Path, position: np.ndarray | None, width: float) -> None:
+    """`dsp.stereo.to_stereo` for a mono WAV of any length, to another WAV, in memory of a few seconds."""
+    with soundfile.SoundFile(wav) as file:
+        rate_hz = file.samplerate
+    pan = pan_curve(rms_levels_db(_blocks(wav), rate_hz), position)
+    with SoundWriter(out, rate_hz, channels=2) as writer:
+        for samples in stereo_blocks(_blocks(wav), rate_hz, pan, width):
+            writer.write(samples)
+
+
 def _blocks(wav: Path) -> Iterator[np.ndarray]:
     with soundfile.SoundFile(wav) as file:
         yield from file.blocks(BLOCK_S * file.samplerate, dtype="float32")
 
 
-def write_result(job: RenderJob, part: Part, generated: Path, out: Path, report: Report) -> FinishedSound:
+def write_result(
+    job: RenderJob, part: Part, generated: Path, out: Path, position: np.ndarray | None, report: Report
+) -> FinishedSound:
     """Bring a generated mono WAV to the given rate, channels, level and mix, and write `out` around it.
 
-    `out` is written aside and renamed into place.
+    `out` is written aside and renamed into place.  Two channels differ as `dsp.stereo` says, by `position` [T, 2].
     """
+    if is_widened(job.settings, out):
+        with temporary_beside(out, ".wav", job.needed_bytes()) as stereo:
+            write_stereo(generated, stereo, position, job.settings.width)
+            return _finish(job, part, stereo, out, report)
+    return _finish(job, part, generated, out, report)
+
+
+def _finish(job: RenderJob, part: Part, generated: Path, out: Path, report: Report) -> FinishedSound:
+    """`write_result` of a WAV whose channels are those of the result, or one."""
     settings = job.settings
 
     def finish(path: Path) -> FinishedSound:
@@ -76,7 +109,7 @@ def write_result(job: RenderJob, part: Part, generated: Path, out: Path, report:
             generated,
             path,
             rate_hz=settings.rate_hz,
-            channels=settings.channels or (2 if is_video_name(out) else 1),
+            channels=n_channels(settings, out),
             n_samples=seconds_to_samples(part.duration_s, settings.rate_hz),
             gain_db=settings.gain_db,
             loudness_lufs=settings.loudness_lufs,

@@ -17,7 +17,7 @@ from foleycli.recordings.mix import Recorded
 from foleycli.records import Features, Report
 from foleycli.rendering.analyze import VideoAnalysis, analyze
 from foleycli.rendering.generate import build_features, check_prompt, decode_to_wav, plan_for
-from foleycli.rendering.output import add_recordings, apply_gain_riding, write_result
+from foleycli.rendering.output import add_recordings, apply_gain_riding, is_widened, write_result
 from foleycli.rendering.plan import RenderPlan
 from foleycli.rendering.recordings import RecordingChoice, choose_recordings
 from foleycli.rendering.result import RenderResult, StageClock
@@ -55,6 +55,7 @@ def prepare(job: RenderJob, model: Model, clock: StageClock, report: Report) -> 
         start_s=part.start_s,
         duration_s=part.duration_s,
         detect_cuts=job.settings.cuts,
+        locate_motion=is_widened(job.settings, job.out),
         extra_extractors=[] if scorer is None or scorer is model.sync else [scorer],
         clock=clock,
         report=report,
@@ -122,7 +123,8 @@ def write_takes(
     results = []
     for rank, (take, out) in enumerate(zip(ranked, job.outputs(), strict=True), start=1):
         with clock.stage("mux"):
-            finished = write_result(job, prepared.part, take.wav, out, subprogress(report, rank - 1, 1, len(ranked)))
+            progress = subprogress(report, rank - 1, 1, len(ranked))
+            finished = write_result(job, prepared.part, take.wav, out, prepared.analysis.position, progress)
         result = render_result(job, prepared, take, out, model=model, finished=finished, clock=clock)
         results.append(replace(result, take=rank, sync_score=take.score) if job.takes > 1 else result)
     return results
