@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from foleycli.models.model import Model
 
 SILENCE = 1e-4  # of full scale: a sound that stays below has no timbre
+SEARCHED_S = 600.0  # of a reference, from its beginning: where its most characteristic part may lie
 HOP_S = 0.05
 FULL_ONSETS = 4  # so many onsets in a part are enough: more do not make it more characteristic
 ONSET_DB = 3.0  # what one onset counts for, beside decibels of mean level
@@ -54,15 +55,20 @@ def encode_reference(path: Path | None, start_s: float | None, model: Model, set
     """
     if path is None:
         return None
-    samples = read_audio(path, model.codec.rate_hz, 1).samples[0]  # [N]
+    begin_s = 0.0  # of an hour of sound only a part is read
+    if start_s is not None and start_s + settings.ref_s > SEARCHED_S:
+        begin_s, start_s = start_s - 1, 1.0
+    rate_hz = model.codec.rate_hz
+    samples = read_audio(path, rate_hz, 1, begin_s, SEARCHED_S).samples[0]  # [N]
     if not np.abs(samples).max(initial=0.0) > SILENCE:  # or two channels that cancel each other: take the louder
-        samples = max(read_audio(path, model.codec.rate_hz, 2).samples, key=lambda channel: np.abs(channel).sum())
+        channels = read_audio(path, rate_hz, 2, begin_s, SEARCHED_S).samples
+        samples = max(channels, key=lambda channel: np.abs(channel).sum())
     if not np.abs(samples).max(initial=0.0) > SILENCE:
         raise FoleyError(f"{path} is silent: it has no timbre to match", "Give another sound")
     if start_s is None:
-        start_s = characteristic_start_s(samples, model.codec.rate_hz, settings.ref_s)
-    first = round(start_s * model.codec.rate_hz)
-    return encode_audio(samples[first : first + round(settings.ref_s * model.codec.rate_hz)], model)
+        start_s = characteristic_start_s(samples, rate_hz, settings.ref_s)
+    first = round(start_s * rate_hz)
+    return encode_audio(samples[first : first + round(settings.ref_s * rate_hz)], model)
 
 
 def encode_audio(samples: np.ndarray, model: Model) -> Tensor:

@@ -65,3 +65,24 @@ def test_a_place_is_a_reference_only_where_it_is_asked_for() -> None:
     assert found("forest sounds") == "forest"
     assert found("", ("quiet room", 0.7)) is None
     assert found("", ("quiet room", 0.7), ("dog bark", 0.4)) == "dog_bark"
+
+
+@pytest.mark.parametrize("start_s", [None, 1500.0])
+def test_of_a_long_reference_only_a_part_is_read(tmp_path: Path, kept_model, start_s: float | None) -> None:
+    """Half an hour at 4 kHz would be 0.6 GB at the codec's rate and with room to resample."""
+    import tracemalloc
+
+    path = tmp_path / "long.wav"
+    quiet, loud = np.full(4000 * 1800, 100, np.int16), np.random.default_rng(6).integers(-9000, 9000, 8000)
+    quiet[4000 * 300 : 4000 * 302] = loud  # found within the first ten minutes
+    quiet[4000 * 1500 : 4000 * 1502] = loud  # where it is asked for
+    soundfile.write(path, quiet, 4000)
+    tracemalloc.start()
+    latents = encode_reference(path, start_s, kept_model, Settings())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    soundfile.write(tmp_path / "short.wav", loud.astype(np.int16), 4000)
+    alone = encode_reference(tmp_path / "short.wav", 0.0, kept_model, Settings())
+    assert latents is not None and alone is not None and latents.shape == alone.shape
+    assert float(((latents - alone) ** 2).mean()) < 0.6 * float((alone**2).mean())
+    assert peak < 600e6
