@@ -5,11 +5,14 @@ Imports PyYAML, which is why it is imported late.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from foleycli.settings.checking import short_repr
+
+MAX_BYTES = 4 << 20  # of a file: those that people write have a few kilobytes
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -42,6 +45,16 @@ class _PlainLoader(yaml.SafeLoader):
 
 def _error(problem: str, place: Any) -> yaml.YAMLError:
     return yaml.MarkedYAMLError(problem=problem, problem_mark=place.start_mark)
+
+
+def read(path: Path) -> Any:
+    """What a YAML file holds; errors: OSError, and ValueError with one line that says what is wrong."""
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"it has {path.stat().st_size / 1e6:.0f} MB")
+    try:
+        return parse(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is not UTF-8 at byte {error.start}") from error
 
 
 def parse(text: str) -> Any:

@@ -79,10 +79,10 @@ def find(name_or_file: str) -> Path:
 
 def read(path: Path) -> dict[str, object]:
     """The checked settings of a preset file; errors: FoleyError naming key, value and what is accepted."""
-    from foleycli.settings.plain_yaml import parse
+    from foleycli.settings import plain_yaml
 
     try:
-        found = parse(path.read_text(encoding="utf-8"))
+        found = plain_yaml.read(path)
     except OSError as error:
         raise FoleyError(
             f"preset {path} cannot be read: {error.strerror}", "Check the file's name and rights"

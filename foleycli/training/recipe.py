@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from foleycli.errors import FoleyError
+from foleycli.settings import plain_yaml
 from foleycli.settings.checking import from_mapping, short_repr
-from foleycli.settings.plain_yaml import parse
 
 T = TypeVar("T")
 
@@ -61,7 +61,7 @@ def read_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
     if not os.path.isfile(path):  # a pipe would be waited for
         raise FoleyError(f"there is no recipe {path}", "Recipes that ship with foley: presets/train/")
     try:
-        values = parse(path.read_text(encoding="utf-8")) or {}
+        values = plain_yaml.read(path) or {}
     except OSError as error:
         raise FoleyError(f"{path} cannot be read: {error.strerror}", "Give a YAML file; see presets/train/") from None
     except ValueError as error:
@@ -88,6 +88,6 @@ def _override(values: dict, text: str) -> None:
         if not isinstance(values, dict):
             raise FoleyError(f"--set {short_repr(text)}: {name!r} holds no further keys", "Write --set key=value")
     try:
-        values[last] = parse(value)
+        values[last] = plain_yaml.parse(value)
     except ValueError as error:
         raise FoleyError(f"--set {short_repr(text)} is not valid YAML: {error}", "Quote the value") from None

@@ -1,5 +1,6 @@
 """Presets: what ships is sound; what is wrong is named with its nearest right."""
 
+import os
 from dataclasses import fields
 
 import pytest
@@ -97,6 +98,78 @@ def test_bad_file(tmp_path, text, message, hint):
     assert message in raised.value.message and str(file) in raised.value.message
     assert hint in raised.value.hint
     assert raised.value.exit_code == EXIT_FAILED
+
+
+ODD_YAML = {
+    "a date that is none": "steps: 2024-99-99",
+    "nothing as a number": "steps: !!int ''",
+    "thousands of digits": "steps: " + "9" * 5000,
+    "a number beyond floats": "guidance: " + "9" * 400,
+    "deep": "steps: " + "[" * 500 + "]" * 500,
+    "half a surrogate pair": 'prompt: "\\ud800"',
+    "a date": "steps: 2024-01-01",
+    "bytes": "prompt: !!binary aGk=",
+    "a set": "steps: !!set {a, b}",
+    "code": "prompt: !!python/object/apply:os.getcwd []",
+    "twice": "steps: 4\nsteps: 5",
+    "billions of items": "a: &a [x, x, x, x, x, x, x, x, x]\n"
+    + "".join(
+        f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+    )
+    + "steps: *z",
+    "merged again and again": "a: &a {x: 1}\nb: &b {<<: [*a, *a]}\n<<: *b",
+    "a key that is a list": "? [a]\n: 1",
+    "a key that is a number": "3: 4",
+    "two documents": "steps: 4\n---\nsteps: 5",
+    "a control character": "prompt: \x00",
+    "a very long word": "steps: " + "x" * 100_000,
+    "a very long key": "x" * 100_000 + ": 4",
+    "no mapping": "steps",
+}
+
+
+@pytest.mark.parametrize("case", ODD_YAML)
+def test_odd_yaml_is_one_plain_error(tmp_path, case):
+    file = tmp_path / "mine.yaml"
+    file.write_text(ODD_YAML[case])
+    with pytest.raises(FoleyError) as raised:
+        resolve_settings(str(file))
+    assert str(file) in raised.value.message and raised.value.hint
+    assert len(raised.value.message) < len(str(file)) + 300
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfes\x00", b"steps: \xe9", b"# " + b"x" * (5 << 20)])
+def test_files_that_no_editor_of_presets_writes(tmp_path, content):
+    file = tmp_path / "mine.yaml"
+    file.write_bytes(content)
+    with pytest.raises(FoleyError, match=f"preset {file} is not YAML of settings: it "):
+        resolve_settings(str(file))
+
+
+@pytest.mark.parametrize(
+    "name", ["a.yaml", "~nobody-of-this-name/a.yaml", "x" * 300 + ".yaml", "a/b", "pipe.yaml", "."]
+)
+def test_files_that_are_none(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe.yaml")
+    (tmp_path / "a.yaml").mkdir()
+    with pytest.raises(FoleyError) as raised:
+        resolve_settings(name)
+    assert raised.value.hint and len(raised.value.message) < 400
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("prompt", "caf\udce9"), ("steps", 10**5000), ("guidance", 10**400), ("guidance", float("nan")), ("mix", "yes")],
+    ids=["not UTF-8", "too many digits", "beyond floats", "no number", "no truth"],
+)
+def test_odd_options_are_wrong_usage(name, value):
+    with pytest.raises(UsageError, match=f"--{name} is ") as raised:
+        resolve_settings(overrides={name: value})
+    assert len(raised.value.message) < 120
+    with pytest.raises(UsageError, match="no setting 'stpes'") as raised:
+        resolve_settings(overrides={"stpes": 3})
+    assert "Did you mean 'steps'?" in raised.value.hint
 
 
 def test_empty_file_changes_nothing(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,26 @@ def test_missing_file(tmp_path):
 @pytest.mark.parametrize("path", sorted((preset.folder() / "train").glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_recipes_are_read_and_named_after_their_file(path):
     assert path.stem.startswith(read_recipe(path).name)  # one model can have a second recipe that goes on with it
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("a: &a [1]\nb: *a", "alias"),
+        ("lr: 2024-99-99", "timestamp"),
+        ("steps: " + "9" * 5000, "cannot be read as int"),
+        ("steps: 3\nsteps: 4", "is there twice"),
+        ("[" * 500, "nested too deeply"),
+    ],
+)
+def test_odd_yaml_is_one_plain_error(tmp_path, text, named):
+    for given in ((text,), (PLAIN, "data.x=" + text)):
+        with pytest.raises(FoleyError, match=named) as told:
+            recipe(tmp_path, *given)
+        assert len(told.value.message) < 600
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.yaml")
+    with pytest.raises(FoleyError, match="there is no recipe"):
+        read_recipe(tmp_path / "pipe.yaml")
