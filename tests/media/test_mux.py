@@ -43,7 +43,7 @@ def _payloads(path: Path) -> list[str]:
 def _shown(path: Path) -> list[tuple[float, bytes]]:
     with av.open(str(path)) as container:
         frames = list(container.decode(container.streams.video[0]))
-    return [(frame.time, hashlib.md5(frame.to_ndarray().tobytes()).digest()) for frame in frames]
+    return [(frame.time, hashlib.md5(frame.to_ndarray(format="rgb24").tobytes()).digest()) for frame in frames]
 
 
 SAME = [
@@ -112,11 +112,12 @@ def test_attachment_is_left_out_aloud(clips: Clips, tmp_path: Path) -> None:
     sound = _click(tmp_path / "sound.wav", 1.6, 0.5)
     assert mux(probe(source), sound, tmp_path / "out.mkv").notes == ()
     (note,) = mux(probe(source), sound, tmp_path / "out.mp4").notes
-    assert note == ".mp4 cannot hold stream 1 (attachment font.ttf, ttf): it is left out"
+    # What a font's codec is called depends on the version of ffmpeg's libraries.
+    assert note.startswith(".mp4 cannot hold stream 1 (attachment font.ttf, ") and note.endswith("): it is left out")
 
 
 def test_refuses_a_picture_the_container_cannot_hold(clips: Clips) -> None:
-    for name, out in [("plain.mp4", "out.webm"), ("no_duration.webm", "out.mov"), ("odd_size.mkv", "out.mp4")]:
+    for name, out in [("plain.mp4", "out.webm"), ("no_duration.webm", "out.mov"), ("odd_size.mkv", "out.webm")]:
         with pytest.raises(FoleyError, match="cannot hold") as caught:
             check_mux(probe(clips(name)), Path(out))
         assert ".mkv" in caught.value.hint

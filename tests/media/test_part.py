@@ -84,7 +84,7 @@ def _shown(path: Path) -> list[tuple[float, str]]:
     """Times and hashes of all pictures that a player shows, in its order."""
     with av.open(str(path), options={"fflags": "+genpts"}) as container:
         frames = list(container.decode(container.streams.video[0]))
-    shown = [(frame.time, hashlib.md5(frame.to_ndarray().tobytes()).hexdigest()) for frame in frames]
+    shown = [(frame.time, hashlib.md5(frame.to_ndarray(format="rgb24").tobytes()).hexdigest()) for frame in frames]
     return sorted(shown)
 
 

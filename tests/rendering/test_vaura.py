@@ -20,7 +20,7 @@ def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("vaura")
     checkpoint = save_checkpoint(place / "small.ckpt")
     (place / "small").mkdir()
-    import_network(checkpoint, place / "small", "small", fetched_models("vaura"), facts={})
+    import_network(checkpoint, place / "small", "small", fetched_models("vaura"), {"sha256": ""})
     return place / "small"
 
 
