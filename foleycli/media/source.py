@@ -44,7 +44,8 @@ STILL_IMAGES = {
     b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"GIF8": "GIF", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF",
     b"RIFF....WEBP": "WebP", b"....ftypheic": "HEIC", b"....ftypmif1": "HEIC", b"....ftypavif": "AVIF",
 }  # fmt: skip
-CHILD_S = 60.0  # for a file that another process tries first
+CHILD_S = 300.0  # for a file that another process tries first: busy machines are slow
+FIRST_LAYOUT = 100  # mono, of Core Audio's layouts; lower numbers say that channels are described one by one
 _numbers = itertools.count()
 
 
@@ -179,16 +180,8 @@ def session_folder() -> Path:
 
 def _check_in_another_process(path: Path, named: Path) -> None:
     """Errors: FoleyError for a file at which PyAV's libraries crash: some layouts of many channels do that to 18.x."""
-    if not _describes_channels(path):
-        return
-    code = "import sys, av\nwith av.open(sys.argv[1]) as c: [s.codec_context.channels for s in c.streams.audio]"
-    try:
-        done = subprocess.run([sys.executable, "-c", code, f"file:{path}"], capture_output=True, timeout=CHILD_S)
-    except subprocess.TimeoutExpired:
-        crashed = True
-    else:
-        crashed = done.returncode < 0 or done.returncode > 128
-    if crashed:
+    status = path.stat()
+    if _crashes_pyav(path.absolute(), status.st_mtime_ns, status.st_size):
         raise FoleyError(
             f"the channel layout of {named} cannot be read by this version of PyAV ({av.__version__})",
             "Install av 17 (pip install 'av<18'), or write the sound as stereo or as .wav",
@@ -196,8 +189,25 @@ def _check_in_another_process(path: Path, named: Path) -> None:
 
 
 @lru_cache(maxsize=64)
-def _describes_channels(path: Path) -> bool:
-    """Whether a QuickTime or CAF file has a `chan` box: the part that can crash its reader."""
+def _crashes_pyav(path: Path, mtime_ns: int, size: int) -> bool:
+    """Whether a process dies that opens and closes the file in this very state.
+
+    Errors: FoleyError where that takes longer than CHILD_S, which says nothing about the file.
+    """
+    if not _has_rare_layout(path):
+        return False
+    code = "import sys, av\nwith av.open(sys.argv[1]) as c: [s.codec_context.channels for s in c.streams.audio]"
+    try:
+        done = subprocess.run([sys.executable, "-c", code, f"file:{path}"], capture_output=True, timeout=CHILD_S)
+    except subprocess.TimeoutExpired as error:
+        raise FoleyError(
+            f"{path} could not be opened within {CHILD_S:g} s", "Try again when the machine has less to do"
+        ) from error
+    return done.returncode < 0 or done.returncode > 128
+
+
+def _has_rare_layout(path: Path) -> bool:
+    """Whether a QuickTime or CAF file may describe more than two channels: what can crash its reader."""
     with path.open("rb") as file:
         head = file.read(12)
         if head[:4] == b"caff":
@@ -211,11 +221,18 @@ def _describes_channels(path: Path) -> bool:
             if size == 1:
                 size = int.from_bytes(file.read(8), "big")
             if kind == b"moov":
-                return b"chan" in file.read(min(size, 1 << 28) if size else 1 << 28)
+                descriptions = file.read(min(size, 1 << 28) if size else 1 << 28).split(b"chan")[1:]
+                return not all(_is_mono_or_stereo(description) for description in descriptions)
             if size < 8:  # 0: to the end of the file
                 return False
             start += size
     return False
+
+
+def _is_mono_or_stereo(description: bytes) -> bool:
+    """Whether what follows "chan" is a layout by number, whose lower half counts the channels, of one or two."""
+    tag = int.from_bytes(description[4:8], "big")  # after version and flags
+    return tag >> 16 >= FIRST_LAYOUT and tag & 0xFFFF in (1, 2)
 
 
 def _with_times(path: Path, named: Path) -> Path:

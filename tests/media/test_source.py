@@ -206,3 +206,26 @@ def test_an_image_sequence_is_called_one(tmp_path: Path) -> None:
     with pytest.raises(FoleyError, match="names an image sequence") as raised:
         source.check_file(tmp_path / "shot.%04d.png")
     assert "ffmpeg -framerate" in raised.value.hint
+
+
+def test_only_rare_layouts_are_tried_in_another_process_and_once(tmp_path: Path, monkeypatch) -> None:
+    tried = []
+    run = subprocess.run
+    monkeypatch.setattr(source.subprocess, "run", lambda *args, **more: tried.append(args) or run(*args, **more))
+    for layout, n_tries in (("mono", 0), ("stereo", 0), ("5.1", 1)):
+        tried.clear()
+        sound = tmp_path / f"{layout}.mov"
+        run_ffmpeg("-f", "lavfi", "-i", f"anullsrc=cl={layout}:r=48000:d=0.2", "-c:a", "pcm_s16le", sound)
+        assert b"chan" in sound.read_bytes()
+        tried.clear()
+        for _ in range(3):
+            assert probe_audio(sound)[2] == {"mono": 1, "stereo": 2, "5.1": 6}[layout]
+        assert len(tried) == n_tries
+
+
+def test_a_busy_machine_is_not_taken_for_a_wrong_layout(tmp_path: Path, monkeypatch) -> None:
+    sound = tmp_path / "sound.mov"
+    run_ffmpeg("-f", "lavfi", "-i", "anullsrc=cl=5.1:r=48000:d=0.2", "-c:a", "pcm_s16le", sound)
+    monkeypatch.setattr(source, "CHILD_S", 1e-3)
+    with pytest.raises(FoleyError, match=r"could not be opened within 0.001 s"):
+        probe_audio(sound)
