@@ -124,8 +124,9 @@ def _codec() -> str:
 def _words() -> str:
     from importlib.metadata import version
 
-    import wordllama  # noqa: F401 (that it imports is the question)
+    from foleycli.features.text import WordLlamaText
 
+    WordLlamaText().encode(["rain"])  # reads the package's files without importing it
     return f"wordllama {version('wordllama')}"
 
 

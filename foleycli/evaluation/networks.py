@@ -6,6 +6,7 @@ given whole; av-benchmark, whose choices these are otherwise, cuts them to 8 s.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from foleycli.evaluation.embedders.base import AudioEmbedder, AudioVisualScorer,
 from foleycli.evaluation.metrics.distances import frechet_distance, inception_score, kl_divergence
 from foleycli.hub import catalog
 from foleycli.hub.places import home
+from foleycli.settings.checking import expand_user
 from foleycli.weights.config import read_config
 
 SetMetric = Callable[[Sequence[Embedding], Sequence[Embedding]], float]  # of the real and of the generated sounds
@@ -143,7 +145,10 @@ def how_to_get(name: str) -> str:
 
 def metrics_folder() -> Path:
     """Where the networks' files are looked for; it need not exist."""
-    return home() / "metrics"
+    try:
+        return home() / "metrics"
+    except FoleyError:  # a user without a home folder has none of them, and measures all the rest
+        return Path("$FOLEY_HOME", "metrics")
 
 
 def find(given: Mapping[str, Path]) -> dict[str, Path]:
@@ -151,8 +156,8 @@ def find(given: Mapping[str, Path]) -> dict[str, Path]:
     found = {}
     for network in NETWORKS:
         if network.name in given:
-            path = given[network.name].expanduser()
-            if not path.is_file():
+            path = expand_user(given[network.name])
+            if not os.path.isfile(path):
                 raise FoleyError(f"there is no file {path}", f"Get it: {network.how_to_get}")
             found[network.name] = path
         elif (own := network.path()) is not None:

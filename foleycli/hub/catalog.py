@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from foleycli.errors import FoleyError
 from foleycli.hub import places
 from foleycli.weights.config import ModelConfig, parse_config
 
@@ -82,9 +83,13 @@ class Entry:
     @property
     def is_here(self) -> bool:
         """Whether its own files are on this machine; config.json is written last."""
-        if not os.path.isfile(self.folder / "config.json"):  # unlike Path's, not surprised by any name
+        try:
+            folder = self.folder
+        except FoleyError:  # no place for models is known
             return False
-        weights = [file for file in self.folder.glob("*") if file.name not in NOT_WEIGHTS]
+        if not os.path.isfile(folder / "config.json"):  # unlike Path's, not surprised by any name
+            return False
+        weights = [file for file in folder.glob("*") if file.name not in NOT_WEIGHTS]
         return bool(weights) and all(map(Path.exists, weights))
 
     @property

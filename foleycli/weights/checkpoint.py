@@ -54,16 +54,11 @@ def read(path: Path, hint: str = AGAIN, stand_ins: Mapping[str, Any] | None = No
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load, load_file
 
-    return load_file(path) if is_utf8(path) else load(path.read_bytes())
-
-
-def is_utf8(path: Path) -> bool:
-    """Whether safetensors can open the path: names that are no UTF-8 it refuses."""
     try:
         str(path).encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
+    except UnicodeEncodeError:  # safetensors maps no file whose path is not UTF-8
+        return load(path.read_bytes())
+    return load_file(path)
 
 
 def _reason(error: Exception) -> str:

@@ -46,9 +46,9 @@ def save(
     Errors: FoleyError when a number is not finite, or too large for `dtype`.
     """
     import torch
-    from safetensors import torch as safetensors
+    from safetensors.torch import save_file
 
-    from foleycli.weights.checkpoint import check_finite, is_utf8
+    from foleycli.weights.checkpoint import check_finite
 
     folder.mkdir(parents=True, exist_ok=True)
     path, part = folder / WEIGHTS_NAME, folder / (WEIGHTS_NAME + ".part")
@@ -58,10 +58,7 @@ def save(
         # A copy: tensors that share memory cannot be saved.
         kept[name] = value.detach().to("cpu", own_dtype, copy=True, memory_format=torch.contiguous_format)
         check_finite(kept[name], name, path, "Nothing was written: the training has diverged; lower lr")
-    if is_utf8(part):
-        safetensors.save_file(kept, part)
-    else:
-        part.write_bytes(safetensors.save(kept))
+    save_file(kept, part)
     part.chmod(0o644)  # safetensors makes files that only their owner can read
     with part.open("rb+") as file:
         os.fsync(file.fileno())

@@ -43,6 +43,7 @@ def test_without_a_home_the_shipped_models_work(homeless, foley, tmp_path):
     assert foley("models", "path", "salsav-mini").code == 0
     (tmp_path / "config.json").write_text('{"kind": "family"}')
     assert resolve(str(tmp_path)) == tmp_path
+    assert foley("doctor").code == 0
     for command in (("models", "list"), ("models", "pull", "synchformer"), ("models", "remove", "mine")):
         told = foley(*command)
         assert told.code == 1 and "no home folder" in told.error and "FOLEY_HOME" in told.error
