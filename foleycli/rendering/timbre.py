@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SILENCE = 1e-4  # of full scale: a sound that stays below has no timbre
 SEARCHED_S = 600.0  # of a reference, from its beginning: where its most characteristic part may lie
+SHORTEST_S = 0.1  # of a reference: codecs need a few steps
 HOP_S = 0.05
 FULL_ONSETS = 4  # so many onsets in a part are enough: more do not make it more characteristic
 ONSET_DB = 3.0  # what one onset counts for, beside decibels of mean level
@@ -68,7 +69,11 @@ def encode_reference(path: Path | None, start_s: float | None, model: Model, set
     if start_s is None:
         start_s = characteristic_start_s(samples, rate_hz, settings.ref_s)
     first = round(start_s * rate_hz)
-    return encode_audio(samples[first : first + round(settings.ref_s * rate_hz)], model)
+    part = samples[first : first + round(settings.ref_s * rate_hz)]
+    if len(part) < SHORTEST_S * rate_hz:
+        found = f"{path} has {len(part) / rate_hz:.3f} s of sound there: too short for a timbre"
+        raise FoleyError(found, "Give a longer sound, or an earlier --ref-start")
+    return encode_audio(part, model)
 
 
 def encode_audio(samples: np.ndarray, model: Model) -> Tensor:

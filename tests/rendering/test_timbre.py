@@ -86,3 +86,11 @@ def test_of_a_long_reference_only_a_part_is_read(tmp_path: Path, kept_model, sta
     assert latents is not None and alone is not None and latents.shape == alone.shape
     assert float(((latents - alone) ** 2).mean()) < 0.6 * float((alone**2).mean())
     assert peak < 600e6
+
+
+def test_a_reference_of_a_few_samples_is_refused(kept_model, tmp_path) -> None:
+    soundfile.write(tmp_path / "tick.wav", noise(0.02, 0.2), RATE_HZ)
+    with pytest.raises(FoleyError, match=r"tick\.wav has 0\.020 s of sound there: too short"):
+        encode_reference(tmp_path / "tick.wav", None, kept_model, Settings())
+    soundfile.write(tmp_path / "knock.wav", noise(0.12, 0.2), RATE_HZ)
+    assert encode_reference(tmp_path / "knock.wav", None, kept_model, Settings()) is not None
