@@ -26,6 +26,7 @@ REWEIGHTINGS = 2  # least-squares fits of the camera's movement
 NOISE_LEVELS = 0.5  # grey levels (of 255) that differ in every still picture
 OUTLIER_FACTOR = 2.0  # pixels that disagree by so many times the typical difference count a quarter in the next fit
 MOTION_FACTOR = 3.0  # what exceeds so many times the typical difference is motion
+CAMERA_FACTOR = 0.7  # and so much of the change that the camera explains: at strong edges it explains it badly
 RISING_SHARE = 0.2  # of the weight of what moves downwards: what strikes, steps or drops comes down
 # Typical differences at which the whole picture is another one (a cut, a flash): so many grey levels; or fewer, but so
 # many times those of the frames around it.
@@ -93,7 +94,8 @@ def _centre_of_motion(grey: np.ndarray) -> np.ndarray:
     mean, change = (grey[1:] + grey[:-1]) / 2, grey[1:] - grey[:-1]
     down, across = np.gradient(mean, axis=(1, 2))
     left, typical = _unexplained(change, mean, across, down)
-    moving = np.sqrt(np.maximum(np.abs(left) - MOTION_FACTOR * typical[:, None, None], 0))
+    doubtful = MOTION_FACTOR * typical[:, None, None] + CAMERA_FACTOR * np.abs(change - left)
+    moving = np.sqrt(np.maximum(np.abs(left) - doubtful, 0))
     moving[left * down > 0] *= RISING_SHARE  # the brightness moves against its gradient's sign: upwards
     columns = moving.mean(axis=1)  # [n, W]
     weight = columns.mean(axis=1)
