@@ -102,7 +102,9 @@ def _turns_matroska() -> bool:
 
 
 def _is_written(video: Video, ending: str) -> bool:
-    """Whether ffmpeg writes the picture's first packet into such a file: a codec that no list names may be held."""
+    """Whether ffmpeg writes the picture's first packet into a file like its own: a codec that no list names."""
+    if video.path.suffix.lower() != ending:
+        return False
     with temporary_beside(session_folder() / "trial", ending) as trial:
         output = ffmpeg.output_of([open_input(video.path)["V:0"]], trial, c="copy", **{"frames:v": 1})
         try:

@@ -140,8 +140,9 @@ def plan_streams(video: Video, out: Path) -> StreamPlan:
 
 
 def _left_out(ending: str, index: int, name: str, fact: Facts) -> str:
-    what = fact.tag if fact.codec in ("none", "unknown", "bin_data") and fact.tag else fact.codec
-    return f"{ending} cannot hold stream {index} ({name}, {what}): it is left out"
+    is_known = fact.codec not in ("none", "unknown", "bin_data")
+    what = f"{name}, {fact.codec if is_known else fact.tag}" if is_known or fact.tag else name
+    return f"{ending} cannot hold stream {index} ({what}): it is left out"
 
 
 def _name(stream: Stream) -> str:
