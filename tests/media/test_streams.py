@@ -259,3 +259,18 @@ def test_hap_goes_into_mov(tmp_path: Path, write: Callable) -> None:
     run_ffmpeg("-f", "lavfi", "-i", "testsrc2=s=160x96:r=25:d=1", "-c:v", "hap", source)
     assert write(source, tmp_path / "out.mov") == ()
     assert probe(tmp_path / "out.mov").video_codec == "hap"
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv"])
+def test_chapters_of_a_part_count_from_it(tmp_path: Path, write: Callable, ending: str) -> None:
+    marks, source, out = tmp_path / "marks.txt", tmp_path / "a.mkv", tmp_path / f"out{ending}"
+    chapters = [(0, 600, "One"), (600, 1400, "Two"), (1400, 2000, "Three")]
+    marks.write_text(";FFMETADATA1\n" + "".join(
+        f"[CHAPTER]\nTIMEBASE=1/1000\nSTART={start}\nEND={end}\ntitle={title}\n" for start, end, title in chapters
+    ))  # fmt: skip
+    run_ffmpeg(*PICTURE, "-i", marks, "-map_chapters", 1, *X264, "-g", 25, source)
+    write(source, out, 1.0, 0.8)
+    with av.open(str(out)) as container:
+        found = [(float(c["start"] * c["time_base"]), c["metadata"]["title"]) for c in container.chapters()]
+    assert [title for _, title in found] == ["Two", "Three"]
+    assert [start_s for start_s, _ in found] == pytest.approx([0.0, 0.4], abs=0.002)
