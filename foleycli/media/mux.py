@@ -11,7 +11,6 @@ import math
 import re
 from collections import Counter
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from foleycli.media.loudness import CEILING_DBTP, PRINTED_DB, measure_file
 from foleycli.media.output import temporary_beside
 from foleycli.media.part import EDIT_LIST_ENDINGS, TICK_S, Cut, Part, find_cut, packets_before
 from foleycli.media.probe import picture_start_s, probe_audio
-from foleycli.media.source import open_container, open_input, picture_stream, session_folder
+from foleycli.media.source import open_container, open_input, session_folder
 from foleycli.media.streams import (
     HELD_VIDEO,
     StreamPlan,
@@ -37,7 +36,7 @@ from foleycli.media.streams import (
     plan_streams,
 )
 from foleycli.media.subtitles import CODECS, cut_subtitles
-from foleycli.media.timecode import advance_timecode, is_timecode
+from foleycli.media.timecode import advance_timecode, start_timecode
 from foleycli.records import Report, Video, silent
 
 TRIES = 5  # a lossy encoder moves peaks: encode, measure, turn down, again
@@ -366,15 +365,9 @@ def _subtitles_of_part(video: Video, part: Part, streams: StreamPlan, folder: Pa
 
 def _timecode(video: Video, part: Part | None) -> str:
     """The time code of the result's first picture; "" where the source has none."""
-    with open_container(video.path) as container:
-        picture = picture_stream(container)
-        streams = [picture, *(stream for stream in container.streams if stream.type == "data")]
-        tags = [container.metadata, *(stream.metadata for stream in streams if stream is not None)]
-        lowered = [{key.lower(): value for key, value in tag.items()} for tag in tags]
-        timecode = next((tag["timecode"] for tag in lowered if is_timecode(tag.get("timecode", ""))), "")
-        fps = picture.average_rate or video.fps if picture is not None else video.fps
+    timecode, fps = start_timecode(video)
     n_frames = round(part.start_s * fps) if part else 0
-    return advance_timecode(timecode, n_frames, Fraction(fps)) if timecode else ""
+    return advance_timecode(timecode, n_frames, fps) if timecode else ""
 
 
 def _promise(inputs: _Inputs, ending: str) -> Promise:
