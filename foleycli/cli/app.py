@@ -16,7 +16,15 @@ import typer
 
 from foleycli import __version__
 from foleycli.cli import bench, console, doctor, evaluate, extend, guide, library, models, presets, render, train
-from foleycli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE, FoleyError, UsageError
+from foleycli.errors import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_TERMINATED,
+    EXIT_USAGE,
+    FoleyError,
+    UsageError,
+    path_error,
+)
 
 # Typer's own usage errors (unknown option, not a number): what all of them derive from.  Typer
 # carries click inside and exports only this child of the class.
@@ -169,7 +177,7 @@ def _run(args: list[str]) -> int:
         console.show_error(_reworded(error, args))
         return EXIT_USAGE
     except OSError as error:
-        refused = console.path_error(error)
+        refused = path_error(error)
         is_full = error.filename is None and error.errno in NO_ROOM
         if console.wants_traceback() or not (refused or is_full):
             raise

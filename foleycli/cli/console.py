@@ -5,7 +5,6 @@ A terminal gets one display of progress bars, anything else gets plain lines, `-
 
 from __future__ import annotations
 
-import errno
 import io
 import json
 import os
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 LINE_EVERY_S = 10.0  # between two plain lines about one stage
 GAP = 2  # blanks between two columns of a table
 LONGEST_WORD = 40  # cells; what is longer is a path, and may be broken
-PATH_ERRNOS = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EROFS)
 
 
 @dataclass
@@ -101,14 +99,6 @@ def output_error(error: OSError) -> FoleyError:
     return FoleyError(
         f"the output cannot be written: {error.strerror}", "Make room there, or send the output to another place"
     )
-
-
-def path_error(error: BaseException) -> FoleyError | None:
-    """What to say of a path that the system refuses: too long, no permission, links in a circle; None: it is a bug."""
-    if not isinstance(error, OSError) or error.filename is None or error.errno not in PATH_ERRNOS:
-        return None
-    reason = (error.strerror or "").lower()
-    return FoleyError(f"{error.filename} cannot be used: {reason}", "Check the name, its folders and their permissions")
 
 
 @contextmanager

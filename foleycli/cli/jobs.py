@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from foleycli.cli import console, fetched, plan
-from foleycli.errors import EXIT_FAILED, EXIT_SOME_FAILED, FoleyError, UsageError
+from foleycli.errors import EXIT_FAILED, EXIT_SOME_FAILED, FoleyError, UsageError, as_foley_error
 from foleycli.threads import import_torch
 
 if TYPE_CHECKING:
@@ -122,14 +122,12 @@ def isolated(source: Path, tally: Tally, run: RunOptions) -> Iterator[None]:
         if tally.is_alone:
             raise
         tally.failed.append(source)
-        if not isinstance(error, FoleyError):  # a bug: the other inputs still deserve their sound
-            if console.wants_traceback():
-                traceback.print_exc()
-            hint = "This is a bug; FOLEY_DEBUG=1 shows where it came from"
-            error = console.path_error(error) or FoleyError(f"{type(error).__name__}: {error}", hint)
-        console.show_error(error, about=str(source))
+        if not isinstance(error, FoleyError) and console.wants_traceback():
+            traceback.print_exc()
+        told = as_foley_error(error)
+        console.show_error(told, about=str(source))
         if run.json:
-            console.result_json({"input": str(source), "error": error.message, "hint": error.hint})
+            console.result_json({"input": str(source), "error": told.message, "hint": told.hint})
 
 
 def load(folder: Path, run: RunOptions, report: Report) -> Model:

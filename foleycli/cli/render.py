@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import WRAPPER_ASSIGNMENTS, partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -118,7 +118,7 @@ Tracks = Annotated[
 ]
 
 
-def render(
+def requests(
     videos: Videos,
     out: options.Out = None,
     out_dir: OutDir = None,
@@ -164,11 +164,10 @@ def render(
     json: options.Json = False,
     dry_run: options.DryRun = False,
     accept_license: options.AcceptLicense = False,
-) -> None:
-    """Give videos a sound that hits when the picture hits.
+) -> tuple[list[jobs.Request], jobs.RunOptions]:
+    """What `foley render` is to do with these options; a row of `foley batch` comes through here too.
 
-    OUT ending in .mp4 .mov .mkv .webm is the video with its picture untouched; in .wav .flac .mp3 .m4a
-    .ogg the sound alone.  Without -o: clip.foley.mp4 beside clip.mp4.
+    Errors: UsageError for options that contradict one another or name no files.
     """
     settings = resolve_settings(
         preset,
@@ -232,7 +231,17 @@ def render(
     )
     outs = _outputs(sources, out, out_dir, asked)
     pairs = zip(paths, outs, strict=True)
-    jobs.run_jobs([jobs.Request(video, partial(asked.job, video, to)) for video, to in pairs], run)
+    return [jobs.Request(video, partial(asked.job, video, to)) for video, to in pairs], run
+
+
+@wraps(requests, assigned=set(WRAPPER_ASSIGNMENTS) - {"__doc__", "__name__", "__qualname__"})
+def render(**options: Any) -> None:
+    """Give videos a sound that hits when the picture hits.
+
+    OUT ending in .mp4 .mov .mkv .webm is the video with its picture untouched; in .wav .flac .mp3 .m4a
+    .ogg the sound alone.  Without -o: clip.foley.mp4 beside clip.mp4.
+    """
+    jobs.run_jobs(*requests(**options))
 
 
 @dataclass(frozen=True)
