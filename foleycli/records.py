@@ -44,6 +44,7 @@ class Video:
     has_audio: bool
     audio_rate_hz: int  # 0 without sound
     audio_channels: int  # 0 without sound
+    audio_codec: str = ""  # ffmpeg's name, such as "pcm_s24le" or "aac"; "" without sound
     is_mirrored: bool = False  # left and right are swapped by a player, after the rotation
     notes: tuple[str, ...] = ()  # what is odd about the file, for the user
 

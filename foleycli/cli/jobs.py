@@ -16,6 +16,7 @@ import typer
 
 from foleycli.cli import console, fetched, plan
 from foleycli.errors import EXIT_FAILED, EXIT_SOME_FAILED, FoleyError, UsageError, as_foley_error
+from foleycli.settings.loudness import loudness_target
 from foleycli.threads import import_torch
 
 if TYPE_CHECKING:
@@ -183,15 +184,16 @@ def show_skipped(source: Path, job: Job, run: RunOptions) -> None:
 def loudness_note(result: RenderResult) -> str:
     """Why a result has another loudness than --loudness; "" where it has that, or none was set."""
     from foleycli.media.finish import MOST_RAISED_DB
-    from foleycli.media.loudness import CEILING_DBTP
 
-    wanted_lufs = result.settings.loudness_lufs
+    target = loudness_target(result.settings.loudness_lufs)
+    wanted_lufs = target.lufs
     if wanted_lufs is None or (result.lufs is not None and abs(result.lufs - wanted_lufs) <= 0.5):
         return ""
     if result.lufs is None or result.peak_dbtp is None:
         return "it is too soft to have a loudness"
-    is_full = result.peak_dbtp > CEILING_DBTP - 0.5
-    reason = f"its peaks are at {CEILING_DBTP:g} dBTP" if is_full else f"it is raised by {MOST_RAISED_DB:g} dB at most"
+    is_full = result.peak_dbtp > target.ceiling_dbtp - 0.5
+    full = f"its peaks are at {target.ceiling_dbtp:g} dBTP"
+    reason = full if is_full else f"it is raised by {MOST_RAISED_DB:g} dB at most"
     return f"{result.lufs:.1f} LUFS instead of {wanted_lufs:g}: {reason}"
 
 

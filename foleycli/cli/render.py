@@ -106,6 +106,15 @@ Exact = Annotated[
         rich_help_panel=options.VIDEO,
     ),
 ]
+Pcm = Annotated[
+    bool | None,
+    typer.Option(
+        "--pcm/--no-pcm",
+        help="Write the sound of a .mov as PCM, 24 bit.",
+        show_default="as the video's own sound",
+        rich_help_panel=options.OUTPUT,
+    ),
+]
 Tracks = Annotated[
     str | None,
     typer.Option(
@@ -152,6 +161,7 @@ def requests(
     loudness_lufs: options.Loudness = None,
     rate_hz: options.Rate = None,
     channels: options.Channels = None,
+    pcm: Pcm = None,
     width: options.Width = None,
     force: options.Force = False,
     resume: Resume = False,
@@ -218,6 +228,7 @@ def requests(
         prompts=naming.read_prompts(prompts, paths) if prompts else {},
         start_s=start,
         duration_s=duration,
+        pcm=pcm,
         exact=exact,
         tracks=_track_numbers(tracks) if tracks is not None else None,
         reference=ref,
@@ -252,6 +263,7 @@ class RenderRequest:
     prompts: dict[Path, str]  # of single inputs, in place of the settings' own
     start_s: float
     duration_s: float | None
+    pcm: bool | None
     exact: bool
     tracks: tuple[int, ...] | None  # from 0
     reference: Path | None
@@ -280,6 +292,7 @@ class RenderRequest:
             takes=self.takes,
             pick_best=self.pick_best,
             name_pattern=self.name,
+            pcm=self.pcm,
             exact=self.exact,
             original_tracks=self.tracks,
             overwrite=self.run.force,

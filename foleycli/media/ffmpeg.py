@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -90,20 +90,29 @@ def command(output: Any, *options: str, loglevel: str = "error") -> list[str]:
 
 def run(args: list[str], doing: str, report: Report = silent, stage: str = "", total_s: float = 0.0) -> str:
     """Run ffmpeg to its end, passing `report` the seconds written; returns its stderr."""
-    args = [args[0], "-progress", "pipe:1", *args[1:]]
+
+    def progress(line: str) -> None:
+        key, _, value = line.partition("=")
+        if key == "out_time_us" and value.lstrip("-").isdigit():
+            written_s = max(0.0, int(value) / 1e6)
+            report(stage, min(written_s, total_s) if total_s else written_s, total_s)
+
+    said = run_lines([args[0], "-progress", "pipe:1", *args[1:]], doing, progress)
+    if total_s:
+        report(stage, total_s, total_s)  # ffmpeg's last word is often a packet short
+    return said
+
+
+def run_lines(args: list[str], doing: str, read_line: Callable[[str], None]) -> str:
+    """Run ffmpeg to its end, passing each line that it writes to stdout; returns its stderr."""
     with _child(args) as (child, log):
         assert child.stdout is not None
         for line in child.stdout:
-            key, _, value = line.decode("ascii", "replace").strip().partition("=")
-            if key == "out_time_us" and value.lstrip("-").isdigit():
-                written_s = max(0.0, int(value) / 1e6)
-                report(stage, min(written_s, total_s) if total_s else written_s, total_s)
+            read_line(line.decode("ascii", "replace").strip())
         child.wait()
         said = _read_log(log)
     if child.returncode:
         raise _failure(doing, said)
-    if total_s:
-        report(stage, total_s, total_s)  # ffmpeg's last word is often a packet short
     return said
 
 

@@ -1,8 +1,8 @@
 """The generated sound as a file to hand over: rate, channels, mix, level and format.
 
 A float WAV of any length enters; a .wav, .flac, .mp3, .m4a or .ogg leaves.  Everything streams
-through ffmpeg.  The true peak never passes -1 dBTP: where it would, the whole sound is turned down by one
-plain gain, because a limiter would pump under every hit.
+through ffmpeg.  The true peak never passes -1 dBTP, or what the loudness specification allows: where it would, the
+whole sound is turned down by one plain gain, because a limiter would pump under every hit.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from typing import Any
 from foleycli.errors import FoleyError
 from foleycli.media import ffmpeg
 from foleycli.media.audio import on_picture_clock
-from foleycli.media.loudness import CEILING_DBTP, PRINTED_DB, Loudness, measure, measure_file
+from foleycli.media.loudness import PRINTED_DB, Loudness, measure, measure_file
 from foleycli.media.probe import SoundTrack, probe_audio, sound_tracks
 from foleycli.media.source import open_input
 from foleycli.records import Report, silent
+from foleycli.settings.loudness import LoudnessTarget
 
 LOSSY_KBPS = {1: 160, 2: 256}
 # Same settings, same bytes: no writer's version, date or random serial number in the file.
@@ -36,7 +37,7 @@ class FinishedSound:
     peak_dbtp: float | None  # None: silence
     lufs: float | None  # None: silence
     gain_db: float  # what the generated sound was multiplied with, all reasons together
-    lowered_db: float  # the part of it that keeps the peak under -1 dBTP; 0 or negative
+    lowered_db: float  # the part of it that keeps the peak under its ceiling; 0 or negative
     notes: tuple[str, ...] = ()  # for the user: tracks that were mixed, streams that were left out
 
 
@@ -68,7 +69,7 @@ def finish_sound(
     channels: int,
     n_samples: int,
     gain_db: float = 0.0,
-    loudness_lufs: float | None = None,
+    target: LoudnessTarget = LoudnessTarget(None),
     original: Path | None = None,
     original_tracks: Sequence[int] | None = None,
     original_gain_db: float = 0.0,
@@ -79,8 +80,8 @@ def finish_sound(
 
     Of mono sound two channels carry the same, each at unity gain.  `original` is a video (or sound) whose
     own sound, from its first picture + original_start_s, is mixed under: the sum of `original_tracks` (counted from
-    0; None: all).  `loudness_lufs` sets the integrated loudness of the whole; it raises by 24 dB at most, and the
-    -1 dBTP ceiling wins over it.  WAV and FLAC have 24 bit and the exact length; the others have their encoder's
+    0; None: all).  `target` sets the integrated loudness of the whole; it raises by 24 dB at most, and the target's
+    ceiling wins over it.  WAV and FLAC have 24 bit and the exact length; the others have their encoder's
     frame grid, trimmed by players.
 
     Errors: FoleyError for a track that is not there, and for sound with values that are not finite.
@@ -100,14 +101,14 @@ def finish_sound(
     )
     before = _measured(mix, report)
     wanted_db = 0.0
-    if loudness_lufs is not None and not before.is_silent:
-        wanted_db = min(loudness_lufs - before.lufs, MOST_RAISED_DB)
-    room_db = CEILING_DBTP - PRINTED_DB - before.peak_dbtp  # +inf for silence
+    if target.lufs is not None and not before.is_silent:
+        wanted_db = min(target.lufs - before.lufs, MOST_RAISED_DB)
+    room_db = target.ceiling_dbtp - PRINTED_DB - before.peak_dbtp  # +inf for silence
     whole_db = min(wanted_db, room_db)
     _write(mix, whole_db, out, report)
     after = Loudness(before.lufs + whole_db, before.peak_dbtp + whole_db)
     if out.suffix.lower() not in (".wav", ".flac"):
-        whole_db, after = _write_until_below(mix, whole_db, out)
+        whole_db, after = _write_until_below(mix, whole_db, out, target.ceiling_dbtp)
     return FinishedSound(
         peak_dbtp=round(after.peak_dbtp, 2) if math.isfinite(after.peak_dbtp) else None,
         lufs=None if before.is_silent else round(after.lufs, 2),
@@ -136,11 +137,11 @@ def choose_tracks(original: Path, wanted: Sequence[int] | None) -> tuple[tuple[S
     return tracks, tuple(notes)
 
 
-def _write_until_below(mix: _Mix, whole_db: float, out: Path) -> tuple[float, Loudness]:
+def _write_until_below(mix: _Mix, whole_db: float, out: Path, ceiling_dbtp: float) -> tuple[float, Loudness]:
     """Measure what a lossy encoder wrote, and write it again softer while it peaks above the ceiling."""
     for _ in range(ENCODER_TRIES):
         after = measure_file(out)
-        excess_db = after.peak_dbtp + PRINTED_DB - CEILING_DBTP
+        excess_db = after.peak_dbtp + PRINTED_DB - ceiling_dbtp
         if excess_db <= 0:
             return whole_db, after
         whole_db -= excess_db + 0.1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,12 @@ from foleycli.errors import FoleyError
 from foleycli.media import ffmpeg
 from foleycli.records import Report, silent
 
-CEILING_DBTP = -1.0  # no result peaks above this
 PRINTED_DB = 0.05  # ffmpeg prints loudness and peak to a tenth of a decibel
 SILENT_LUFS = -70.0  # the absolute gate of BS.1770: what is softer has no loudness
 LOUDEST_DBTP = 60.0  # above full scale: what is louder is no sound but broken numbers
 END_SAMPLES = 64  # of silence after the sound: ffmpeg's meter does not see the peaks of the last 16 otherwise
 COUNTS = "Number_of_NaNs+Number_of_Infs"
+UNMEASURED_LUFS = -100.0  # the meter's own values before its first window is full, and for silence, are below
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,9 @@ class Loudness:
 
     lufs: float
     peak_dbtp: float
+    range_lu: float | None = None  # LRA of EBU Tech 3342; None: too short to have one
+    max_momentary_lufs: float | None = None  # of 0.4 s; None: shorter, or silent
+    max_short_term_lufs: float | None = None  # of 3 s
 
     @property
     def is_silent(self) -> bool:
@@ -40,11 +43,13 @@ def measure(
     Errors: FoleyError, which names `what`, where values are not finite or far above full scale.
     """
     counted = stream.filter("astats", measure_perchannel="none", measure_overall=COUNTS)
-    meter = counted.filter("apad", pad_len=END_SAMPLES).filter("ebur128", peak="true", framelog="verbose")
+    meter = counted.filter("apad", pad_len=END_SAMPLES)
+    meter = meter.filter("ebur128", peak="true", framelog="verbose", metadata=1).filter("ametadata", "print", file="-")
     args = ffmpeg.command(meter.output("pipe:1", format="null"), *options, loglevel="info")
-    args[args.index("pipe:1")] = "-"  # the progress has the pipe; the null format writes nothing
-    said = ffmpeg.run(args, "measuring the loudness", report, "loudness", total_s)
-    # The meter speaks once per instance, at the very end.
+    args[args.index("pipe:1")] = "-"  # the meter's readings have the pipe; the null format writes nothing
+    readings = _Readings(report, total_s)
+    said = ffmpeg.run_lines(args, "measuring the loudness", readings.read_line)
+    # The summary is spoken once, at the very end; its digits are fewer, but it knows the peaks of the last block.
     lufs = re.findall(r"I:\s+(\S+) LUFS", said)
     peaks = re.findall(r"Peak:\s+(\S+) dBFS", said)
     if not lufs or not peaks:
@@ -54,7 +59,38 @@ def measure(
     if n_broken or peak_dbtp > LOUDEST_DBTP:
         fault = "values that are not finite" if n_broken else f"a peak {peak_dbtp:.0f} dB above full scale"
         raise FoleyError(f"{what} has {fault}", "Convert it to 16 or 24 bit, or make it again")
-    return Loudness(_number(lufs[-1]), peak_dbtp)
+    if total_s:
+        report("loudness", total_s, total_s)
+    integrated = readings.last.get("I", _number(lufs[-1]))
+    return Loudness(
+        integrated if abs(integrated - _number(lufs[-1])) < 2 * PRINTED_DB else _number(lufs[-1]),
+        peak_dbtp,
+        range_lu=readings.last.get("LRA"),
+        max_momentary_lufs=readings.most.get("M"),
+        max_short_term_lufs=readings.most.get("S"),
+    )
+
+
+@dataclass
+class _Readings:
+    """What the meter says ten times a second: the last integrated values, and the greatest of short windows."""
+
+    report: Report
+    total_s: float
+    last: dict[str, float] = field(default_factory=dict)
+    most: dict[str, float] = field(default_factory=dict)
+
+    def read_line(self, line: str) -> None:
+        """Take in `lavfi.r128.I=-23.012`, or progress from `frame:69 pts:331200 pts_time:6.9`."""
+        name, _, value = line.removeprefix("lavfi.r128.").partition("=")
+        if name in ("I", "LRA", "M", "S"):
+            number = _number(value)
+            self.last[name] = number
+            if number > UNMEASURED_LUFS:
+                self.most[name] = max(number, self.most.get(name, -math.inf))
+        elif "pts_time:" in line and self.total_s:
+            done_s = _number(line.partition("pts_time:")[2])
+            self.report("loudness", min(max(0.0, done_s), self.total_s), self.total_s)
 
 
 def measure_file(path: Path) -> Loudness:

@@ -1,7 +1,8 @@
 """A video's picture, bit for bit, with a new sound: one ffmpeg run that copies every stream but the sound.
 
 The result starts at its first picture (time 0), and so does the sound, whatever start offset, edit list
-or reordered pictures the source has.  Sound codecs: AAC in .mp4 and .mov, FLAC 24 bit in .mkv, Opus in .webm.
+or reordered pictures the source has.  Sound codecs: AAC in .mp4 and .mov (in .mov PCM of 24 bit where the source's
+sound is PCM), FLAC of 24 bit in .mkv, Opus in .webm.
 What was written is checked before the caller renames it into place.
 """
 
@@ -21,7 +22,7 @@ from foleycli.media import ffmpeg
 from foleycli.media.check import Promise, check_result
 from foleycli.media.edit_list import shorten_picture
 from foleycli.media.finish import EXACT
-from foleycli.media.loudness import CEILING_DBTP, PRINTED_DB, measure_file
+from foleycli.media.loudness import PRINTED_DB, measure_file
 from foleycli.media.output import temporary_beside
 from foleycli.media.part import EDIT_LIST_ENDINGS, TICK_S, Cut, Part, find_cut, packets_before
 from foleycli.media.probe import picture_start_s, probe_audio
@@ -38,17 +39,19 @@ from foleycli.media.streams import (
 from foleycli.media.subtitles import CODECS, cut_subtitles
 from foleycli.media.timecode import advance_timecode, start_timecode
 from foleycli.records import Report, Video, silent
+from foleycli.settings.loudness import CEILING_DBTP
 
 TRIES = 5  # a lossy encoder moves peaks: encode, measure, turn down, again
 SEEK_LATE_S = 0.2  # by this much later ffmpeg seeks where it takes reordered pictures into account
 PART_SUBTITLES = {".mp4": "mov_text", ".mov": "mov_text", ".webm": "webvtt"}  # .mkv takes them as they are
 TOLD_DB = 1.0  # a change of level that is worth a note
+MOST_AAC_HZ = 48_000  # of what we write: more is asked for by those who want the samples themselves
 TIMESCALE = 90_000  # of pictures that are encoded again: a multiple of every usual rate
 
 
 @dataclass(frozen=True)
 class Muxed:
-    """What was written: `lowered_db` is the extra gain that kept the encoded sound under -1 dBTP."""
+    """What was written: `lowered_db` is the extra gain that kept the encoded sound under its ceiling."""
 
     peak_dbtp: float | None  # None: silence
     lowered_db: float
@@ -67,6 +70,7 @@ class _Inputs:
     streams: StreamPlan
     subtitles: dict[int, Path]  # of a part, by the source's stream: its words on the part's clock
     timecode: str  # of the result's first picture; "": none
+    is_pcm: bool  # the sound is written sample for sample, into .mov
     folder: Path  # for files that are attached
 
     @property
@@ -131,6 +135,8 @@ def mux(
     start_s: float = 0.0,
     duration_s: float | None = None,
     exact: bool = False,
+    ceiling_dbtp: float = CEILING_DBTP,
+    pcm: bool | None = None,
     report: Report = silent,
 ) -> Muxed:
     """Write `out`: the picture of `video` (or its part) with `sound_wav` as its only sound.
@@ -139,7 +145,8 @@ def mux(
     metadata, further pictures and fonts go along where the container holds them (text subtitles are
     converted), and `notes` name what it cannot hold.  A part (start_s, duration_s) must be one that
     `copyable_part` gave; its time code, subtitles and chapters begin with it.  With `exact` its pictures are
-    encoded again where a copy would have to hide some.  The sound is as long as `sound_wav`.
+    encoded again where a copy would have to hide some.  The sound is as long as `sound_wav`.  `pcm` says whether
+    .mov holds it as PCM; None: where the source's own sound is, and above 48 kHz.
 
     Errors: FoleyError where the result lacks pictures, sound or streams; `out` must not be used then.
     """
@@ -163,9 +170,10 @@ def mux(
             streams=streams,
             subtitles=subtitles,
             timecode=_timecode(video, part),
+            is_pcm=ending == ".mov" and writes_pcm(video, pcm, probe_audio(sound_wav)[1]),
             folder=place.parent,
         )
-        peak_dbtp, lowered_db = _write_until_below(inputs, out, report)
+        peak_dbtp, lowered_db = _write_until_below(inputs, out, ceiling_dbtp, report)
     if ending in EDIT_LIST_ENDINGS and cut.has_hidden_end and not is_encoded:
         shorten_picture(out, part.duration_s if part else video.duration_s)
     check_result(out, _promise(inputs, ending))
@@ -174,9 +182,9 @@ def mux(
     return Muxed(peak_dbtp if math.isfinite(peak_dbtp) else None, round(lowered_db, 2), tuple(notes))
 
 
-def _write_until_below(inputs: _Inputs, out: Path, report: Report) -> tuple[float, float]:
+def _write_until_below(inputs: _Inputs, out: Path, ceiling_dbtp: float, report: Report) -> tuple[float, float]:
     """Write, and again softer while the encoded sound peaks above the ceiling; the peak, and by how much softer."""
-    lowered_db, late_s = _headroom_db(inputs.sound_wav), 0.0
+    lowered_db, late_s = _headroom_db(inputs.sound_wav, ceiling_dbtp), 0.0
     for attempt in range(TRIES):
         told = report if attempt == 0 else silent  # progress never goes back
         _write(inputs, out, told, gain_db=lowered_db, sound_late_s=late_s)
@@ -186,19 +194,19 @@ def _write_until_below(inputs: _Inputs, out: Path, report: Report) -> tuple[floa
             if late_s > TICK_S:
                 _write(inputs, out, silent, gain_db=lowered_db, sound_late_s=late_s)
         peak_dbtp = measure_file(out).peak_dbtp
-        excess_db = peak_dbtp + PRINTED_DB - CEILING_DBTP
-        if excess_db <= 0 or out.suffix.lower() == ".mkv":  # FLAC peaks where the WAV did
+        excess_db = peak_dbtp + PRINTED_DB - ceiling_dbtp
+        if excess_db <= 0 or inputs.is_pcm or out.suffix.lower() == ".mkv":  # PCM and FLAC peak where the WAV did
             break
         lowered_db -= excess_db + 2 * PRINTED_DB
     return peak_dbtp, lowered_db
 
 
-def _headroom_db(sound_wav: Path) -> float:
+def _headroom_db(sound_wav: Path, ceiling_dbtp: float) -> float:
     """By how much a sound is turned down that passes full scale, which only a WAV of floats can: 0 or less."""
     if soundfile.info(sound_wav).subtype != "FLOAT":
         return 0.0
     peak_dbtp = measure_file(sound_wav).peak_dbtp
-    return CEILING_DBTP - peak_dbtp - PRINTED_DB if peak_dbtp > 0 else 0.0
+    return ceiling_dbtp - peak_dbtp - PRINTED_DB if peak_dbtp > 0 else 0.0
 
 
 def _write(inputs: _Inputs, out: Path, report: Report, *, gain_db: float, sound_late_s: float) -> None:
@@ -212,7 +220,8 @@ def _write(inputs: _Inputs, out: Path, report: Report, *, gain_db: float, sound_
         sound = sound.filter("volume", f"{gain_db:.4f}dB")
     picture = _encoded_picture(source["V:0"], part) if inputs.is_encoded and part else source["V:0"]
     others, options = _other_streams(inputs, source, ending)
-    options |= _picture_options(inputs, ending, n_skipped) | _sound_options(ending) | _file_options(inputs, ending)
+    options |= _picture_options(inputs, ending, n_skipped) | _sound_options(ending, inputs.is_pcm)
+    options |= _file_options(inputs, ending)
     if part:
         options["t"] = f"{part.duration_s + TICK_S:.6f}"  # of the other streams; the picture ends by its packets
     output = ffmpeg.output_of([picture, sound, *others], out, **options)
@@ -295,8 +304,17 @@ def _encoder(video: Video, ending: str) -> dict[str, Any]:
     return {"c:v:0": "libx264", "crf:v:0": 14}
 
 
-def _sound_options(ending: str) -> dict[str, Any]:
+def writes_pcm(video: Video, pcm: bool | None, rate_hz: int) -> bool:
+    """Whether the sound of a .mov is PCM: as asked, else as in the source, and wherever AAC has no such rate."""
+    if rate_hz > MOST_AAC_HZ:
+        return True
+    return video.audio_codec.startswith("pcm_") if pcm is None else pcm
+
+
+def _sound_options(ending: str, is_pcm: bool) -> dict[str, Any]:
     default = {"disposition:a:0": "default"}
+    if is_pcm:
+        return {"c:a": "pcm_s24le", **default}
     if ending in EDIT_LIST_ENDINGS:
         return {"c:a": "aac", "b:a": "256k", **default}
     if ending == ".webm":

@@ -21,6 +21,8 @@ from foleycli.errors import FoleyError, UsageError
 
 VIDEO_ENDINGS = (".mp4", ".mov", ".mkv", ".webm")
 SOUND_ENDINGS = (".wav", ".flac", ".mp3", ".m4a", ".ogg")
+HIGH_RATE_ENDINGS = (".wav", ".flac", ".mov", ".mkv")  # whose sound is written sample for sample, at any rate
+PCM_ENDINGS = (".mov", ".wav")
 RUN_PREFIX, NEW_PREFIX, LOCK_NAME = ".foley-run-", ".foley-new-", "lock"
 NEW_FOLDER_S = 600.0  # a folder that has no lock after this long belongs to a process that died while making it
 NAME_BYTES = 255  # the longest name that the usual file systems take
@@ -48,9 +50,25 @@ def files_of_takes(out: Path, n_takes: int, pick_best: bool = False) -> list[Pat
 
 def check_ending(out: Path) -> None:
     """Errors: UsageError for an ending that is no known format."""
+    if out.suffix.lower() == ".mxf":
+        raise UsageError(
+            f"{out.name}: .mxf is not written, because a copied picture would lose what its header says of it",
+            "Write .mov, which copies the picture and holds PCM, or the sound as .wav, and wrap it in your editor",
+        )
     if not (is_video_name(out) or is_sound_name(out)):
         known = " ".join(VIDEO_ENDINGS + SOUND_ENDINGS)
         raise UsageError(f"{out.name}: {out.suffix or 'this'} is no known output format", f"Use one of {known}")
+
+
+def check_rate(out: Path, rate_hz: int, pcm: bool | None) -> None:
+    """Errors: UsageError for a rate that the format does not hold, or PCM where it is not written."""
+    ending = out.suffix.lower()
+    if rate_hz > 48_000 and ending not in HIGH_RATE_ENDINGS:
+        raise UsageError(f"--rate {rate_hz} is not written to {ending}", f"Use one of {' '.join(HIGH_RATE_ENDINGS)}")
+    if pcm and ending not in PCM_ENDINGS:
+        raise UsageError(f"--pcm is not written to {ending}", f"Use one of {' '.join(PCM_ENDINGS)}")
+    if pcm is False and rate_hz > 48_000 and ending == ".mov":
+        raise UsageError(f"--no-pcm is given with --rate {rate_hz}", "Leave one of them out: AAC goes up to 48000")
 
 
 def check_output(out: Path, force: bool, inputs: Sequence[Path] = ()) -> None:

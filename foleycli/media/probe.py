@@ -298,6 +298,7 @@ def _video(
         has_audio=sound is not None,
         audio_rate_hz=sound.sample_rate if sound else 0,
         audio_channels=sound.channels if sound else 0,
+        audio_codec=sound.name if sound else "",
         is_mirrored=first.is_mirrored,
         notes=notes,
     )

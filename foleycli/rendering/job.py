@@ -17,7 +17,7 @@ from foleycli.errors import FoleyError, UsageError
 from foleycli.media.audio import read_audio
 from foleycli.media.finish import choose_tracks
 from foleycli.media.mux import check_mux, foretell_notes
-from foleycli.media.output import check_ending, files_of_takes, is_video_name, temporary_beside
+from foleycli.media.output import check_ending, check_rate, files_of_takes, is_video_name, temporary_beside
 from foleycli.media.part import choose_part, copyable_part
 from foleycli.media.probe import probe_audio
 from foleycli.records import Report, Video, silent
@@ -71,6 +71,7 @@ class RenderJob:
     takes: int = 1  # so many are generated, each with the seed after the one before
     pick_best: bool = False  # of several keep only the best, as `out`
     name_pattern: str | None = None  # of the files of several takes, with {stem}, {take} and {seed}
+    pcm: bool | None = None  # whether the sound of a .mov is PCM; None: as in the video
     exact: bool = False  # encode a part's pictures again where a copy cannot begin or end
     original_tracks: tuple[int, ...] | None = None  # of the video's own sound, counted from 0; None: all
     overwrite: bool = True  # replace an output that appears while the job runs
@@ -99,6 +100,7 @@ class RenderJob:
         container cannot hold.
         """
         check_ending(self.out)
+        check_rate(self.out, self.settings.rate_hz, self.pcm)
         check_span(self.start_s, self.duration_s, self.video)
         if self.sounds is not None and self.settings.prompt:
             from foleycli.library.library import open_library
@@ -120,7 +122,7 @@ class RenderJob:
 
     def needed_bytes(self) -> int:
         """Room that the outputs and the temporary files beside them take at most."""
-        sound = round(self.length_s() * 48_000 * 4)  # of one channel
+        sound = round(self.length_s() * max(48_000, self.settings.rate_hz) * 4)  # of one channel
         copied = self.video.path.stat().st_size if is_video_name(self.out) else 0
         copied = round(copied * min(1.0, self.length_s() / self.video.duration_s))
         n = len(self.outputs())

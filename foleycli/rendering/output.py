@@ -20,6 +20,7 @@ from foleycli.media.part import Part
 from foleycli.recordings.engine import block_samples
 from foleycli.recordings.mix import Recorded
 from foleycli.records import Report, Video
+from foleycli.settings.loudness import loudness_target
 from foleycli.settings.settings import Settings
 from foleycli.timebase import seconds_to_samples
 
@@ -112,7 +113,7 @@ def _finish(job: RenderJob, part: Part, generated: Path, out: Path, report: Repo
             channels=n_channels(settings, out),
             n_samples=seconds_to_samples(part.duration_s, settings.rate_hz),
             gain_db=settings.gain_db,
-            loudness_lufs=settings.loudness_lufs,
+            target=loudness_target(settings.loudness_lufs),
             original=job.video.path if settings.mix and job.video.has_audio else None,
             original_tracks=job.original_tracks,
             original_gain_db=settings.original_gain_db,
@@ -137,6 +138,8 @@ def _finish(job: RenderJob, part: Part, generated: Path, out: Path, report: Repo
             start_s=part.start_s,
             duration_s=None if is_whole(job.video, part) else part.duration_s,
             exact=job.exact,
+            ceiling_dbtp=loudness_target(settings.loudness_lufs).ceiling_dbtp,
+            pcm=job.pcm,
             report=report,
         )
         return replace(finished, notes=notes + finished.notes + muxed.notes)

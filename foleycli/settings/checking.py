@@ -109,7 +109,8 @@ def accepted(kind: type, key: str) -> str:
     if choices:
         return " or ".join(str(choice) for choice in choices if choice != "")
     if field.metadata.get("words"):
-        return f"{', '.join(field.metadata['words'])} or a number from {low:g} to {high:g}"
+        null = " (or null)" if type(None) in options else ""
+        return f"{', '.join(field.metadata['words'])} or a number from {low:g} to {high:g}{null}"
     if low is None:
         return words
     limits = " from {} to {}".format(*(limit if isinstance(limit, int) else f"{limit:g}" for limit in (low, high)))

@@ -6,6 +6,8 @@ from dataclasses import Field, dataclass, field, fields
 from functools import cache
 from typing import Any
 
+from foleycli.settings.loudness import SPECIFICATIONS
+
 
 def _setting(
     default: object,
@@ -49,10 +51,13 @@ class Settings:
     )  # fmt: skip
     ride: float = _setting(0.5, "Follow the loudness predicted from the picture; 0: off, 1: fully.", 0.0, 1.0)
     ref_s: float = _setting(2.0, "Seconds of the reference that are used, at most.", 0.1, 2.0)
-    rate_hz: int = _setting(48000, "Sample rate of the result: 48000 or 44100.", choices=(44100, 48000))
+    rate_hz: int = _setting(48000, "Sample rate of the result: 44100, 48000 or 96000.", choices=(44100, 48000, 96000))
     channels: int = _setting(0, "1 or 2; 0 is 2 in a video and 1 in a sound file.", 0, 2)
     width: float = _setting(0.5, "How wide two channels sound, events where they are seen; 0: alike.", 0.0, 1.0)
-    loudness_lufs: float | None = _setting(None, "Integrated loudness of the result.", -60.0, -5.0)
+    loudness_lufs: float | str | None = _setting(
+        None, "Loudness of the result: r128, atsc, netflix (each with its peak), or LUFS.", -60.0, -5.0,
+        words=tuple(SPECIFICATIONS),
+    )  # fmt: skip
     gain_db: float = _setting(0.0, "Gain of the generated sound.", -60.0, 24.0)
     mix: bool = _setting(False, "Keep the video's own sound under the new one.")
     original_gain_db: float = _setting(0.0, "Gain of the video's own sound when it is kept.", -60.0, 24.0)

@@ -15,6 +15,7 @@ from foleycli.media.audio import SoundWriter, read_audio
 from foleycli.media.finish import finish_sound
 from foleycli.media.loudness import measure_file
 from foleycli.media.probe import probe_audio
+from foleycli.settings.loudness import LoudnessTarget
 
 MADE_HZ = 44100
 
@@ -79,7 +80,7 @@ def test_loudness_target(tmp_path: Path, duration_s: float) -> None:
     noise = np.random.default_rng(2).standard_normal(round(duration_s * MADE_HZ)).astype(np.float32) * 0.03
     n_samples = round(duration_s * 48000)
     options = {"rate_hz": 48000, "channels": 2, "n_samples": n_samples}
-    done = finish_sound(_made(tmp_path, noise), tmp_path / "out.wav", loudness_lufs=-23.0, **options)
+    done = finish_sound(_made(tmp_path, noise), tmp_path / "out.wav", target=LoudnessTarget(-23.0), **options)
     assert done.lufs == pytest.approx(-23.0, abs=0.11)
     if duration_s > 1:
         assert measure_file(tmp_path / "out.wav").lufs == pytest.approx(-23.0, abs=0.15)
@@ -90,7 +91,7 @@ def test_noise_is_not_raised_to_loudness(tmp_path: Path) -> None:
     made, options = _made(tmp_path, noise), {"rate_hz": MADE_HZ, "channels": 1, "n_samples": MADE_HZ}
     own_lufs = measure_file(made).lufs
     assert own_lufs < -60
-    done = finish_sound(made, tmp_path / "out.wav", loudness_lufs=-23.0, **options)
+    done = finish_sound(made, tmp_path / "out.wav", target=LoudnessTarget(-23.0), **options)
     assert done.gain_db == 24.0 and done.lufs == pytest.approx(own_lufs + 24, abs=0.1)
     assert measure_file(tmp_path / "out.wav").lufs == pytest.approx(done.lufs, abs=0.15)
 
@@ -98,7 +99,7 @@ def test_noise_is_not_raised_to_loudness(tmp_path: Path) -> None:
 def test_silence_is_silence(tmp_path: Path) -> None:
     made = _made(tmp_path, np.zeros(MADE_HZ, np.float32))
     options = {"rate_hz": 48000, "channels": 1, "n_samples": 48000}
-    done = finish_sound(made, tmp_path / "out.wav", loudness_lufs=-23.0, **options)
+    done = finish_sound(made, tmp_path / "out.wav", target=LoudnessTarget(-23.0), **options)
     assert (done.peak_dbtp, done.lufs, done.gain_db) == (None, None, 0.0)
     assert not read_audio(tmp_path / "out.wav").samples.any()
 

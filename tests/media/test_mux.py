@@ -171,3 +171,28 @@ def test_a_mov_holds_what_came_in_a_mov(tmp_path: Path, codec: str) -> None:
     check_mux(video, out)
     mux(video, _click(tmp_path / "sound.wav", video.duration_s, 0.1), out)
     assert (probe(out).video_codec, probe(out).n_frames) == (codec, 10)
+
+
+@pytest.mark.parametrize(
+    ("sound", "pcm", "rate_hz", "written"),
+    [
+        ("pcm_s16le", None, 48000, "pcm_s24le"),
+        ("aac", None, 48000, "aac"),
+        ("aac", True, 48000, "pcm_s24le"),
+        ("pcm_s16le", False, 48000, "aac"),
+        ("aac", None, 96000, "pcm_s24le"),
+    ],
+)
+def test_a_mov_holds_pcm_where_its_source_did(
+    tmp_path: Path, sound: str, pcm: bool | None, rate_hz: int, written: str
+) -> None:
+    source, wav, out = tmp_path / "in.mov", tmp_path / "sound.wav", tmp_path / "out.mov"
+    run_ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x64:r=25:d=0.4", "-f", "lavfi", "-i", "sine=d=0.4",
+               "-c:v", "mjpeg", "-c:a", sound, source)  # fmt: skip
+    samples = np.random.default_rng(1).uniform(-0.5, 0.5, (round(0.4 * rate_hz), 2))
+    soundfile.write(wav, samples, rate_hz, "PCM_24")
+    mux(probe(source), wav, out, pcm=pcm)
+    made = probe(out)
+    assert (made.audio_codec, made.audio_rate_hz) == (written, rate_hz)
+    if written.startswith("pcm"):
+        assert np.array_equal(read_audio(out).samples, read_audio(wav).samples)  # sample for sample

@@ -20,6 +20,7 @@ from foleycli.media.output import (
     check_free_space,
     check_output,
     check_outputs,
+    check_rate,
     is_sound_name,
     is_video_name,
     replacing,
@@ -32,11 +33,24 @@ def test_kinds() -> None:
     assert is_sound_name(Path("a.Flac")) and not is_sound_name(Path("a.mkv"))
 
 
+@pytest.mark.parametrize(
+    ("name", "rate_hz", "pcm"),
+    [("a.mp4", 96000, None), ("a.mp3", 96000, None), ("a.mp4", 48000, True), ("a.mov", 96000, False)],
+)
+def test_rates_and_pcm_that_a_format_does_not_hold(name: str, rate_hz: int, pcm: bool | None) -> None:
+    with pytest.raises(UsageError, match="--rate 96000|--pcm"):
+        check_rate(Path(name), rate_hz, pcm)
+    for fine in ("a.wav", "a.mov", "a.mkv", "a.flac"):
+        check_rate(Path(fine), 96000, None)
+
+
 def test_refusals(tmp_path: Path) -> None:
     there = tmp_path / "there.wav"
     there.touch()
     with pytest.raises(UsageError, match=r"\.avi is no known output format"):
         check_output(tmp_path / "a.avi", force=False)
+    with pytest.raises(UsageError, match=r"\.mxf is not written"):
+        check_output(tmp_path / "a.mxf", force=False)
     with pytest.raises(FoleyError, match="already exists"):
         check_output(there, force=False)
     with pytest.raises(FoleyError, match="is the input itself"):
