@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foleycli.training.loop import share_gradients
+from foleycli.training.parallel import share_gradients
 
 
 class STFTDiscriminator(nn.Module):

@@ -1,15 +1,14 @@
 """One training loop for everything that is trained: steps, averages, logs, checkpoints.
 
 What is trained meets `Task`.  The loop owns the optimiser, the moving average of the weights (EMA),
-the learning rate, precision, checkpoints and the JSON-lines log; under `torchrun` it averages
-gradients over the processes.  Ctrl-C and SIGTERM end it after a whole step, with a checkpoint.
+the learning rate, precision, checkpoints and the log; under `torchrun` all processes take one step
+together (`training.parallel`).  Ctrl-C and SIGTERM end it after a whole step, with a checkpoint.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import math
 import os
 import time
@@ -26,11 +25,21 @@ from foleycli.errors import FoleyError
 from foleycli.media.output import replacing
 from foleycli.records import Report, silent
 from foleycli.settings.checking import short_repr
+from foleycli.training.log import TrainingLog
+from foleycli.training.parallel import (
+    BatchLoss,
+    checkpoint_blocks,
+    gradients_kept,
+    load_whole,
+    load_whole_optimizer,
+    passes,
+    whole,
+    wrap,
+)
 from foleycli.training.recipe import Recipe
 from foleycli.training.signals import signals_held
 
 CHECKPOINT_NAME = "last.pt"
-LOG_NAME = "log.jsonl"
 MOST_SKIPPED = 50  # steps in a row whose gradient is not finite
 
 
@@ -44,7 +53,10 @@ class Task(Protocol[NetworkT, BatchT]):
     network: NetworkT  # built as type(network)(network.config); its parameters are trained and averaged
 
     def batches(self, first_step: int, rank: int, world_size: int) -> Iterator[BatchT]:
-        """Batches from `first_step` on, never ending, on the CPU; other ranks get other data."""
+        """Batches from `first_step` on, never ending, on the CPU; other ranks get other data.
+
+        Where a step takes several batches, `first_step` counts these.
+        """
         ...
 
     def loss(self, network: NetworkT, average: NetworkT, batch: BatchT, step: int) -> tuple[Tensor, dict[str, Tensor]]:
@@ -74,8 +86,12 @@ class Trainer(Generic[NetworkT, BatchT]):
     def __init__(self, task: Task[NetworkT, BatchT], recipe: Recipe, out: Path, device: torch.device) -> None:
         self.task, self.recipe, self.out, self.device = task, recipe, out, device
         self.rank, self.world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        _, self.n_passes = passes(recipe.batch_size, recipe.total_batch, self.world_size)
         self.network = task.network.to(device)
         self.average = _build_average(self.network).to(device)
+        self._agree_on_weights()
+        checkpoint_blocks(self.network, recipe.checkpointing)
+        self.loss = wrap(BatchLoss(task.loss, self.network, self.average), recipe.parallel, device)
         self.optimizer = torch.optim.AdamW(
             _parameter_groups(self.network, recipe.weight_decay),
             lr=recipe.lr,
@@ -86,6 +102,7 @@ class Trainer(Generic[NetworkT, BatchT]):
         self._saved_step = 0  # of the checkpoint on the disk
         self._n_skipped = 0  # steps in a row, up to now
         self._logged: dict[str, list[Tensor]] = defaultdict(list)
+        self._log = TrainingLog(out, recipe.tensorboard) if self.rank == 0 else None
 
     def run(self, report: Report = silent, note: Callable[[str], None] | None = None) -> None:
         """Train to the end of the recipe, from the step that the trainer is at.
@@ -94,30 +111,41 @@ class Trainer(Generic[NetworkT, BatchT]):
         is written, `note` is called with a line that says so, and the exception is raised again.
         Errors: FoleyError when `MOST_SKIPPED` steps in a row have no finite gradient.
         """
-        self._agree_on_weights()
-        batches = self.task.batches(self.step, self.rank, self.world_size)
-        began, before_s = time.monotonic(), self.spent_s
+        if note is not None and self._log is not None and self._log.note:
+            note(self._log.note)
         try:
-            while self.progress() < 1:
-                batch = next(batches)
-                with signals_held():
-                    self._one_step(batch)
-                    self.spent_s = self._agreed_time(before_s + time.monotonic() - began)
-                    if self.rank == 0 and self.step % self.recipe.log_every == 0:
-                        self._log_losses()
-                if self.rank == 0:
-                    report("train", self.progress(), 1.0)
-                    self._validate_and_save_if_due()
+            self._take_steps(report)
         except BaseException as error:
-            if not isinstance(error, Exception) and self.rank == 0 and self.step > self._saved_step:
+            if not isinstance(error, Exception) and self.step > self._saved_step:
                 self.save()
-                if note is not None:
+                if note is not None and self.rank == 0:
                     note(f"stopped after step {self.step}, which {self.out / CHECKPOINT_NAME} holds; --resume goes on")
             raise
         if self.rank == 0:
             self.log({"validation": self.task.validate(self.average)})
-            self.save()
+        self.save()
+        if self.rank == 0:
             self.task.export(self.average, self.out / "model", self.history())
+
+    def _take_steps(self, report: Report) -> None:
+        """All steps that are left; alone, a signal also ends the waiting for a batch."""
+        batches = self.task.batches(self.step * self.n_passes, self.rank, self.world_size)
+        began, before_s = time.monotonic(), self.spent_s
+        is_alone = self.world_size == 1
+        nothing_held: contextlib.AbstractContextManager[list[int]] = contextlib.nullcontext([])
+        with nothing_held if is_alone else signals_held() as held:
+            while self.progress() < 1:
+                batch = next(batches)
+                with signals_held() if is_alone else nothing_held:
+                    self._one_step(batch, batches)
+                    self.spent_s = self._agreed_time(before_s + time.monotonic() - began)
+                    if self._log is not None and self.step % self.recipe.log_every == 0:
+                        self._log_losses()
+                if self.rank == 0:
+                    report("train", self.progress(), 1.0)
+                self._validate_and_save_if_due()
+                if self._someone_is_stopped(held):
+                    return  # and the signal acts
 
     def progress(self) -> float:
         """Share of the training that is done, by steps or by time."""
@@ -130,19 +158,25 @@ class Trainer(Generic[NetworkT, BatchT]):
                 "processes": self.world_size, "recipe": self.recipe.name}  # fmt: skip
 
     def save(self) -> None:
-        """Write the checkpoint aside, have it on the disk, and rename it into place; errors: FoleyError (full disk)."""
+        """Write the checkpoint aside, have it on the disk, and rename it into place; errors: FoleyError (full disk).
+
+        All processes call it together: where each has a part of the state, the first one gathers and writes it.
+        """
+        network, optimizer = whole(self.network.state_dict()), whole(self.optimizer.state_dict())
+        self._saved_step = self.step
+        if self.rank != 0:
+            return
         state = {
             "recipe": dataclasses.asdict(self.recipe),
-            "network": self.network.state_dict(),
+            "network": network,
             "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": optimizer,
             "step": self.step,
             "spent_s": self.spent_s,
             "task": self.task.state(),
         }
         with replacing(self.out / CHECKPOINT_NAME) as part:
             torch.save(state, part)
-        self._saved_step = self.step
 
     def resume(self) -> None:
         """Go on from the checkpoint in the output folder.
@@ -153,9 +187,9 @@ class Trainer(Generic[NetworkT, BatchT]):
         state = _read_checkpoint(path, self.device)
         _check_same_recipe(state.get("recipe"), self.recipe, path)
         try:
-            self.network.load_state_dict(state["network"])
+            load_whole(self.network, state["network"])
             self.average.load_state_dict(state["average"])
-            self.optimizer.load_state_dict(state["optimizer"])
+            load_whole_optimizer(self.optimizer, state["optimizer"])
             self.task.load_state(state.get("task", {}))
             self.step, self.spent_s = int(state["step"]), float(state["spent_s"])
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
@@ -165,48 +199,43 @@ class Trainer(Generic[NetworkT, BatchT]):
                 "Resume with the recipe that the training began with, or begin anew with another --out",
             ) from error
         self._saved_step = self.step
-        if self.rank == 0:
-            self._trim_log()
+        if self._log is not None:
+            self._log.trim(self.step)
 
-    def _trim_log(self) -> None:
-        """Take out of the log what a killed training left: half a line, and steps that will be done again."""
-        path = self.out / LOG_NAME
-        if not path.is_file():
-            return
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        kept = [line for line in lines if _step_of(line) <= self.step]
-        if kept != lines or not path.read_bytes().endswith(b"\n"):
-            with replacing(path) as part:
-                part.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+    def log(self, figures: dict[str, Any]) -> None:
+        """One entry of the log; only the first process has one."""
+        if self._log is not None:
+            self._log.write(self.step, self.spent_s, figures)
 
-    def log(self, figures: dict) -> None:
-        """One line of JSON; a figure that is not finite is null, which every JSON parser reads."""
-        line = {"step": self.step, "minutes": round(self.spent_s / 60, 2), **_finite(figures)}
-        with (self.out / LOG_NAME).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, allow_nan=False) + "\n")
-
-    def _one_step(self, batch: Any) -> None:
+    def _one_step(self, batch: BatchT, more: Iterator[BatchT] = iter(())) -> None:
+        """One step of the optimiser on `batch`, and on the next ones of `more` where gradients are added up."""
         lr = learning_rate(self.step, self.progress(), self.recipe)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.network.train()
-        # Noise belongs to the step (and the process), so that it is the same after a resume.
-        torch.manual_seed((self.recipe.seed * 1_000_003 + self.step) * self.world_size + self.rank)
-        with precision(self.recipe.precision, self.device):
-            loss, figures = self.task.loss(self.network, self.average, to_device(batch, self.device), self.step)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        share_gradients(self.network)
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.grad_clip)
+        logged = []
+        for k in range(self.n_passes):
+            # Noise belongs to the step (and the process), so that it is the same after a resume.
+            seed = self.recipe.seed * 1_000_003 + self.step * self.n_passes + k
+            torch.manual_seed(seed * self.world_size + self.rank)
+            batch = batch if k == 0 else next(more)
+            with gradients_kept(self.loss, is_kept=k < self.n_passes - 1):
+                with precision(self.recipe.precision, self.device):
+                    loss, figures = self.loss(to_device(batch, self.device), self.step)
+                (loss / self.n_passes if self.n_passes > 1 else loss).backward()
+            logged.append({"loss": loss.detach(), **figures})
+        norm = whole(nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.grad_clip))
         is_sound = bool(torch.isfinite(norm))  # a rare overflow in bfloat16 must not reach the weights
         if is_sound:
             self.optimizer.step()
             self._move_average()
         self._count_skipped(is_sound)
         self.step += 1
-        if self.rank == 0:  # who alone writes the log; read when it is written, so that a GPU is not waited for
-            for key, value in {"loss": loss, "grad_norm": norm, **figures}.items():
-                self._logged[key].append(torch.as_tensor(value).detach().float())
+        if self._log is not None:  # read when it is written, so that a GPU is not waited for
+            for figures in (*logged, {"grad_norm": norm}):
+                for key, value in figures.items():
+                    self._logged[key].append(value.detach().float())
 
     def _count_skipped(self, is_sound: bool) -> None:
         """End a training that learns nothing more; all processes have the same gradient, so all end."""
@@ -233,11 +262,27 @@ class Trainer(Generic[NetworkT, BatchT]):
         dist.broadcast(agreed, src=0)
         return agreed.item()
 
+    def _someone_is_stopped(self, held: list[int]) -> bool:
+        """Whether any process was sent a signal: all then stop after the same step, or the others would wait."""
+        if self.world_size == 1:
+            return False
+        number = torch.tensor([held[0] if held else 0], device=self.device)
+        dist.all_reduce(number, dist.ReduceOp.MAX)
+        if number.item() and not held:
+            held.append(int(number.item()))
+        return bool(number.item())
+
     @torch.no_grad()
     def _move_average(self) -> None:
         # A young average follows faster, or it would keep the random start for thousands of steps.
         keep = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
-        torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1 - keep)
+        pairs = zip(self.average.parameters(), self.network.parameters(), strict=True)
+        if self.recipe.parallel == "fsdp" and self.world_size > 1:
+            for average, parameter in pairs:  # one after the other, so that no second network is in memory
+                average.lerp_(whole(parameter.detach()), 1 - keep)
+        else:
+            averages, parameters = zip(*pairs, strict=True)
+            torch._foreach_lerp_(averages, parameters, 1 - keep)
         for mine, theirs in zip(self.average.buffers(), self.network.buffers(), strict=True):
             mine.copy_(theirs)
 
@@ -247,7 +292,7 @@ class Trainer(Generic[NetworkT, BatchT]):
         self._logged.clear()
 
     def _validate_and_save_if_due(self) -> None:
-        if self.step % self.recipe.validate_every == 0:
+        if self.rank == 0 and self.step % self.recipe.validate_every == 0:
             self.log({"validation": self.task.validate(self.average)})
         if self.step % self.recipe.save_every == 0:
             self.save()
@@ -256,24 +301,6 @@ class Trainer(Generic[NetworkT, BatchT]):
 def device_of(network: nn.Module) -> torch.device:
     """The device that the first parameter is on."""
     return next(network.parameters()).device
-
-
-def share_gradients(network: nn.Module) -> None:
-    """Under torchrun: each gradient becomes its mean over the processes; one that a process lacks counts as zero.
-
-    Which parameters a loss reaches may differ from batch to batch, so the processes first agree on what there is to
-    share. What nobody has stays None: optimisers skip it.
-    """
-    if not dist.is_initialized():
-        return
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    n_with = torch.tensor([parameter.grad is not None for parameter in parameters], device=parameters[0].device).int()
-    dist.all_reduce(n_with)
-    for parameter, n in zip(parameters, n_with.tolist(), strict=True):
-        if n:
-            parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-            dist.all_reduce(parameter.grad)
-            parameter.grad /= dist.get_world_size()
 
 
 def learning_rate(step: int, progress: float, recipe: Recipe) -> float:
@@ -304,15 +331,6 @@ def to_device(batch: Any, device: torch.device) -> Any:
     return batch
 
 
-def _finite(figures: dict[str, Any]) -> dict[str, Any]:
-    """The same figures, nested as they are, with None for what is NaN or infinite."""
-    finite: dict[str, Any] = {}
-    for key, value in figures.items():
-        is_odd = isinstance(value, float) and not math.isfinite(value)
-        finite[key] = _finite(value) if isinstance(value, dict) else None if is_odd else value
-    return finite
-
-
 def _read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     """What `Trainer.save` wrote; errors: FoleyError where there is none or it is damaged."""
     if not path.is_file():
@@ -338,14 +356,6 @@ def _check_same_recipe(saved: Any, recipe: Recipe, path: Path) -> None:
                 f"not {short_repr(getattr(recipe, key))}",
                 "Resume with the recipe that the training began with, or begin anew with another --out",
             )
-
-
-def _step_of(line: str) -> float:
-    """The step of a line of the log; infinite for what is no such line."""
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, TypeError, KeyError):
-        return math.inf
 
 
 def _build_average(network: NetworkT) -> NetworkT:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from foleycli.errors import FoleyError
 from foleycli.records import Report, silent
 from foleycli.settings.checking import did_you_mean, short_repr
 from foleycli.training.loop import CHECKPOINT_NAME, Task, Trainer
+from foleycli.training.parallel import passes
 from foleycli.training.recipe import Recipe, read_recipe
 
 TASKS = {  # what can be trained -> "module:what makes its task of a recipe", imported late
@@ -35,6 +37,7 @@ def train(
     out: Path,
     *,
     overrides: list[str] | None = None,
+    is_reduced: bool = False,
     resume: bool = False,
     device: str = "auto",
     report: Report = silent,
@@ -46,6 +49,7 @@ def train(
     config     the recipe, YAML
     out        folder of the training: checkpoint, log, and the model in the end
     overrides  "key=value" lines that change the recipe
+    is_reduced  as the recipe's `reduced` says, small enough for a CPU
     resume     go on from the checkpoint in `out`
     note       is given what a user should read when the training is stopped
 
@@ -56,7 +60,7 @@ def train(
     if kind not in TASKS:
         known = f"{did_you_mean(kind, TASKS)}One of: {', '.join(TASKS)}"
         raise FoleyError(f"{short_repr(kind)} cannot be trained", known)
-    recipe = read_recipe(config, overrides)
+    recipe = read_recipe(config, overrides, is_reduced=is_reduced)
     if not resume and (out / CHECKPOINT_NAME).exists():
         raise FoleyError(f"{out} already holds a training", "Go on with it: --resume; or give another --out")
     if resume and not (out / CHECKPOINT_NAME).is_file():
@@ -66,6 +70,8 @@ def train(
     except OSError as error:
         raise FoleyError(f"{out} cannot be made: {error.strerror}", "Give another folder with --out") from error
     chosen = _join_processes(choose_device(device))
+    n_rows, _ = passes(recipe.batch_size, recipe.total_batch, int(os.environ.get("WORLD_SIZE", 1)))
+    recipe = replace(recipe, batch_size=n_rows)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     torch.manual_seed(recipe.seed)

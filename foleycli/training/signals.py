@@ -10,13 +10,14 @@ from types import FrameType
 
 
 @contextmanager
-def signals_held() -> Iterator[None]:
+def signals_held() -> Iterator[list[int]]:
     """Hold SIGINT and SIGTERM back until the block ends, then act on them; a second signal acts at once.
 
     Network, average and optimiser change one after the other: stopped between them, they would not go together.
+    The block is given the list of signals held; one that it appends itself acts as well.
     """
     if threading.current_thread() is not threading.main_thread():  # Python gives signals to no other
-        yield
+        yield []
         return
     held: list[int] = []
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -34,7 +35,7 @@ def signals_held() -> Iterator[None]:
     for number in handlers:
         signal.signal(number, hold)
     try:
-        yield
+        yield held
     finally:
         restore()
         if len(held) == 1:

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 from collections.abc import Container, Iterator
@@ -317,7 +318,7 @@ def test_precision_is_checked() -> None:
 
 TWO_PROCESSES = """
 import datetime, sys, torch, torch.distributed as dist
-from foleycli.training.loop import share_gradients
+from foleycli.training.parallel import share_gradients
 
 rank, meeting = int(sys.argv[1]), sys.argv[2]
 dist.init_process_group("gloo", f"file://{meeting}", datetime.timedelta(seconds=20), 2, rank)
@@ -345,3 +346,39 @@ def test_processes_whose_batches_reach_other_parts_share_their_gradients(tmp_pat
     ]
     told = [process.communicate(timeout=120)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], "\n".join(told)
+
+
+def test_tensorboard_reads_the_same_figures_as_the_log_and_a_resume_hides_steps_done_twice(tmp_path):
+    recipe = replace(RECIPE, tensorboard=True)
+    with pytest.raises(KilledError):
+        trained(tmp_path, LineTask(killed_at=7), recipe)  # the log is at step 6, the checkpoint at step 4
+    trained(tmp_path, LineTask(), recipe, resume=True)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    told = [(line["step"], line["loss"]) for line in lines if "loss" in line]
+    events = [event for path in sorted((tmp_path / "tensorboard").iterdir()) for event in read_events(path)]
+    last_start = max(k for k, event in enumerate(events) if event.HasField("session_log"))
+    assert events[last_start].step == 5  # TensorBoard forgets what it was told of this step and later ones
+    kept = [event for event in events[:last_start] if event.step < 5] + events[last_start:]
+    losses = [(event.step, value) for event in kept for value in event.summary.value if value.tag == "loss"]
+    assert [(step, pytest.approx(value.simple_value, rel=1e-4)) for step, value in losses] == told
+    assert any(value.tag == "validation/bias" for event in kept for value in event.summary.value)
+
+
+def read_events(path: Path) -> list:
+    """The events of a TensorBoard file: length, checksum, event, checksum."""
+    from tensorboardX.proto.event_pb2 import Event
+
+    content, events, at = path.read_bytes(), [], 0
+    while at < len(content):
+        (n,) = struct.unpack("<Q", content[at : at + 8])
+        events.append(Event.FromString(content[at + 12 : at + 12 + n]))
+        at += n + 16
+    return events
+
+
+def test_a_log_without_tensorboard_says_so_once_and_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    notes: list[str] = []
+    Trainer(LineTask(), replace(RECIPE, tensorboard=True), tmp_path, CPU).run(note=notes.append)
+    assert len(notes) == 1 and "pip install 'foleycli[tensorboard]'" in notes[0]
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 9 and not (tmp_path / "tensorboard").exists()
