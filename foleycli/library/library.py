@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from foleycli.errors import FoleyError
+from foleycli.errors import FoleyError, UsageError
 from foleycli.features.text import TextEncoder, WordLlamaText
 from foleycli.library.index import INDEX_NAME, index_rows
 from foleycli.library.phrases import PhraseIndex
 from foleycli.media.audio import read_audio
 from foleycli.recordings.takes import KINDS, Kind, Take, cut_takes, guess_kind, make_take
+from foleycli.settings.checking import did_you_mean
 
 SHIPPED_LIBRARY = Path(__file__).parents[1] / "shipped" / "library"
 ENDINGS = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".m4a"}  # what ffmpeg reads and people keep
@@ -46,6 +47,16 @@ class Recording:
     def name(self) -> str:
         """What it is called."""
         return self.phrases[0]
+
+    @property
+    def licences(self) -> tuple[str, ...]:
+        """The licences of its parts; none where nothing is stated."""
+        return tuple(dict.fromkeys(str(origin["licence"]) for origin in self.origins if origin.get("licence")))
+
+    def is_allowed(self, licences: str) -> bool:
+        """Whether all its parts are under one of the licences of a list ("": any), or under none that is stated."""
+        names = licence_names(licences)
+        return not names or all(any(is_licence(name, one) for name in names) for one in self.licences)
 
 
 @dataclass(frozen=True)
@@ -99,9 +110,12 @@ class Library:
 
 
 @cache
-def open_library(folder: Path = SHIPPED_LIBRARY) -> Library:
-    """A folder's recordings; read once in a process.  Errors: see `read_library`."""
-    return Library(read_library(folder), WordLlamaText())
+def open_library(folder: Path = SHIPPED_LIBRARY, licences: str = "") -> Library:
+    """A folder's recordings, those under one of the licences where some are named; read once in a process.
+
+    Errors: see `read_library` and `allowed_under`.
+    """
+    return Library(allowed_under(licences, read_library(folder), folder), WordLlamaText())
 
 
 def read_library(folder: Path = SHIPPED_LIBRARY) -> list[Recording]:
@@ -121,6 +135,33 @@ def read_library(folder: Path = SHIPPED_LIBRARY) -> list[Recording]:
     return found
 
 
+def allowed_under(licences: str, recordings: Sequence[Recording], folder: Path) -> list[Recording]:
+    """The recordings all of whose parts are under one of the licences, or under none that is stated: the user's own.
+
+    licences   names, separated by commas, with or without a version: "CC0-1.0, CC-BY"; "": any
+    Errors: UsageError for a name that no recording has.
+    """
+    there = sorted({licence for one in recordings for licence in one.licences})
+    names = licence_names(licences)
+    unknown = [name for name in names if there and not any(is_licence(name, licence) for licence in there)]
+    if unknown:
+        raise UsageError(
+            f"--allow-licence names {unknown[0]}, but no sound of {folder.name} is under it",
+            did_you_mean(unknown[0], there) + f"Its licences are {', '.join(there)}",
+        )
+    return [one for one in recordings if one.is_allowed(licences)]
+
+
+def licence_names(licences: str) -> list[str]:
+    """The names in a list of licences."""
+    return [name for name in re.split(r"[,\s]+", licences) if name]
+
+
+def is_licence(name: str, licence: str) -> bool:
+    """Whether a name, with or without a version, is that of a licence: "cc-by" is CC-BY-3.0, but not CC-BY-SA-3.0."""
+    return re.fullmatch(re.escape(name) + r"(-\d[\d.]*)?", licence, re.IGNORECASE) is not None
+
+
 def origin_files(folder: Path = SHIPPED_LIBRARY) -> set[str]:
     """The files of the sound sets that the sounds of a library were cut from, without the sets' names."""
     return {origin["file"].partition("/")[2] for row in index_rows(folder) for origin in row.get("from", ())}
@@ -137,7 +178,7 @@ def _indexed(folder: Path, row: dict[str, Any], words: tuple[str, ...]) -> Recor
         category=str(row.get("category", "")),
         place=str(row.get("place", "")),
         takes_s=tuple((float(first), float(end)) for first, end in row.get("takes_s", ())),
-        origins=tuple(row.get("from", ())),
+        origins=tuple(row.get("from", ())) or ((row,) if row.get("licence") else ()),
     )
 
 

@@ -26,6 +26,7 @@ from foleycli.dsp.stereo import Decorrelator, StereoImage
 from foleycli.errors import FoleyError
 from foleycli.media.audio import SoundWriter, read_audio, resample, write_lossless
 from foleycli.media.finish import FinishedSound, finish_sound
+from foleycli.media.loudness import measure_file
 from foleycli.media.mux import mux
 from foleycli.media.output import is_video_name, replacing, temporary_beside
 from foleycli.media.probe import channel_mask, is_float_file
@@ -36,6 +37,7 @@ from foleycli.rendering.generate import build_features, check_prompt, sample_lat
 from foleycli.rendering.plan import plan_render
 from foleycli.rendering.result import RenderResult, StageClock
 from foleycli.rendering.timbre import characteristic_start_s, encode_audio
+from foleycli.stems.bwf import BwfFacts, BwfWriter, day_samples, moved_ixml, read_bwf, stamp_loudness
 from foleycli.timebase import seconds_to_samples
 from foleycli.windows.compose import decode_chunks
 
@@ -106,7 +108,7 @@ def extend_take(job: ExtendJob, model: Model, report: Report = silent) -> Render
         with clock.stage("codec"):
             generated = write_generated(latents, take.rate_hz, image, generated_wav, model, report)
         with clock.stage("mux"):
-            finished = write(job, joined(generated, take, image, placement), take, placement.total, report)
+            finished = write(job, joined(generated, take, image, placement), take, placement, report)
     return RenderResult(
         out=job.out,
         duration_s=placement.total / take.rate_hz,
@@ -257,34 +259,85 @@ def gains(peak: float, samples: np.ndarray, mono: np.ndarray, covered: np.ndarra
     return (matched * min(1.0, ceiling / max(peak * float(matched.max()), 1e-9)))[:, None]
 
 
-def write(job: ExtendJob, blocks: Iterable[np.ndarray], take: Audio, n_samples: int, report: Report) -> FinishedSound:
+def write(
+    job: ExtendJob, blocks: Iterable[np.ndarray], take: Audio, placement: TakePlacement, report: Report
+) -> FinishedSound:
     """The result to its file; WAV and FLAC keep the take's samples, rate and channels."""
     needed_bytes = job.needed_bytes()
     if job.video is None or not is_video_name(job.out):
         with replacing(job.out, overwrite=job.overwrite, needed_bytes=needed_bytes) as out:
-            return write_sound_file(blocks, job.take, take, n_samples, out, report)
+            return write_sound_file(
+                blocks, job.take, take, out, n_samples=placement.total, n_before=placement.before, report=report
+            )
     with (
         temporary_beside(job.out, ".wav", needed_bytes) as wav,
         replacing(job.out, overwrite=job.overwrite, needed_bytes=needed_bytes) as out,
     ):
-        write_sound_file(blocks, job.take, take, n_samples, wav, report)
+        write_sound_file(
+            blocks, job.take, take, wav, n_samples=placement.total, n_before=placement.before, report=report
+        )
         muxed = mux(job.video, wav, out, report=report)
         return FinishedSound(muxed.peak_dbtp, None, 0.0, muxed.lowered_db, job.video.notes + muxed.notes)
 
 
+def write_continued(
+    blocks: Iterable[np.ndarray],
+    take: Audio,
+    out: Path,
+    facts: BwfFacts,
+    *,
+    n_before: int,
+    is_float: bool,
+    channel_mask: int,
+) -> None:
+    """A broadcast WAV that goes on from another: all that it says stays, and the take's samples stay at their time."""
+    assert facts.bext is not None
+    channels, rate_hz = take.samples.shape[0], take.rate_hz
+    bext = facts.bext
+    if n_before:  # what is generated before the take makes the file begin so much earlier, before midnight even
+        bext = replace(bext, time_reference=(bext.time_reference - n_before) % day_samples(rate_hz))
+    mode = {1: "mono", 2: "stereo"}.get(channels, "multi")
+    coding = f"A=PCM,F={rate_hz},W={32 if is_float else 24},M={mode},T=foley extend\r\n"
+    history = bext.coding_history
+    bext = replace(bext, coding_history=history + "\r\n" * bool(history and not history.endswith("\n")) + coding)
+    ixml = moved_ixml(facts.ixml, bext.time_reference, rate_hz) if n_before and facts.ixml else facts.ixml
+    with BwfWriter(
+        out,
+        rate_hz=rate_hz,
+        channels=channels,
+        bext=bext,
+        ixml=ixml,
+        sample_format="float32" if is_float else "pcm24",
+        channel_mask=channel_mask,
+    ) as writer:
+        for block in blocks:
+            writer.write(block)
+    stamp_loudness(out, measure_file(out))
+
+
 def write_sound_file(
-    blocks: Iterable[np.ndarray], path: Path, take: Audio, n_samples: int, out: Path, report: Report
+    blocks: Iterable[np.ndarray],
+    path: Path,
+    take: Audio,
+    out: Path,
+    *,
+    n_samples: int,
+    n_before: int,
+    report: Report,
 ) -> FinishedSound:
-    """WAV or FLAC sample for sample; other formats through ffmpeg, under its -1 dBTP ceiling."""
+    """WAV or FLAC sample for sample; other formats through ffmpeg, under its -1 dBTP ceiling.
+
+    A broadcast WAV stays one, with its texts and its place in the day.
+    """
     if out.suffix.lower() in LOSSLESS:
-        write_lossless(
-            blocks,
-            take,
-            out,
-            is_float=is_float_file(path) or float(np.abs(take.samples).max()) > 1,
-            channel_mask=channel_mask(path),
-        )
-        return FinishedSound(None, None, 0.0, 0.0)
+        is_float, mask = is_float_file(path) or float(np.abs(take.samples).max()) > 1, channel_mask(path)
+        facts = read_bwf(path)
+        if facts.bext is not None and out.suffix.lower() == ".wav":
+            write_continued(blocks, take, out, facts, n_before=n_before, is_float=is_float, channel_mask=mask)
+            return FinishedSound(None, None, 0.0, 0.0)
+        write_lossless(blocks, take, out, is_float=is_float, channel_mask=mask)
+        notes = ("a .flac has no place for the take's bext: it is not kept",) if facts.bext is not None else ()
+        return FinishedSound(None, None, 0.0, 0.0, notes)
     form = {"samplerate": take.rate_hz, "channels": take.samples.shape[0]}
     with temporary_beside(out, ".wav") as wav:
         with soundfile.SoundFile(wav, "w", **form, subtype="FLOAT", format="RF64") as file:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from foleycli.models.model import Model
+    from foleycli.rendering.recordings import RecordingChoice
 
 EXTRA_S = 10.0  # that an extension adds where no length is given
 WHOLE_S = 0.1  # a result may be longer or shorter by so much: pictures and codec blocks are not split
@@ -105,8 +106,12 @@ class RenderJob:
         if self.sounds is not None and self.settings.prompt:
             from foleycli.library.library import open_library
 
-            for match in open_library(self.sounds).find(self.settings.prompt):
+            for match in open_library(self.sounds, self.settings.allow_licence).find(self.settings.prompt):
                 probe_audio(match.recording.path)
+        if self.settings.allow_licence:
+            from foleycli.library.library import SHIPPED_LIBRARY, open_library
+
+            open_library(self.sounds or SHIPPED_LIBRARY, self.settings.allow_licence)  # refuses unknown licences
         if self.reference is not None:
             length_s, _, _ = probe_audio(self.reference)
             if self.reference_start_s is not None and not 0 <= self.reference_start_s < length_s:
@@ -189,7 +194,26 @@ class RenderJob:
             parts.append("recordings of " + ", ".join(found))
         if choice.room_tone is not None:
             parts.append(f"room tone: {choice.room_tone.name}")
+        if left_out := self._left_out(choice):
+            parts.append(f"left out by --allow-licence: {', '.join(left_out)}")
         return "; ".join(parts)
+
+    def _left_out(self, choice: RecordingChoice) -> list[str]:
+        """Library sounds that would be used, were their licences allowed."""
+        from foleycli.rendering.recordings import choose_recordings
+
+        if not self.settings.allow_licence:
+            return []
+        free = choose_recordings(
+            replace(self.settings, allow_licence=""),
+            sounds=self.sounds,
+            reference=self.reference,
+            in_video=is_video_name(self.out),
+        )
+        found = [match.recording for match in free.matches] + ([free.room_tone] if free.room_tone else [])
+        used = [match.recording for match in choice.matches] + [choice.room_tone]
+        barred = [one for one in found if one not in used and not one.is_allowed(self.settings.allow_licence)]
+        return [f"{one.name} ({', '.join(one.licences)})" for one in barred]
 
     def _timbre(self) -> str:
         from foleycli.rendering.timbre import find_reference

@@ -36,7 +36,7 @@ class RecordingChoice:
 
     def read(self, settings: Settings, analysis: VideoAnalysis, sync: Extractor, rate_hz: int) -> Recorded:
         """The takes of all, at a rate; errors: FoleyError for a file that cannot be read."""
-        library = open_library(self.folder)
+        library = open_library(self.folder, settings.allow_licence)
         events_s = np.asarray(analysis.events_s, np.float64)
         stream = analysis.streams.get(sync.name)
         strengths = sync.event_strengths(stream, analysis.events_s) if stream is not None else np.ones(len(events_s))
@@ -70,7 +70,7 @@ def choose_recordings(
     if settings.engine == "flow" and (settings.room == "off" or (settings.room == "auto" and not in_video)):
         return RecordingChoice()
     folder = sounds or SHIPPED_LIBRARY
-    library = open_library(folder)
+    library = open_library(folder, settings.allow_licence)
     if settings.prompt:
         found = library.find(settings.prompt)
     else:
@@ -84,12 +84,13 @@ def choose_recordings(
         things = things[:MAX_LABELLED]
     room_tone = None
     if settings.room != "off" and (in_video or settings.room != "auto"):
-        room_tone = places[0].recording if places else _usual_place(named)
+        room_tone = places[0].recording if places else _usual_place(named, settings.allow_licence)
     return RecordingChoice(things, room_tone, folder)
 
 
-def _usual_place(named: Sequence[Match]) -> Recording:
-    """The shipped room tone that goes with what is named first."""
+def _usual_place(named: Sequence[Match], licences: str) -> Recording | None:
+    """The shipped room tone that goes with what is named first; None where its licence is not allowed."""
     is_outside = bool(named) and named[0].recording.category in OUTSIDE_CATEGORIES
     wanted = OUTSIDE if is_outside else INSIDE
-    return next(one for one in open_library().recordings if one.name == wanted)
+    found = next(one for one in open_library().recordings if one.name == wanted)
+    return found if found.is_allowed(licences) else None

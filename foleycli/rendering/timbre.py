@@ -40,7 +40,7 @@ def find_reference(
     queries = [settings.prompt] if settings.prompt else [label for label, _ in labels]
     if not queries:
         return None  # reading the library takes a tenth of a second
-    library = open_library(sounds or SHIPPED_LIBRARY)
+    library = open_library(sounds or SHIPPED_LIBRARY, settings.allow_licence)
     found = [match.recording for words in queries for match in library.find(words)]
     things = [recording for recording in found if recording.category != AMBIENCE]
     # A place among the labels says nothing about the timbre of what sounds there; one in the prompt is the sound.

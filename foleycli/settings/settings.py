@@ -40,6 +40,7 @@ class Settings:
     library: bool = _setting(
         True, "If the prompt matches one of the bundled sounds, use it as the reference, unless --ref names one."
     )
+    allow_licence: str = _setting("", "Use only library sounds under these licences, such as CC0-1.0,CC-BY.")
     engine: str = _setting(
         "both",
         "What sounds: the model (flow), recordings that match the prompt, at the events of the picture, or both.",

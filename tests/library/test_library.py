@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from foleycli.errors import FoleyError
+from foleycli.errors import FoleyError, UsageError
 from foleycli.library.index import INDEX_NAME
-from foleycli.library.library import open_library, read_library
+from foleycli.library.library import is_licence, open_library, read_library
 
 
 def beep(path: Path, hz: float, length_s: float = 0.3) -> Path:
@@ -62,3 +62,35 @@ def test_a_folder_that_is_no_library_is_refused(tmp_path, name):
     (tmp_path / "gone" / INDEX_NAME).write_text('{"file": "a.wav", "words": ["rain"]}')
     with pytest.raises(FoleyError, match=name):
         read_library(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "licence", "is_it"),
+    [("CC0-1.0", "CC0-1.0", True), ("cc0", "CC0-1.0", True), ("CC-BY", "CC-BY-3.0", True),
+     ("CC-BY-3.0", "CC-BY-4.0", False), ("CC-BY", "CC-BY-SA-3.0", False), ("CC", "CC0-1.0", False),
+     ("public-domain", "public-domain", True)],
+)  # fmt: skip
+def test_names_of_licences(name, licence, is_it):
+    assert is_licence(name, licence) is is_it
+
+
+def test_only_sounds_under_allowed_licences_are_found(tmp_path):
+    for k, licences in enumerate([["CC0-1.0"], ["CC-BY-4.0"], ["CC0-1.0", "CC-BY-4.0"], []]):
+        beep(tmp_path / f"{k}.wav", 200)
+        row = {"file": f"{k}.wav", "words": ["iron gate", "iron wheel", "iron bell", "iron chain"][k]}
+        row["from"] = [{"file": f"{k}.wav", "licence": licence} for licence in licences]
+        with (tmp_path / INDEX_NAME).open("a") as index:
+            index.write(json.dumps(row) + "\n")
+    assert [one.path.name for one in open_library(tmp_path, "CC0").recordings] == ["0.wav", "3.wav"]
+    assert len(open_library(tmp_path, "cc-by, CC0-1.0").recordings) == 4
+    assert {match.recording.path.name for match in open_library(tmp_path, "CC-BY").find("an iron bell")} <= {"1.wav"}
+    with pytest.raises(UsageError, match="--allow-licence names GPL") as raised:
+        open_library(tmp_path, "GPL")
+    assert "CC-BY-4.0, CC0-1.0" in raised.value.hint
+
+
+def test_a_library_in_which_nothing_is_allowed_finds_nothing(tmp_path):
+    beep(tmp_path / "0.wav", 200)
+    origins = [{"file": "0.wav", "licence": licence} for licence in ("CC0-1.0", "CC-BY-4.0")]
+    (tmp_path / INDEX_NAME).write_text(json.dumps({"file": "0.wav", "words": "iron gate", "from": origins}) + "\n")
+    assert open_library(tmp_path, "CC0-1.0").find("iron gate") == []

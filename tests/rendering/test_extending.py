@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import soundfile
 from clips import run_ffmpeg
+from wavinfo import WavInfoReader
 
 from foleycli.media.audio import read_audio, write_lossless
 from foleycli.media.loudness import measure_file
 from foleycli.media.probe import channel_mask, probe
 from foleycli.records import Audio
 from foleycli.rendering import api
+from foleycli.stems.bwf import Bext, BwfWriter, Ixml
 
 
 def whole_numbers(path: Path) -> np.ndarray:
@@ -236,3 +238,28 @@ def test_loudspeakers_of_a_take_stay(extend, tmp_path, layout, mask, subtype):
     head = out.read_bytes()[:48]
     assert head[20:22] == b"\xfe\xff" and int.from_bytes(head[40:44], "little") == mask
     assert np.array_equal(whole_numbers(out)[: round(0.6 * 48000)], whole_numbers(take))
+
+
+@pytest.mark.parametrize(("at", "n_before"), [(None, 0), ("0.5", 24000)])
+def test_a_broadcast_wav_stays_one_and_its_take_keeps_its_time(extend, clips, write_take, tmp_path, at, n_before):
+    samples = read_audio(write_take(tmp_path / "plain.wav", 48000, 2)).samples
+    bext = Bext(
+        "Door 3", "Mixer", "REF1", "2026-11-28", "10:00:00", 10 * 3600 * 48000, coding_history="A=PCM,T=Cantar\r\n"
+    )
+    take, out = tmp_path / "take.wav", tmp_path / "out.wav"
+    with BwfWriter(
+        take, rate_hz=48000, channels=2, bext=bext, ixml=Ixml(scene="12", take="3", tracks=("L", "R"))
+    ) as file:
+        file.write(samples)
+    where = () if at is None else (clips("silent.mp4"), "--at", at)
+    assert extend(*where, "--ref", take, "-o", out).code == 0
+    info = WavInfoReader(str(out))
+    assert info.bext.time_reference == bext.time_reference - n_before
+    assert (info.bext.description, info.bext.originator, info.bext.originator_date) == ("Door 3", "Mixer", "2026-11-28")
+    assert info.bext.coding_history == "A=PCM,T=Cantar\r\nA=PCM,F=48000,W=24,M=stereo,T=foley extend\r\n"
+    assert (info.ixml.scene, info.ixml.take) == ("12", "3")
+    place = info.ixml.parsed.findtext("SPEED/TIMESTAMP_SAMPLES_SINCE_MIDNIGHT_LO")
+    assert int(place) == (bext.time_reference - n_before) % 2**32
+    assert info.bext.loudness_value == pytest.approx(measure_file(out).lufs, abs=0.01)
+    kept = whole_numbers(take)[: soundfile.info(out).frames - n_before]
+    assert np.array_equal(whole_numbers(out)[n_before : n_before + len(kept)], kept)

@@ -53,6 +53,18 @@ def test_room_tone_is_for_videos_or_asked_for():
     assert names(replace(BOTH, prompt="door slam", room="off"))[1] is None
 
 
+def test_only_allowed_licences_are_used_and_the_dry_run_says_what_is_left_out(foley, clips):
+    """Of the library's sounds the dog's parts are partly CC-BY, the room tone wholly; the city is CC0."""
+    free = replace(BOTH, allow_licence="CC0-1.0, public-domain")
+    assert names(replace(free, prompt="a dog barks")) == ([], None)
+    assert names(replace(free, prompt="a dog barks in the city")) == ([], "city")
+    assert names(replace(BOTH, prompt="a dog barks", allow_licence="CC0,CC-BY")) == (["dog bark"], OUTSIDE)
+    ask = ("render", clips("plain.mp4"), "-o", "out.mp4", "--prompt", "a dog barks", "--dry-run", "--allow-licence")
+    told = foley(*ask, "CC0-1.0")
+    assert told.code == 0 and "left out by --allow-licence: dog bark (CC-BY-3.0, CC0-1.0), outdoors" in told.out
+    assert foley(*ask, "GPL").code == 2
+
+
 def test_recordings_alone_are_laid_without_a_sampler_and_credited(render, clips, tmp_path):
     ask = (clips("plain.mp4"), "--prompt", "door slam", "--engine", "recordings", "--json")
     told = render(*ask, "-o", tmp_path / "a.wav")
