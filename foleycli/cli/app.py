@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from foleycli import __version__
-from foleycli.cli import bench, console, doctor, evaluate, extend, guide, library, models, presets, render, train
+from foleycli.cli import bench, console, data, doctor, evaluate, extend, guide, library, models, presets, render, train
 from foleycli.errors import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -89,6 +89,7 @@ app.command(
         ("Go on after a stop", "foley train sync --config presets/train/sync-mini.yaml --out runs/sync --resume"),
     ),
 )(train.train)
+app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 app.add_typer(presets.app, name="presets")
 app.add_typer(library.app, name="library")

@@ -102,7 +102,7 @@ def load_part(folder: Path, config: ModelConfig, role: str, *how: torch.device |
     """
     name = getattr(config, role)
     if name.startswith("hub:"):
-        return _imported(HUB_ENCODERS[role])(name.removeprefix("hub:"), *how)
+        return load_function(HUB_ENCODERS[role])(name.removeprefix("hub:"), *how)
     return load_part_folder(part_folder(folder, config, role), role, *how)
 
 
@@ -117,10 +117,10 @@ def load_part_folder(place: Path, role: str, *how: torch.device | torch.dtype | 
         raise FoleyError(
             f"{place}/config.json names the {role} class {short_repr(kind)}; known: {known}", "Update foley"
         )
-    return _imported(LOADERS[role, kind])(place, *how)
+    return load_function(LOADERS[role, kind])(place, *how)
 
 
-def _imported(place: str) -> Callable[..., Any]:
+def load_function(place: str) -> Callable[..., Any]:
     """The function at "module:function"."""
     module, function = place.split(":")
     return getattr(import_module(module), function)

@@ -39,6 +39,8 @@ class ClipData:
     """Where clips come from: the `data` part of a recipe."""
 
     videos: str = ""  # a folder of filmed videos with sound; "" is synthetic worlds
+    shards: str = ""  # a data set of `foley data prepare`: see `training.shard_clips`
+    kept: str = ""  # the list of `foley data curate`: the examples of it that are used; "" uses all
     sounds: str | tuple[str, ...] = ""  # a folder of labelled sounds for the worlds, or several; "": synthesised ones
     duration_s: float = 5.0
     size_px: int = 112
@@ -52,7 +54,11 @@ class ClipData:
 
     def described(self) -> dict[str, Any]:
         """What decides which clips there are, and not how they are used."""
-        return {name: value for name, value in asdict(self).items() if name not in ("pool", "fresh_per_step", "cache")}
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in ("pool", "fresh_per_step", "cache", "shards", "kept")
+        }
 
 
 @dataclass(frozen=True)

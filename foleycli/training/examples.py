@@ -13,7 +13,7 @@ import itertools
 import json
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,9 @@ class FamilyData:
 
     codec: str  # names or folders of the trained codec and encoder, which stay as they are
     sync: str
-    clips: dict
+    clips: dict = field(default_factory=dict)
+    shards: str = ""  # a data set of `foley data prepare`, in place of clips: see `training.shards`
+    kept: str = ""  # the list of `foley data curate`: the examples of it that are used; "" uses all
     cache: str = ""  # a folder in which examples are kept; "" keeps none
     sounds_per_clip: int = 3  # of each picture: its own kind, then others at the same times
     pool: int = 3000  # batches are drawn from so many of the latest examples
@@ -81,6 +83,7 @@ class Example:
     has_library_sound: Tensor  # bool [S]
     words: tuple[tuple[str, ...], ...]  # of each sound: ways to say what it is
     events_s: np.ndarray | None  # None: not known
+    semantic: Tensor | None = None  # float16 [S, D] at the encoder's rate; None: simulated from the words
 
 
 class ExampleStream(IterableDataset):

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from foleycli.codecs.base import Codec
 from foleycli.codecs.tokens import TokenCodec
+from foleycli.datasets.reader import Dataset
 from foleycli.dsp.onsets import agreement, detect_onsets
 from foleycli.errors import FoleyError
 from foleycli.families.base import Family
@@ -38,6 +39,8 @@ from foleycli.training.clips import ClipData
 from foleycli.training.examples import Example, ExamplePool, FamilyData, held_out_examples
 from foleycli.training.loop import NetworkT, device_of, to_device
 from foleycli.training.recipe import Recipe, from_dict
+from foleycli.training.shard_clips import open_shards
+from foleycli.training.shards import ShardPool, held_out_shard_examples
 from foleycli.training.sources import check_sounds
 from foleycli.weights.checkpoint import load_into
 from foleycli.weights.config import WEIGHTS_NAME, ModelConfig, read_config
@@ -98,6 +101,10 @@ class FamilyTask(Generic[NetworkT]):
             resolve(part)  # refused here, not in a worker
         check_sounds(self.clips)
         self.network: NetworkT = self.build(recipe)
+        self.shards: Dataset | None = None
+        if self.data.shards:
+            parts = {"codec": self.data.codec, "sync": self.data.sync}
+            self.shards = open_shards(self.data.shards, self.data.kept, float(self.window_s), **parts)
         if recipe.init_from:
             load_into(self.network, resolve(recipe.init_from) / WEIGHTS_NAME)
         self.text = WordLlamaText()
@@ -124,8 +131,18 @@ class FamilyTask(Generic[NetworkT]):
     def validation_settings(self) -> Settings:
         return Settings(**self.default_settings)
 
+    @property
+    def window_s(self) -> Fraction:
+        """How long a training window is."""
+        config = config_of(self.network)
+        return config.window_steps / config.latent_rate_hz
+
     def batches(self, first_step: int, rank: int, world_size: int) -> Iterator[TrainingBatch]:
-        pool = ExamplePool(self.recipe, self.data, self.clips, step=first_step, rank=rank, n_ranks=world_size)
+        pool: ExamplePool | ShardPool
+        if self.shards is not None:
+            pool = ShardPool(self.shards, self.recipe, self.window_s, step=first_step, rank=rank, n_ranks=world_size)
+        else:
+            pool = ExamplePool(self.recipe, self.data, self.clips, step=first_step, rank=rank, n_ranks=world_size)
         step = first_step
         while True:
             rng = np.random.default_rng((self.recipe.seed, 2, step, rank))
@@ -156,7 +173,7 @@ class FamilyTask(Generic[NetworkT]):
             codes=codes,
             audio_features=audio_features,
             sync=sync,
-            semantic=simulate_tagger(text, n_semantic, generator),
+            semantic=semantic_streams(examples, simulate_tagger(text, n_semantic, generator)),
             text=text,
             has_semantic=~is_text_only & ~is_neither,
             has_text=~is_labels_only & ~is_neither & text.any(dim=1),
@@ -173,11 +190,17 @@ class FamilyTask(Generic[NetworkT]):
         """For the draws of a loss: the loop seeds torch by step and process."""
         return torch.Generator().manual_seed(torch.initial_seed())
 
+    def held_out(self) -> list[Example]:
+        """The same few examples every time, which nothing is trained on."""
+        if not self._held_out and self.shards is not None:
+            self._held_out = held_out_shard_examples(self.shards, self.data, self.window_s)
+        self._held_out = self._held_out or held_out_examples(self.data, self.clips)
+        return self._held_out
+
     @torch.no_grad()
     def validate(self, average: NetworkT) -> dict[str, float]:
         """Losses, and onset F1 at ±60 ms of the decoded sound, on held-out clips."""
-        self._held_out = self._held_out or held_out_examples(self.data, self.clips)
-        batch = self.make_batch(self._held_out, np.random.default_rng(0))
+        batch = self.make_batch(self.held_out(), np.random.default_rng(0))
         return {**self.figures(average, to_device(batch, device_of(average))), **self.onset_figures(average)}
 
     def onset_figures(self, average: NetworkT) -> dict[str, float]:
@@ -245,6 +268,16 @@ class FamilyTask(Generic[NetworkT]):
         # Mostly the whole library sound; of later windows' prefixes it is a part.
         n_steps = longest if rng.random() < P_WHOLE_LIBRARY_SOUND else n_steps
         return ReferencePrefix(min(n_steps, example.library_sounds.latents.shape[1]), is_library_sound=True)
+
+
+def semantic_streams(examples: list[Example], simulated: Tensor) -> Tensor:
+    """What an image tagger sees in each example: its own stream where it has one, else the simulated [B, S, D]."""
+    n_steps = simulated.shape[1]
+    own = [
+        simulated[row] if example.semantic is None else cut_or_hold(example.semantic.float(), n_steps)
+        for row, example in enumerate(examples)
+    ]
+    return torch.stack(own)
 
 
 def config_of(network: nn.Module) -> TrainedConfig:

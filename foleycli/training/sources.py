@@ -24,6 +24,7 @@ from foleycli.training.clips import (
 )
 from foleycli.training.film import film_clips
 from foleycli.training.recipe import Recipe
+from foleycli.training.shard_clips import ShardClips, held_out_shard_clips, open_shards
 from foleycli.training.workers import iterate_in_workers
 
 HELD_OUT_SEED = 1_000_000_007
@@ -61,20 +62,27 @@ def _mixed(
 
 def clip_stream(data: ClipData, recipe: Recipe, first_clip: int, rank: int, world_size: int) -> Iterator[TrainingClip]:
     """Clips from `first_clip` on, made by `recipe.workers` processes (0: in this one), in a fixed order."""
+    if data.shards:
+        shard_clips = ShardClips(data, recipe.seed, first=first_clip, rank=rank, n_ranks=world_size)
+        return iterate_in_workers(shard_clips, recipe.workers, prefetch=8)
     first = recipe.seed * 10_000_000 + first_clip * world_size + rank
     return iterate_in_workers(_ClipStream(data, first, world_size), recipe.workers, prefetch=8)
 
 
 def held_out_clips(data: ClipData, n: int) -> list[TrainingClip]:
     """The same `n` clips every time, of takes, textures and scenes that are never trained on."""
+    if data.shards:
+        return held_out_shard_clips(data, n)
     if data.videos:
         return list(itertools.islice(filmed_clips(data, HELD_OUT_SEED, held_out=True), n))
     return list(itertools.islice(world_clips(data, HELD_OUT_SEED, split="test"), n))
 
 
 def check_sounds(data: ClipData) -> None:
-    """Errors: FoleyError for a folder of sounds that the worlds can use nothing of."""
-    if data.sounds and not data.videos:
+    """Errors: FoleyError for a folder of sounds that the worlds can use nothing of, or a data set that does not fit."""
+    if data.shards:
+        open_shards(data.shards, data.kept, data.duration_s)
+    elif data.sounds and not data.videos:
         bank_of(data)
 
 

@@ -1,0 +1,1 @@
+"""Data sets of filmed clips: prepared once as tar shards, curated, and read back for training."""
