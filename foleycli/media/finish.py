@@ -100,11 +100,8 @@ def finish_sound(
         n_samples=n_samples,
     )
     before = _measured(mix, report)
-    wanted_db = 0.0
-    if target.lufs is not None and not before.is_silent:
-        wanted_db = min(target.lufs - before.lufs, MOST_RAISED_DB)
-    room_db = target.ceiling_dbtp - PRINTED_DB - before.peak_dbtp  # +inf for silence
-    whole_db = min(wanted_db, room_db)
+    wanted_db = wanted_gain_db(before, target)
+    whole_db = level_db(before, target)
     _write(mix, whole_db, out, report)
     after = Loudness(before.lufs + whole_db, before.peak_dbtp + whole_db)
     if out.suffix.lower() not in (".wav", ".flac"):
@@ -116,6 +113,19 @@ def finish_sound(
         lowered_db=round(min(0.0, whole_db - wanted_db), 2),
         notes=notes,
     )
+
+
+def wanted_gain_db(measured: Loudness, target: LoudnessTarget) -> float:
+    """The gain that brings a sound to the loudness of a target, whatever its peak: 0 without one, and for silence."""
+    if target.lufs is None or measured.is_silent:
+        return 0.0
+    return min(target.lufs - measured.lufs, MOST_RAISED_DB)
+
+
+def level_db(measured: Loudness, target: LoudnessTarget) -> float:
+    """The gain that brings a sound to the loudness of a target, as far as its peak allows."""
+    room_db = target.ceiling_dbtp - PRINTED_DB - measured.peak_dbtp  # +inf for silence
+    return min(wanted_gain_db(measured, target), room_db)
 
 
 def choose_tracks(original: Path, wanted: Sequence[int] | None) -> tuple[tuple[SoundTrack, ...], tuple[str, ...]]:
