@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
 
+from foleycli.cues.times import ReelClock, nearest
 from foleycli.dsp.gain_riding import apply_gains, riding_gains_db, rms_levels_db
 from foleycli.dsp.stereo import pan_curve, stereo_blocks
 from foleycli.media.audio import SoundWriter
@@ -22,6 +24,7 @@ from foleycli.recordings.mix import Recorded
 from foleycli.records import Report, Video
 from foleycli.settings.loudness import loudness_target
 from foleycli.settings.settings import Settings
+from foleycli.stems.write import Reel, place_on_reel
 from foleycli.timebase import seconds_to_samples
 
 if TYPE_CHECKING:
@@ -125,6 +128,12 @@ def _finish(job: RenderJob, part: Part, generated: Path, out: Path, report: Repo
     if not is_video_name(out):
         with replacing(out, overwrite=job.overwrite, needed_bytes=needed_bytes) as written:
             finished = finish(written)
+            clock = ReelClock.of(job.video)
+            if clock.start and out.suffix.lower() == ".wav":
+                start = nearest(Fraction(part.start_s) * settings.rate_hz)
+                n_samples = seconds_to_samples(part.duration_s, settings.rate_hz)
+                reel = Reel(job.video.path, clock, settings.rate_hz, start, n_samples)
+                place_on_reel(written, reel, settings.prompt, settings.seed)
             return replace(finished, notes=notes + finished.notes)
     with (
         temporary_beside(out, ".wav", needed_bytes) as finished_wav,

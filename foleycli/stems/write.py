@@ -18,7 +18,7 @@ import numpy as np
 import soundfile
 
 from foleycli import __version__
-from foleycli.cues.cue import Stem
+from foleycli.cues.cue import Cue, Stem
 from foleycli.cues.times import ReelClock, nearest
 from foleycli.errors import FoleyError
 from foleycli.media.finish import level_db
@@ -158,6 +158,19 @@ def write_stem_files(
             _check(file, part, reel)
     report("stems", len(files), len(files))
     return tuple(notes)
+
+
+def place_on_reel(wav: Path, reel: Reel, words: str, seed: int) -> None:
+    """Make a finished WAV of 24 bit a broadcast WAV that knows its place, sample for sample; renamed into place."""
+    cue = Cue(
+        "1", Fraction(reel.start, reel.rate_hz), Fraction(reel.start + reel.n_samples, reel.rate_hz), prompt=words
+    )
+    stem = Stem(cue, 1, wav, reel.start, reel.n_samples, reel.rate_hz, seed=seed)
+    [file] = files_of([stem], reel)
+    with replacing(wav) as part:
+        _write(file, part, reel, "pcm24", 1.0)
+        stamp_loudness(part, measure_file(part))
+        _check(file, part, reel)
 
 
 def _write(file: StemFile, path: Path, reel: Reel, form: SampleFormat, gain: float) -> None:
