@@ -7,6 +7,7 @@ An `Extractor` holds weights and never changes; what it remembers of one video l
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple, Protocol
 
@@ -66,6 +67,13 @@ class Extractor(ABC):
     def event_strengths(self, stream: Stream, events_s: list[float]) -> np.ndarray:
         """How sure each event of `events_s` is, float [E] from 0 to 1; all alike where this extractor cannot tell."""
         return np.ones(len(events_s))
+
+    def mark_events(self, stream: Stream, events_s: Sequence[float] | None, start_s: float, end_s: float) -> Stream:
+        """The stream as if these events alone were seen between two times, and none outside; None: those that are.
+
+        Unchanged where this extractor's stream says nothing of events.
+        """
+        return stream
 
     def loudness_db(self, stream: Stream) -> np.ndarray | None:
         """Predicted loudness of each step of this extractor's stream, dB [T]; None where it predicts none."""

@@ -9,8 +9,8 @@ and loudness, are trained beside them; their outputs are appended to the vector.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ from foleycli.weights.config import network_config, read_config
 SNIPPET_FRAMES = 16  # 0.64 s at 25 fps: the unit of the contrastive loss
 LOUDNESS_RANGE_DB = 60.0  # of the loudness head, whose output 0 is so far below full scale and 1 full scale
 N_EXTRAS = 2  # event and loudness, appended to every vector
+NO_EVENT, SURE_EVENT = 0.02, 0.95  # of the event column, where an event is marked by hand
+MARKED_STEPS = 2.5  # to either side of it
 PIECE_FRAMES = 100  # encoded at once
 
 
@@ -318,6 +320,23 @@ class SyncExtractor(Extractor):
         curve = stream.values[:, -N_EXTRAS].float().cpu().numpy()
         steps = np.clip(np.round(np.asarray(events_s, np.float64) * float(self.rate_hz)).astype(int), 0, len(curve) - 1)
         return np.array([curve[max(0, step - 1) : step + 2].max() for step in steps])
+
+    def mark_events(self, stream: Stream, events_s: Sequence[float] | None, start_s: float, end_s: float) -> Stream:
+        """See `Extractor.mark_events`: the event column is lowered outside, and has a peak at each event that is given.
+
+        The vectors stay as the picture made them.
+        """
+        values = stream.values.clone()
+        curve = values[:, -N_EXTRAS]
+        times_s = torch.arange(len(values)) / float(self.rate_hz)
+        is_inside = ((times_s >= start_s - 1e-6) & (times_s < end_s - 1e-6)).to(curve.device)
+        curve[~is_inside] = curve[~is_inside].clamp(max=NO_EVENT)
+        if events_s is not None:
+            curve[is_inside] = NO_EVENT
+            for time_s in events_s:
+                near = 1 - (times_s - time_s).abs() * float(self.rate_hz) / MARKED_STEPS
+                curve[:] = torch.maximum(curve, SURE_EVENT * near.clamp(min=0).to(curve.device))
+        return replace(stream, values=values)
 
     def loudness_db(self, stream: Stream) -> np.ndarray:
         """The loudness head's prediction: dB [T], -LOUDNESS_RANGE_DB to 0."""

@@ -8,9 +8,10 @@ stream from labels, for training without pictures.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -50,11 +51,24 @@ class LabelledStream(Stream):
     """The semantic stream and the labels that it was computed from."""
 
     labels: tuple[tuple[str, float], ...] = ()  # of the whole video, with their probabilities, most probable first
+    probabilities: Tensor | None = None  # float32 [T, W], smoothed
+    words: tuple[str, ...] = ()  # W labels
+    groups: Mapping[str, list[int]] = field(default_factory=dict)  # see `top_labels`
 
 
-def labels_of(stream: Stream) -> list[tuple[str, float]]:
-    """What the video shows, as words and probabilities, most probable first; empty for other extractors' streams."""
-    return list(stream.labels) if isinstance(stream, LabelledStream) else []
+def labels_of(stream: Stream, start_s: float = 0.0, end_s: float | None = None) -> list[tuple[str, float]]:
+    """What a video, or the part of it from `start_s` to `end_s`, shows, as words and probabilities.
+
+    Most probable first; empty for other extractors' streams.
+    """
+    if not isinstance(stream, LabelledStream):
+        return []
+    if stream.probabilities is None or (start_s == 0.0 and end_s is None):
+        return list(stream.labels)
+    n = len(stream.probabilities)
+    first = min(math.ceil(start_s * stream.rate_hz - 1e-6), n - 1)
+    end = n if end_s is None else max(first + 1, math.ceil(end_s * stream.rate_hz - 1e-6))
+    return top_labels(stream.probabilities[first:end], stream.words, stream.groups)
 
 
 @cache
@@ -154,6 +168,9 @@ class TaggerSession:
             values=label_embedding(probabilities, self.extractor.vectors),  # [T, D]
             rate_hz=RATE_HZ,
             labels=tuple(top_labels(probabilities, self.extractor.words, self.extractor.groups)),
+            probabilities=probabilities,
+            words=tuple(self.extractor.words),
+            groups=self.extractor.groups,
         )
 
 
@@ -188,7 +205,7 @@ def label_embedding(probabilities: Tensor, vectors: Tensor) -> Tensor:
 
 
 def top_labels(
-    probabilities: Tensor, words: list[str], groups: dict[str, list[int]] | None = None, n: int = 5
+    probabilities: Tensor, words: Sequence[str], groups: Mapping[str, list[int]] | None = None, n: int = 5
 ) -> list[tuple[str, float]]:
     """What the whole video shows, with its mean probability, at most `n`, most probable first.
 

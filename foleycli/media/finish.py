@@ -39,6 +39,7 @@ class FinishedSound:
     gain_db: float  # what the generated sound was multiplied with, all reasons together
     lowered_db: float  # the part of it that keeps the peak under its ceiling; 0 or negative
     notes: tuple[str, ...] = ()  # for the user: tracks that were mixed, streams that were left out
+    applied_db: float = 0.0  # `gain_db` before it was rounded: stems at this gain sum to the file
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ def finish_sound(
         gain_db=round(gain_db + whole_db, 2),
         lowered_db=round(min(0.0, whole_db - wanted_db), 2),
         notes=notes,
+        applied_db=gain_db + float(f"{whole_db:.4f}"),
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +105,61 @@ def analysis_of_streams(
         loudness_db=model.sync.loudness_db(sync),
         position=position.values.numpy() if position is not None else None,
     )
+
+
+def excerpt(
+    analysis: VideoAnalysis,
+    model: Model,
+    *,
+    begin_s: Fraction,
+    start_s: Fraction,
+    end_s: Fraction,
+    stop_s: Fraction,
+    hits_s: Sequence[float] | None = None,
+) -> VideoAnalysis:
+    """What is known of a span of an analysed video, times counted from `begin_s`.
+
+    begin_s, stop_s   of the sound that is wanted; before `start_s` and after `end_s` it has no picture of its own: the
+                      span's first and last are held, and nothing happens
+    hits_s            events in place of those that are seen, counted as the analysis counts
+    """
+    streams: dict[str, Stream] = {}
+    for name, stream in analysis.streams.items():
+        index = _held_steps(len(stream.values), stream.rate_hz, begin_s, start_s, end_s, stop_s)
+        streams[name] = Stream(stream.values[index], stream.rate_hz)
+    sync = model.sync
+    events_s = [
+        time_s - float(begin_s)
+        for time_s in (analysis.events_s if hits_s is None else hits_s)
+        if start_s <= time_s < end_s
+    ]
+    marked_s = events_s if hits_s is not None else None
+    streams[sync.name] = sync.mark_events(
+        streams[sync.name], marked_s, float(start_s - begin_s), float(end_s - begin_s)
+    )
+    position = analysis.position
+    if position is not None:
+        position = position[_held_steps(len(position), FEATURE_FPS, begin_s, start_s, end_s, stop_s)]
+    return VideoAnalysis(
+        duration_s=float(stop_s - begin_s),
+        start_s=analysis.start_s + float(begin_s),
+        streams=streams,
+        cuts_s=[cut_s - float(begin_s) for cut_s in analysis.cuts_s if start_s < cut_s < end_s],
+        labels=labels_of(analysis.streams[model.semantic.name], float(start_s), float(end_s)),
+        events_s=events_s,
+        loudness_db=sync.loudness_db(streams[sync.name]),
+        position=position,
+    )
+
+
+def _held_steps(
+    n_steps: int, rate_hz: Fraction, begin_s: Fraction, start_s: Fraction, end_s: Fraction, stop_s: Fraction
+) -> list[int]:
+    """Which steps of a stream cover begin_s to stop_s, none of them before start_s or after end_s."""
+    first = min(math.ceil(start_s * rate_hz), n_steps - 1)
+    last = max(first, min(math.ceil(end_s * rate_hz), n_steps) - 1)
+    origin, n_wanted = round(begin_s * rate_hz), max(1, math.ceil((stop_s - begin_s) * rate_hz))
+    return [min(max(origin + k, first), last) for k in range(n_wanted)]
 
 
 def _timed(frames: Iterator[np.ndarray], clock: StageClock) -> Iterator[np.ndarray]:

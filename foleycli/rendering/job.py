@@ -146,14 +146,17 @@ class RenderJob:
 
     def plan(self, spec: WindowSpec) -> RenderPlan:
         """What is known without watching the video: scene cuts can add windows."""
+        return plan_render(self.length_s(), spec, self.settings, n_reference=self.n_reference(spec))
+
+    def n_reference(self, spec: WindowSpec) -> int:
+        """Latent steps of the reference, as far as it is known before the picture is watched."""
         path = self.reference
         if path is None and self.settings.prompt:
             from foleycli.rendering.timbre import find_reference
 
             path = find_reference(self.settings, sounds=self.sounds)
         reference_s = min(self.settings.ref_s, probe_audio(path)[0] - (self.reference_start_s or 0.0)) if path else 0.0
-        n_reference = steps_to_cover(reference_s, spec.latent_rate_hz) if path else 0
-        return plan_render(self.length_s(), spec, self.settings, n_reference=n_reference)
+        return steps_to_cover(reference_s, spec.latent_rate_hz) if path else 0
 
     def note(self, result: RenderResult) -> str:
         """Which recordings a result has, or whose timbre, where the user did not name the very file."""

@@ -40,16 +40,24 @@ class RecordingChoice:
         events_s = np.asarray(analysis.events_s, np.float64)
         stream = analysis.streams.get(sync.name)
         strengths = sync.event_strengths(stream, analysis.events_s) if stream is not None else np.ones(len(events_s))
-        room_tone = None
-        if self.room_tone is not None:
-            room_tone = ChosenSound(self.room_tone.name, *open_library().takes(self.room_tone, rate_hz))
         return Recorded(
             chosen=[ChosenSound(one.recording.name, *library.takes(one.recording, rate_hz)) for one in self.matches],
-            room_tone=room_tone,
-            room_db=settings.room if isinstance(settings.room, float) else USUAL_ROOM_DB,
+            room_tone=self.read_room_tone(rate_hz),
+            room_db=room_level_db(settings),
             events=Events(events_s, strengths),
             loudness_db=np.zeros(1) if analysis.loudness_db is None else analysis.loudness_db,
         )
+
+    def read_room_tone(self, rate_hz: int) -> ChosenSound | None:
+        """The takes of the room tone at a rate; None where there is none."""
+        if self.room_tone is None:
+            return None
+        return ChosenSound(self.room_tone.name, *open_library().takes(self.room_tone, rate_hz))
+
+
+def room_level_db(settings: Settings) -> float:
+    """RMS of room tone under these settings, dB of full scale."""
+    return settings.room if isinstance(settings.room, float) else USUAL_ROOM_DB
 
 
 def choose_recordings(

@@ -8,11 +8,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from foleycli.cues.cue import Cue
 from foleycli.library.library import Match, Recording
 from foleycli.records import Window
 from foleycli.settings.settings import Settings
 
 STAGES = ("decode", "features", "sampler", "codec", "mux")
+
+
+@dataclass(frozen=True)
+class CueResult:
+    """What was made for one cue of a sheet; times are seconds from the reel's first picture."""
+
+    cue: Cue
+    settings: Settings
+    model: str
+    seeds: tuple[int, ...]  # of its takes; the first is in the mix
+    events_s: tuple[float, ...]  # that were struck: its hits, or what was seen
+    windows: int
+    labels: tuple[tuple[str, float], ...] = ()
+    reference: Path | None = None
+    recordings: tuple[Match, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,6 +54,7 @@ class RenderResult:
     reference: Path | None = None  # the sound whose timbre is matched, given or found in a library
     recordings: list[Match] = field(default_factory=list)  # that are placed along the picture
     room_tone: Recording | None = None  # the recording under everything
+    cues: tuple[CueResult, ...] = ()  # of a cue sheet
     notes: tuple[str, ...] = ()  # what the user should know: streams left out, tracks mixed, a part cut short
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from foleycli import __version__
 from foleycli.errors import FoleyError
-from foleycli.library.library import Recording
+from foleycli.library.library import Match, Recording
 from foleycli.media.audio import read_audio
 from foleycli.media.frames import read_frames
 from foleycli.media.output import replacing
@@ -21,7 +21,7 @@ from foleycli.report.picture import STRIP, draw_report, n_pictures
 
 if TYPE_CHECKING:
     from foleycli.rendering.job import ExtendJob, RenderJob
-    from foleycli.rendering.result import RenderResult
+    from foleycli.rendering.result import CueResult, RenderResult
 
 PICTURE_RATE_HZ = 48000
 PICTURE_FPS = Fraction(25)  # a picture may be one frame of this from its wanted time
@@ -44,17 +44,42 @@ def facts(result: RenderResult) -> dict[str, Any]:
         "cuts_s": [round(float(time_s), 3) for time_s in result.cuts_s],
         "labels": [{"label": label, "confidence": round(float(confidence), 4)} for label, confidence in result.labels],
         "reference": str(result.reference) if result.reference else None,
-        "recordings": [
-            {**_recording(match.recording), "words": match.span, "phrase": match.phrase, "score": match.score}
-            for match in result.recordings
-        ],
+        "recordings": [_match(match) for match in result.recordings],
         "room_tone": _recording(result.room_tone) if result.room_tone else None,
+        **({"cues": [_cue(one) for one in result.cues]} if result.cues else {}),
         "notes": list(result.notes),
         "events_s": [round(float(time_s), 3) for time_s in result.events_s],
         "lufs": _rounded(result.lufs),
         "peak_dbtp": _rounded(result.peak_dbtp),
         "stage_s": {stage: round(float(spent_s), 4) for stage, spent_s in result.stage_s.items()},
     }
+
+
+def _cue(one: CueResult) -> dict[str, Any]:
+    """What was asked for a cue, times as exact fractions of a second in text, and what was made of it."""
+    return {
+        **{name: _plain(value) for name, value in asdict(one.cue).items()},
+        "model": one.model,
+        "settings": asdict(one.settings),
+        "seeds": list(one.seeds),
+        "events_s": [round(float(time_s), 3) for time_s in one.events_s],
+        "windows": one.windows,
+        "labels": [{"label": label, "confidence": round(float(confidence), 4)} for label, confidence in one.labels],
+        "timbre": str(one.reference) if one.reference else None,
+        "recordings": [_match(match) for match in one.recordings],
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A value of a cue for JSON."""
+    if isinstance(value, (Fraction, Path)):
+        return str(value)
+    return [_plain(one) for one in value] if isinstance(value, tuple) else value
+
+
+def _match(match: Match) -> dict[str, Any]:
+    """A recording that was used, and the words that found it."""
+    return {**_recording(match.recording), "words": match.span, "phrase": match.phrase, "score": match.score}
 
 
 def _recording(recording: Recording) -> dict[str, Any]:
@@ -71,7 +96,8 @@ def _rounded(level_db: float | None) -> float | None:
 
 def inputs(job: RenderJob | ExtendJob) -> dict[str, Any]:
     """The job's files, part and takes, as plain values for JSON; its settings and output are among the facts."""
-    values = {name: getattr(job, name) for name in job.__dataclass_fields__ if name not in ("settings", "out", "video")}
+    told = [name for name, one in job.__dataclass_fields__.items() if one.metadata.get("is_reported", True)]
+    values = {name: getattr(job, name) for name in told if name not in ("settings", "out", "video")}
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
     return {"video": str(job.video.path) if job.video else None, **plain}
 

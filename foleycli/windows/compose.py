@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import torch
@@ -21,6 +21,7 @@ from foleycli.records import Features, Report, Stream, Window, silent
 from foleycli.settings.settings import Settings
 
 STAGE = "sampler"
+PADDED_PARTS = 16  # of the longest window: the length of one that is sampled beside others is a whole number of them
 
 
 def compose(
@@ -71,6 +72,88 @@ def compose(
         is_known[piece] = True
     report(STAGE, len(windows), len(windows))
     return tracks
+
+
+@dataclass(frozen=True)
+class Track:
+    """One latent track of several that are composed beside one another."""
+
+    features: Features
+    windows: Sequence[Window]
+    n_steps: int
+    seed: int
+    reference: Tensor | None = None  # latents [R, D] of a sound whose timbre is matched
+
+
+def compose_together(
+    family: Family, tracks: Sequence[Track], settings: Settings, *, at_once: int, report: Report = silent
+) -> list[Tensor]:
+    """The latents of several tracks, float32 [L, D] each; those of their windows that can be are sampled in one batch.
+
+    A window may be sampled with a few steps more than it has, which are dropped: so that most have one length.
+
+    settings   of the sampler, the same for all; words and seeds are the tracks' own
+    at_once    windows of a batch, at most
+    """
+    made = [torch.zeros(track.n_steps, family.spec.latent_dim) for track in tracks]
+    turns, n_windows, n_done = [0] * len(tracks), sum(len(track.windows) for track in tracks), 0
+    unit = max(1, family.spec.window_steps // PADDED_PARTS)
+    while waiting := [k for k, track in enumerate(tracks) if turns[k] < len(track.windows)]:
+        by_length: dict[int, list[int]] = {}
+        for k in waiting:
+            window = tracks[k].windows[turns[k]]
+            n_steps = min(-(-(_n_before(tracks[k], window) + window.n_steps) // unit) * unit, family.spec.window_steps)
+            by_length.setdefault(n_steps, []).append(k)
+        batches = [
+            (n_steps, members[first : first + at_once])
+            for n_steps, members in by_length.items()
+            for first in range(0, len(members), at_once)
+        ]
+        for n_steps, members in batches:
+            report(STAGE, n_done, n_windows)
+            windows = [tracks[k].windows[turns[k]] for k in members]
+            inputs = [
+                _inputs(family, tracks[k], window, made[k], n_steps) for k, window in zip(members, windows, strict=True)
+            ]
+            sampled = family.sample(
+                features=[features for features, _, _ in inputs],
+                known=torch.stack([known for _, known, _ in inputs]),
+                is_known=torch.stack([is_known for _, _, is_known in inputs]),
+                settings=settings,
+                rngs=[
+                    generator(tracks[k].seed, "window", window.start_step)
+                    for k, window in zip(members, windows, strict=True)
+                ],
+            )
+            for k, window, new in zip(members, windows, sampled, strict=True):
+                first = _n_before(tracks[k], window) + window.n_context
+                made[k][window.start_step + window.n_context : window.end_step] = new[
+                    first : first + window.n_steps - window.n_context
+                ]
+                turns[k] += 1
+            n_done += len(members)
+    report(STAGE, n_windows, n_windows)
+    return made
+
+
+def _n_before(track: Track, window: Window) -> int:
+    """Steps of the reference that stand before a window."""
+    return 0 if track.reference is None else min(len(track.reference), window.n_reference)
+
+
+def _inputs(
+    family: Family, track: Track, window: Window, made: Tensor, n_steps: int
+) -> tuple[Features, Tensor, Tensor]:
+    """A window's features, its known latents [n_steps, D] and where they are known, bool [n_steps]."""
+    n_before, rate_hz = _n_before(track, window), family.spec.latent_rate_hz
+    known, is_known = torch.zeros(n_steps, made.shape[1]), torch.zeros(n_steps, dtype=torch.bool)
+    if track.reference is not None:
+        known[:n_before] = track.reference[:n_before]
+    n_known = n_before + window.n_context
+    known[n_before:n_known] = made[window.start_step : window.start_step + window.n_context]
+    is_known[:n_known] = True
+    duration_s = (n_steps - n_before) / rate_hz
+    return cut_features(track.features, window.start_step / rate_hz, duration_s, n_before / rate_hz), known, is_known
 
 
 def cut_features(features: Features, start_s: Fraction, duration_s: Fraction, held_s: Fraction) -> Features:

@@ -1,0 +1,543 @@
+"""The sounds of a cue sheet, as `CueJob.run` makes them: analyse once, sample in batches, stems, and their sum.
+
+excerpts of the analysis -> latents of all cues -> a mono WAV each -> stems -> mix -> the finished file
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from torch import Tensor
+
+from foleycli.cues.cue import Stem
+from foleycli.cues.times import nearest
+from foleycli.dsp.gain_riding import rms_levels_db
+from foleycli.dsp.stereo import pan_curve, stereo_blocks
+from foleycli.media.audio import SoundWriter
+from foleycli.media.finish import FinishedSound
+from foleycli.media.output import temporary_beside
+from foleycli.media.part import Part, copyable_part
+from foleycli.models.model import Model, load_model
+from foleycli.recordings.engine import LEVEL_DB, Events, block_samples, room_tone_blocks
+from foleycli.recordings.hits import as_hits, sharpen_hits, strike
+from foleycli.recordings.mix import Recorded, gain_to
+from foleycli.records import Features, Report
+from foleycli.rendering.analyze import VideoAnalysis, analyze, excerpt
+from foleycli.rendering.cost import TAKES_AT_ONCE
+from foleycli.rendering.cues import CueJob, PlacedCue, is_room_wanted
+from foleycli.rendering.generate import build_features, check_prompt, decode_to_wav, plan_for
+from foleycli.rendering.output import add_recordings, apply_gain_riding, is_widened, write_result
+from foleycli.rendering.plan import RenderPlan
+from foleycli.rendering.recordings import RecordingChoice, choose_recordings, room_level_db
+from foleycli.rendering.result import CueResult, RenderResult, StageClock
+from foleycli.rendering.takes import seeds_from
+from foleycli.rendering.timbre import encode_reference, find_reference
+from foleycli.timebase import FEATURE_FPS, seconds_to_samples
+from foleycli.windows.compose import Track, compose_together
+
+FADE_S = 0.001, 0.005  # in and out, of a sound that has no handle there
+MUTE_FADE_S = 0.005  # beside a silent cue, outside it
+HIT_SHARE = 0.6  # of a picture: how near to its time a hit is looked for
+
+
+@dataclass(frozen=True)
+class CueInputs:
+    """All that is known of a cue before the sampler begins; times count from `grid_s`."""
+
+    placed: PlacedCue
+    model: Model
+    grid_s: Fraction  # where its sound is generated from: a step of the features, at most one before `begin_s`
+    analysis: VideoAnalysis
+    features: Features
+    choice: RecordingChoice
+    recorded: Recorded
+    reference: Path | None
+    reference_latents: Tensor | None  # [R, D]
+    plan: RenderPlan
+    seeds: tuple[int, ...]
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether a network makes a part of it."""
+        return not self.recorded.is_alone(self.placed.settings.engine)
+
+    @property
+    def hits_s(self) -> list[float] | None:
+        """The times that must be struck, counted from `grid_s`."""
+        return None if self.placed.hits_s is None else self.analysis.events_s
+
+
+def render_cues(job: CueJob, model: Model, report: Report) -> RenderResult:
+    """Make every cue and the mix, hand the stems over, and tell what came of it."""
+    clock = StageClock()
+    part = copyable_part(job.video, job.out, job.start_s, job.duration_s, job.exact)
+    placed = job.placed(part)
+    models = load_models(job, placed, model)
+    analyses = {
+        name: analyze(
+            job.video,
+            each,
+            start_s=part.start_s,
+            duration_s=part.duration_s,
+            locate_motion=is_widened(job.settings, job.out),
+            clock=clock,
+            report=report,
+        )
+        for name, each in models.items()
+    }
+    with clock.stage("features"):
+        cues = prepare_cues(job, part, placed, models, analyses)
+    with clock.stage("sampler"):
+        latents = sample_cues(cues, report)
+    with temporary_beside(job.out, "", job.needed_bytes()) as folder:
+        folder.mkdir()
+        stems = make_stems(job, part, cues, latents, folder=folder, clock=clock, report=report)
+        room = between_stem(job, part, placed, stems, analyses[""], folder=folder)
+        kept = [stem for stem in stems if stem.cue is not None] + ([room] if room is not None else [])
+        first_takes = [stem for stem in kept if stem.take == 1]
+        with clock.stage("mux"):
+            mix = folder / "mix.wav"
+            n_samples = seconds_to_samples(part.duration_s, job.settings.rate_hz)
+            write_mix(mix, first_takes, part, n_samples, job.settings.rate_hz)
+            finished = write_result(replace_width(job), part, mix, job.out, None, report)
+            notes = deliver(job, kept, finished.applied_db, report)
+    return cue_result(job, part, cues, analyses[""], model=model, finished=finished, clock=clock, notes=notes)
+
+
+def replace_width(job: CueJob) -> CueJob:
+    """The job for the mix, which has its two channels already."""
+    return replace(job, settings=replace(job.settings, width=0.0))
+
+
+def load_models(job: CueJob, placed: Sequence[PlacedCue], model: Model) -> dict[str, Model]:
+    """The model of the call as "", and those that cues name; errors: FoleyError where words meet a model without."""
+    names = dict.fromkeys(one.cue.model for one in placed if one.cue is not None and one.cue.model)
+    models = {"": model}
+    for name in names:
+        models[name] = load_model(job.model_folders[name], str(model.device))
+    for one in placed:
+        check_prompt(one.settings, models[_model_name(one)])
+    return models
+
+
+def _model_name(one: PlacedCue) -> str:
+    return (one.cue.model if one.cue is not None else None) or ""
+
+
+def prepare_cues(
+    job: CueJob,
+    part: Part,
+    placed: Sequence[PlacedCue],
+    models: dict[str, Model],
+    analyses: dict[str, VideoAnalysis],
+) -> list[CueInputs]:
+    """What each cue that is heard is made from; a sound that several take as reference is encoded once."""
+
+    @cache
+    def encoded(path: Path | None, start_s: float | None, name: str, ref_s: float) -> Tensor | None:
+        return encode_reference(path, start_s, models[name], replace(job.settings, ref_s=ref_s))
+
+    cues = []
+    for one in placed:
+        if one.silent:
+            continue
+        name, settings = _model_name(one), one.settings
+        model, grid_s = models[name], one.begin_s * FEATURE_FPS // 1 / FEATURE_FPS
+        hits_s = None if one.hits_s is None else [float(time_s) - part.start_s for time_s in one.hits_s]
+        analysis = excerpt(
+            analyses[name],
+            model,
+            begin_s=grid_s,
+            start_s=one.start_s,
+            end_s=one.end_s,
+            stop_s=one.stop_s,
+            hits_s=hits_s,
+        )
+        own = one.cue.reference if one.cue is not None else None
+        given = own or job.reference
+        reference = given or find_reference(settings, analysis.labels, job.sounds)
+        choice = replace(
+            choose_recordings(settings, analysis.labels, sounds=job.sounds, reference=given), room_tone=None
+        )
+        recorded = choice.read(settings, analysis, model.sync, model.codec.rate_hz)
+        if hits_s is not None:
+            recorded = struck(recorded, analysis.events_s, model.codec.rate_hz)
+        start_s = None if own is not None else job.reference_start_s
+        latents = encoded(reference, start_s if given is not None else None, name, settings.ref_s)
+        cues.append(
+            CueInputs(
+                placed=one,
+                model=model,
+                grid_s=grid_s,
+                analysis=analysis,
+                features=build_features(analysis.streams, model, settings),
+                choice=choice,
+                recorded=recorded,
+                reference=reference,
+                reference_latents=latents,
+                plan=plan_for(analysis, model, settings, latents),
+                seeds=tuple(seeds_from(settings.seed, one.takes)),
+            )
+        )
+    return cues
+
+
+def struck(recorded: Recorded, hits_s: Sequence[float], rate_hz: int) -> Recorded:
+    """Recordings that strike at every hit, all hits alike."""
+    chosen = [as_hits(one, rate_hz, hits_s) for one in recorded.chosen]
+    return replace(recorded, chosen=chosen, events=Events(np.asarray(hits_s, np.float64), np.ones(len(hits_s))))
+
+
+def sample_cues(cues: Sequence[CueInputs], report: Report) -> dict[tuple[int, int], Tensor]:
+    """The latents [L, D] of every take, by the index of its cue and its own; windows of like cues in one batch."""
+    groups: dict[tuple[int, int, float, float], list[tuple[int, int]]] = {}
+    for k, one in enumerate(cues):
+        if one.needs_model:
+            asked = one.placed.settings
+            key = (id(one.model), asked.steps, asked.guidance, asked.words_guidance)
+            groups.setdefault(key, []).extend((k, take) for take in range(len(one.seeds)))
+    made: dict[tuple[int, int], Tensor] = {}
+    for members in groups.values():
+        tracks = [
+            Track(
+                features=cues[k].features,
+                windows=cues[k].plan.windows,
+                n_steps=cues[k].plan.n_steps,
+                seed=cues[k].seeds[take],
+                reference=cues[k].reference_latents,
+            )
+            for k, take in members
+        ]
+        first = cues[members[0][0]]
+        latents = compose_together(
+            first.model.family, tracks, first.placed.settings, at_once=TAKES_AT_ONCE, report=report
+        )
+        made |= dict(zip(members, latents, strict=True))
+    return made
+
+
+def make_stems(
+    job: CueJob,
+    part: Part,
+    cues: Sequence[CueInputs],
+    latents: dict[tuple[int, int], Tensor],
+    *,
+    folder: Path,
+    clock: StageClock,
+    report: Report,
+) -> list[Stem]:
+    """The stem of every take of every cue, and of gaps that are filled (their cue is None)."""
+    stems: list[Stem] = []
+    n_takes = sum(len(one.seeds) for one in cues)
+    mutes = _mutes(job, part)
+    for k, one in enumerate(cues):
+        for take, seed in enumerate(one.seeds):
+            report("codec", len(stems), n_takes)
+            raw = folder / f"raw{k}.{take}.wav"
+            with clock.stage("codec"):
+                make_raw(one, latents.get((k, take)), seed, raw, float(job.clock.fps))
+                stems.append(write_stem(job, part, one, raw, take, mutes, folder / f"stem{k}.{take}.wav"))
+            raw.unlink()
+    report("codec", n_takes, n_takes)
+    return stems
+
+
+def make_raw(one: CueInputs, latents: Tensor | None, seed: int, wav: Path, fps: float) -> None:
+    """One take as a mono WAV at the codec's rate and the level of recordings, from `grid_s` on."""
+    model, analysis, settings = one.model, one.analysis, one.placed.settings
+    rate_hz = model.codec.rate_hz
+    if latents is not None:
+        decode_to_wav(model, latents, wav)
+        if analysis.loudness_db is not None and settings.ride > 0:
+            apply_gain_riding(wav, analysis.loudness_db, settings.ride)
+        if one.hits_s is not None:
+            _rewrite(wav, strike(_samples(wav), rate_hz, one.hits_s, seed), rate_hz)
+    if one.recorded.has_sound:
+        n_samples = seconds_to_samples(analysis.duration_s, rate_hz)
+        add_recordings(wav, one.recorded, n_samples, rate_hz, seed, has_model=latents is not None)
+    if one.hits_s is not None:
+        _rewrite(wav, sharpen_hits(_samples(wav), rate_hz, one.hits_s, HIT_SHARE / fps), rate_hz)
+
+
+def _samples(wav: Path) -> np.ndarray:
+    samples: np.ndarray = soundfile.read(wav, dtype="float32")[0]
+    return samples
+
+
+def _rewrite(wav: Path, samples: np.ndarray, rate_hz: int) -> None:
+    with SoundWriter(wav, rate_hz) as writer:
+        writer.write(samples)
+
+
+def write_stem(
+    job: CueJob,
+    part: Part,
+    one: CueInputs,
+    raw: Path,
+    take: int,
+    mutes: Sequence[tuple[int, int]],
+    wav: Path,
+) -> Stem:
+    """A take as it goes into the mix: in its place, at its gain, with its handles faded."""
+    placed, rate_hz, offset = one.placed, job.settings.rate_hz, nearest(Fraction(part.start_s) * job.settings.rate_hz)
+    begin, start, end, stop = (
+        nearest(time_s * rate_hz) for time_s in (placed.begin_s, placed.start_s, placed.end_s, placed.stop_s)
+    )
+    stop = min(stop, seconds_to_samples(part.duration_s, rate_hz))
+    end, n_samples, codec_hz = min(end, stop), stop - begin, one.model.codec.rate_hz
+    n_skipped = nearest((placed.begin_s - one.grid_s) * codec_hz)
+    gain_db = placed.cue.gain_db if placed.cue is not None else 0.0
+    level = 1.0 if one.recorded.has_sound else gain_to(LEVEL_DB, file_blocks(raw), codec_hz)
+    blocks = resampled(skipped(file_blocks(raw), n_skipped), codec_hz, rate_hz)
+    shaped = shape(
+        fitted(blocks, n_samples),
+        gain=level * 10 ** (gain_db / 20),
+        n_in=start - begin,
+        n_out=stop - end,
+        n_samples=n_samples,
+        rate_hz=rate_hz,
+    )
+    write_channels(job, shaped, one.analysis.position, [(a - begin, b - begin) for a, b in mutes], wav)
+    return Stem(
+        cue=placed.cue,
+        take=take + 1,
+        wav=wav,
+        start=offset + begin,
+        n_samples=n_samples,
+        rate_hz=rate_hz,
+        handle_in=start - begin,
+        handle_out=stop - end,
+        seed=one.seeds[take],
+        recordings=tuple(one.choice.matches),
+    )
+
+
+def write_channels(
+    job: CueJob,
+    blocks: Iterable[np.ndarray],
+    position: np.ndarray | None,
+    mutes: Sequence[tuple[int, int]],
+    wav: Path,
+) -> None:
+    """Mono blocks to a WAV with the channels of the mix, silent where it must be."""
+    rate_hz = job.settings.rate_hz
+    if not is_widened(job.settings, job.out):
+        with SoundWriter(wav, rate_hz) as writer:
+            for block in muted((block[None] for block in blocks), mutes, rate_hz):
+                writer.write(block[0])
+        return
+    mono = wav.with_suffix(".mono.wav")
+    with SoundWriter(mono, rate_hz) as writer:
+        for samples in blocks:
+            writer.write(samples)
+    pan = pan_curve(rms_levels_db(file_blocks(mono), rate_hz), position)
+    with SoundWriter(wav, rate_hz, channels=2) as writer:
+        for both in muted(stereo_blocks(file_blocks(mono), rate_hz, pan, job.settings.width), mutes, rate_hz):
+            writer.write(both)
+    mono.unlink()
+
+
+def file_blocks(wav: Path) -> Iterator[np.ndarray]:
+    """A mono WAV [n], or another [n, C], in blocks."""
+    with soundfile.SoundFile(wav) as file:
+        yield from file.blocks(block_samples(file.samplerate), dtype="float32")
+
+
+def skipped(blocks: Iterable[np.ndarray], n: int) -> Iterator[np.ndarray]:
+    """Blocks [n] without the first samples."""
+    for block in blocks:
+        left, n = block[n:], max(0, n - len(block))
+        if len(left):
+            yield left
+
+
+def resampled(blocks: Iterable[np.ndarray], from_hz: int, to_hz: int) -> Iterator[np.ndarray]:
+    """Mono blocks at another rate; how they are cut makes no difference."""
+    if from_hz == to_hz:
+        yield from blocks
+        return
+    stream = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32")
+    for block in blocks:
+        yield stream.resample_chunk(block)
+    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
+def fitted(blocks: Iterable[np.ndarray], n_samples: int) -> Iterator[np.ndarray]:
+    """Mono blocks of exactly so many samples in all: cut, or silence behind."""
+    left = n_samples
+    for block in blocks:
+        piece = block[:left]
+        left -= len(piece)
+        yield piece
+    while left:
+        piece = np.zeros(min(left, 1 << 18), np.float32)
+        left -= len(piece)
+        yield piece
+
+
+def shape(
+    blocks: Iterable[np.ndarray], *, gain: float, n_in: int, n_out: int, n_samples: int, rate_hz: int
+) -> Iterator[np.ndarray]:
+    """Mono blocks at a gain, coming in over the first `n_in` samples and going out over the last `n_out`.
+
+    Where two neighbours' handles meet, one goes out as the other comes in: at equal power, as they are not alike.
+    """
+    n_in, n_out = (max(n, round(fade_s * rate_hz)) for n, fade_s in zip((n_in, n_out), FADE_S, strict=True))
+    first = 0
+    for block in blocks:
+        position = first + np.arange(len(block))
+        first += len(block)
+        rise = np.clip((position + 1) / n_in, 0, 1)
+        fall = np.clip((n_samples - position) / n_out, 0, 1)
+        yield (block * (gain * np.sin(np.pi / 2 * rise) * np.sin(np.pi / 2 * fall))).astype(np.float32)
+
+
+def muted(blocks: Iterable[np.ndarray], mutes: Sequence[tuple[int, int]], rate_hz: int) -> Iterator[np.ndarray]:
+    """Blocks [C, n] with nothing in the spans of samples, and a short fade to either side of them."""
+    fade, first = max(1, round(MUTE_FADE_S * rate_hz)), 0
+    for block in blocks:
+        position = first + np.arange(block.shape[1])
+        first += block.shape[1]
+        for start, end in mutes:
+            if start - fade < first and end + fade > first - block.shape[1]:
+                distance = np.maximum(start - position, position - end + 1)  # 0 and less: within
+                block = (block * np.clip(distance / fade, 0, 1)).astype(np.float32)
+        yield block
+
+
+def _mutes(job: CueJob, part: Part) -> list[tuple[int, int]]:
+    """The spans of silent cues, in samples from the part's beginning."""
+    rate_hz = job.settings.rate_hz
+    return [(nearest(one.start_s * rate_hz), nearest(one.end_s * rate_hz)) for one in job.placed(part) if one.silent]
+
+
+def between_stem(
+    job: CueJob,
+    part: Part,
+    placed: Sequence[PlacedCue],
+    stems: Sequence[Stem],
+    analysis: VideoAnalysis,
+    *,
+    folder: Path,
+) -> Stem | None:
+    """What lies between the cues, as one stem as long as the part: room tone, and the gaps that were filled."""
+    rate_hz, wav = job.settings.rate_hz, folder / "between.wav"
+    n_samples, offset = seconds_to_samples(part.duration_s, rate_hz), nearest(Fraction(part.start_s) * rate_hz)
+    filled = [stem for stem in stems if stem.cue is None]
+    room = None
+    if is_room_wanted(job):
+        choice = choose_recordings(replace(job.settings, engine="flow"), analysis.labels, sounds=job.sounds)
+        room, gain = choice.read_room_tone(rate_hz), np.float32(10 ** (room_level_db(job.settings) / 20))
+    if room is None and not filled:
+        return None
+    if room is not None:
+        tone = (gain * block for block in room_tone_blocks(room, n_samples, rate_hz, seed=job.settings.seed))
+        write_channels(job, tone, None, _mutes(job, part), wav)
+        filled = [Stem(cue=None, take=1, wav=wav, start=offset, n_samples=n_samples, rate_hz=rate_hz), *filled]
+    summed = folder / "between_all.wav"
+    write_mix(summed, filled, part, n_samples, rate_hz)
+    used = tuple({match.recording.name: match for stem in filled for match in stem.recordings}.values())
+    return replace(
+        Stem(cue=None, take=1, wav=summed, start=offset, n_samples=n_samples, rate_hz=rate_hz),
+        seed=job.settings.seed,
+        recordings=used,
+    )
+
+
+def write_mix(wav: Path, stems: Sequence[Stem], part: Part, n_samples: int, rate_hz: int) -> None:
+    """The plain sum of stems over the part, as a WAV with their channels, in memory of a block."""
+    offset, size = nearest(Fraction(part.start_s) * rate_hz), block_samples(rate_hz)
+    channels = soundfile.info(stems[0].wav).channels if stems else 1
+    with SoundWriter(wav, rate_hz, channels) as writer:
+        for first in range(0, n_samples, size):
+            out = np.zeros((min(size, n_samples - first), channels), np.float32)
+            for stem in stems:
+                start = stem.start - offset
+                a, b = max(start, first), min(start + stem.n_samples, first + len(out))
+                if a < b:
+                    with soundfile.SoundFile(stem.wav) as file:
+                        file.seek(a - start)
+                        out[a - first : b - first] += file.read(b - a, dtype="float32", always_2d=True)
+            writer.write(out.T if channels > 1 else out[:, 0])
+
+
+def deliver(job: CueJob, stems: Sequence[Stem], gain_db: float, report: Report) -> tuple[str, ...]:
+    """Hand the stems to whoever the job names, at the gain of the finished mix; their sum is that mix."""
+    if not job.deliveries:
+        return ()
+    gain = np.float32(10 ** (gain_db / 20))
+    delivered = []
+    for stem in stems:
+        channels, wav = soundfile.info(stem.wav).channels, stem.wav.with_suffix(".final.wav")
+        with SoundWriter(wav, stem.rate_hz, channels) as writer:
+            for block in file_blocks(stem.wav):
+                writer.write((gain * block).T)
+        stem.wav.unlink()
+        delivered.append(replace(stem, wav=wav))
+    return tuple(note for delivery in job.deliveries for note in delivery.deliver(job, delivered, report))
+
+
+def cue_result(
+    job: CueJob,
+    part: Part,
+    cues: Sequence[CueInputs],
+    analysis: VideoAnalysis,
+    *,
+    model: Model,
+    finished: FinishedSound,
+    clock: StageClock,
+    notes: tuple[str, ...],
+) -> RenderResult:
+    """The facts of the whole and of every cue."""
+    told = [_told(one, part) for one in cues if one.placed.cue is not None]
+    told += [
+        CueResult(one.cue, one.settings, model.name, (), (), 0)
+        for one in job.placed(part)
+        if one.cue is not None and one.silent
+    ]
+    matches = {match.recording.name: match for one in cues for match in one.choice.matches}
+    struck_s = {time_s for one in told for time_s in one.events_s}
+    room = choose_recordings(replace(job.settings, engine="flow"), analysis.labels, sounds=job.sounds).room_tone
+    return RenderResult(
+        out=job.out,
+        duration_s=part.duration_s,
+        start_s=part.start_s,
+        settings=job.settings,
+        model=model.name,
+        model_sha256=model.sha256,
+        device=str(model.device),
+        windows=[window for one in cues for window in one.plan.windows],
+        cuts_s=analysis.cuts_s,
+        labels=analysis.labels,
+        events_s=sorted(time_s - part.start_s for time_s in struck_s),
+        stage_s=clock.spent_s,
+        notes=(*job.sheet.notes, *finished.notes, *notes),
+        peak_dbtp=finished.peak_dbtp,
+        lufs=finished.lufs,
+        recordings=list(matches.values()),
+        room_tone=room if is_room_wanted(job) else None,
+        cues=tuple(sorted(told, key=lambda one: one.cue.start_s)),
+    )
+
+
+def _told(one: CueInputs, part: Part) -> CueResult:
+    assert one.placed.cue is not None
+    begin_s = float(one.grid_s) + part.start_s
+    return CueResult(
+        cue=one.placed.cue,
+        settings=one.placed.settings,
+        model=one.model.name,
+        seeds=one.seeds,
+        events_s=tuple(round(begin_s + time_s, 6) for time_s in one.analysis.events_s),
+        windows=len(one.plan.windows) if one.needs_model else 0,
+        labels=tuple(one.analysis.labels),
+        reference=one.reference,
+        recordings=tuple(one.choice.matches),
+    )

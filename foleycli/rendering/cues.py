@@ -1,0 +1,258 @@
+"""A reel and its cue sheet in, one sound for the whole out, and the stem of every cue and take.
+
+The picture is watched once.  Each cue is a sound of its own, with its own words, seed and reference; windows of all
+cues go through the network in batches; the mix is the plain sum of the first takes and what lies between the cues.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+from foleycli.cues.check import check_cues
+from foleycli.cues.cue import Cue, CueSheet, Stem
+from foleycli.cues.times import ReelClock
+from foleycli.errors import UsageError
+from foleycli.media.output import is_video_name
+from foleycli.media.part import Part, choose_part
+from foleycli.media.probe import probe_audio
+from foleycli.records import Report, silent
+from foleycli.rendering.job import RenderJob
+from foleycli.rendering.plan import RenderPlan, WindowSpec, plan_render
+from foleycli.rendering.result import RenderResult
+from foleycli.settings.preset import resolve_settings
+from foleycli.settings.settings import Settings
+
+if TYPE_CHECKING:
+    from foleycli.models.model import Model
+
+Between = Literal["room", "silence", "auto"]
+BETWEEN: tuple[Between, ...] = ("room", "silence", "auto")
+HANDLE_S = Fraction(1, 5)  # in which a cue's sound rings out, and its neighbour's comes in
+LEAST_GAP_S = Fraction(1, 5)  # between cues, to be filled from the picture
+SEEDS = 1_000_000  # a cue's own seed is the call's and so much at most
+WHOLE_SETTINGS = ("rate_hz", "channels", "width", "loudness_lufs", "mix", "original_gain_db", "gain_db")  # of the mix
+
+
+class Delivery(Protocol):
+    """Somebody who takes the stems: writes them out, or puts them on a timeline."""
+
+    def outputs(self, job: CueJob) -> list[Path]:
+        """The files that `deliver` will write; none of them may be an input or exist without --force."""
+        ...
+
+    def deliver(self, job: CueJob, stems: Sequence[Stem], report: Report) -> tuple[str, ...]:
+        """Write them; the stems' own files are gone afterwards.  Returns notes for the user."""
+        ...
+
+
+@dataclass(frozen=True)
+class PlacedCue:
+    """A cue, or a gap between cues, in the part that is rendered; exact seconds from the part's beginning."""
+
+    cue: Cue | None  # None: a gap that is filled from the picture
+    settings: Settings
+    takes: int
+    start_s: Fraction
+    end_s: Fraction
+    begin_s: Fraction  # of its sound: the handles included
+    stop_s: Fraction
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing is heard."""
+        return self.cue is not None and self.cue.silent
+
+    @property
+    def duration_s(self) -> Fraction:
+        """Of its sound."""
+        return self.stop_s - self.begin_s
+
+    @property
+    def hits_s(self) -> tuple[Fraction, ...] | None:
+        """The times that must be struck, from the reel's first picture."""
+        return None if self.cue is None else self.cue.hits_s
+
+
+@dataclass(frozen=True)
+class CueJob(RenderJob):
+    """A reel and its cues in; the reel with one sound for all of it out.
+
+    `settings` are those of the whole: rate, channels, loudness, the video's own sound.  `takes` is what a cue has
+    that says nothing else.
+    """
+
+    sheet: CueSheet = field(default=CueSheet(()), metadata={"is_reported": False})
+    cue_settings: tuple[Settings, ...] = field(default=(), metadata={"is_reported": False})  # one for each cue
+    clock: ReelClock = field(default=ReelClock(Fraction(25)), metadata={"is_reported": False})
+    between: Between = "room"
+    handle_s: Fraction = field(default=HANDLE_S, metadata={"is_reported": False})
+    model_folders: Mapping[str, Path] = field(default_factory=dict, metadata={"is_reported": False})  # of cues, by name
+    deliveries: tuple[Delivery, ...] = field(default=(), metadata={"is_reported": False})
+    kind: ClassVar[str] = "cues"
+
+    def outputs(self) -> list[Path]:
+        """The file with the mix, and what the stems go to."""
+        return [self.out, *(path for delivery in self.deliveries for path in delivery.outputs(self))]
+
+    def check(self) -> None:
+        """Refuse what cannot be done, before a model is loaded; see `RenderJob.check`."""
+        super().check()
+        if self.pick_best:
+            raise UsageError("--pick is given beside --cues", "All takes of a cue are kept, the first is in the mix")
+        if self.name_pattern is not None:
+            raise UsageError("--name is given beside --cues", "Name the mix with -o")
+        check_cues(self.sheet.cues, self.clock, Fraction(self.video.duration_s))
+        for cue in self.sheet.cues:
+            if cue.reference is not None:
+                probe_audio(cue.reference)
+        if not self.placed():
+            raise UsageError("no cue of the sheet lies in the part that is rendered", "Choose another part")
+
+    def placed(self, part: Part | None = None) -> list[PlacedCue]:
+        """The cues that lie in the part, cut to it, and the gaps between them where those are filled."""
+        part = part or choose_part(self.video, self.start_s, self.duration_s)
+        length_s, begin_s = Fraction(part.duration_s), Fraction(part.start_s)
+        placed = []
+        for cue, settings in zip(self.sheet.cues, self.cue_settings, strict=True):
+            start_s, end_s = max(Fraction(0), cue.start_s - begin_s), min(length_s, cue.end_s - begin_s)
+            if start_s < end_s:
+                takes = 1 if cue.silent else cue.takes or self.takes
+                placed.append(self._place(cue, settings, takes, start_s, end_s, length_s))
+        if self.between == "auto":
+            placed += [
+                self._place(None, self.settings, 1, start_s, end_s, length_s)
+                for start_s, end_s in _gaps([(one.start_s, one.end_s) for one in placed], length_s)
+            ]
+        return placed
+
+    def _place(
+        self, cue: Cue | None, settings: Settings, takes: int, start_s: Fraction, end_s: Fraction, length_s: Fraction
+    ) -> PlacedCue:
+        handle_s = Fraction(0) if cue is not None and cue.silent else self.handle_s
+        begin_s, stop_s = max(Fraction(0), start_s - handle_s), min(length_s, end_s + handle_s)
+        return PlacedCue(cue, settings, takes, start_s, end_s, begin_s, stop_s)
+
+    def needed_bytes(self) -> int:
+        """See `RenderJob.needed_bytes`: stems lie beside the result until it is whole."""
+        stem = sum(float(one.duration_s) * one.takes for one in self.placed()) * 48_000 * 4 * 3
+        return super().needed_bytes() + round(stem)
+
+    def foretell(self) -> tuple[str, ...]:
+        """See `RenderJob.foretell`; what was odd about the sheet besides."""
+        return super().foretell() + self.sheet.notes
+
+    def plan(self, spec: WindowSpec) -> RenderPlan:
+        """The windows of all cues; scene cuts within one can add some."""
+        windows = []
+        for one in self.placed():
+            if not one.silent and one.settings.engine != "recordings":
+                job = replace(self, settings=one.settings, reference=self._reference(one))
+                n_reference = RenderJob.n_reference(job, spec)
+                plan = plan_render(one.duration_s, spec, one.settings, n_reference=n_reference)
+                windows += plan.windows * one.takes
+        return RenderPlan(self.length_s(), 0, windows)
+
+    def _reference(self, one: PlacedCue) -> Path | None:
+        return (one.cue.reference if one.cue is not None else None) or self.reference
+
+    def heard(self) -> str:
+        """What lies between the cues; what each of them will sound like is `heard_by_cue`."""
+        between = {
+            "room": "room tone under all",
+            "silence": "nothing between them",
+            "auto": "between them what is seen",
+        }
+        n = len(self.sheet.cues)
+        return f"{n} cue{'' if n == 1 else 's'}, {between[self.between]}"
+
+    def heard_by_cue(self) -> list[dict[str, Any]]:
+        """Each cue as it will be made, as plain values: what `--dry-run` shows."""
+        told = []
+        for one in self.placed():
+            if one.cue is None:
+                continue
+            job = replace(self, settings=one.settings, reference=self._reference(one), out=self.out.with_suffix(".wav"))
+            heard = "silence" if one.silent else RenderJob.heard(job)
+            told.append(
+                {
+                    "number": one.cue.number,
+                    "name": one.cue.name,
+                    "in": self.clock.timecode(one.cue.start_s),
+                    "out": self.clock.timecode(one.cue.end_s),
+                    "start_s": round(float(one.cue.start_s), 6),
+                    "end_s": round(float(one.cue.end_s), 6),
+                    "prompt": one.settings.prompt,
+                    "takes": one.takes,
+                    "seed": one.settings.seed,
+                    "hits": None if one.cue.hits_s is None else len(one.cue.hits_s),
+                    "heard": heard,
+                }
+            )
+        return told
+
+    def note(self, result: RenderResult) -> str:
+        """Which recordings are in the mix."""
+        if not result.recordings:
+            return ""
+        names = ", ".join(match.recording.name for match in result.recordings)
+        return f"it has recordings of {names}" + (" (credits: --json or --report)" if self.sounds is None else "")
+
+    def run(self, model: Model, report: Report = silent) -> list[RenderResult]:
+        """Make the sound of every cue, write the mix, and hand the stems over; same settings, same seeds, same bytes.
+
+        Errors: FoleyError when the video or a reference cannot be read, a model reads no words where a cue has some,
+        or an output cannot be written.
+        """
+        import torch
+
+        from foleycli.device import oom_as_foley_error
+        from foleycli.rendering.cue_sounds import render_cues
+
+        with oom_as_foley_error(), torch.inference_mode():
+            return [render_cues(self, model, report)]
+
+
+def resolve_cue(
+    cue: Cue,
+    *,
+    preset: str | None,
+    model_defaults: Mapping[str, object],
+    overrides: Mapping[str, object],
+) -> Settings:
+    """The settings of one cue: its own columns before the call's options before its preset (or the call's).
+
+    A cue without a seed has the call's and a number of its own, made of its number in the sheet: two cues of like
+    pictures do not sound alike, and a new cue leaves the others as they were.
+    Errors: FoleyError for its preset.
+    """
+    own: dict[str, object] = {
+        name: value for name in ("prompt", "negative_prompt", "seed") if (value := getattr(cue, name)) not in ("", None)
+    }
+    settings = resolve_settings(cue.preset or preset, model_defaults=model_defaults, overrides={**overrides, **own})
+    defaults = Settings()
+    settings = replace(settings, **{name: getattr(defaults, name) for name in WHOLE_SETTINGS})
+    if cue.seed is not None:
+        return settings
+    return replace(settings, seed=(settings.seed + zlib.crc32(cue.number.encode()) % SEEDS) % 2**63)
+
+
+def _gaps(spans: Sequence[tuple[Fraction, Fraction]], length_s: Fraction) -> list[tuple[Fraction, Fraction]]:
+    """What no span covers, where it is long enough to be filled."""
+    gaps, done_s = [], Fraction(0)
+    for start_s, end_s in [*sorted(spans), (length_s, length_s)]:
+        if start_s - done_s >= LEAST_GAP_S:
+            gaps.append((done_s, start_s))
+        done_s = max(done_s, end_s)
+    return gaps
+
+
+def is_room_wanted(job: CueJob) -> bool:
+    """Whether there is room tone under all."""
+    room = job.settings.room
+    is_usual = room != "auto" or is_video_name(job.out)  # as in a render without cues
+    return room != "off" and (job.between == "room" or (job.between == "auto" and is_usual))
