@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
@@ -31,7 +32,6 @@ from foleycli.recordings.mix import Recorded, gain_to
 from foleycli.records import Features, Report
 from foleycli.rendering.analyze import VideoAnalysis, analyze, excerpt
 from foleycli.rendering.cost import TAKES_AT_ONCE
-from foleycli.rendering.cues import CueJob, PlacedCue, is_room_wanted
 from foleycli.rendering.generate import build_features, check_prompt, decode_to_wav, plan_for
 from foleycli.rendering.output import add_recordings, apply_gain_riding, is_widened, write_result
 from foleycli.rendering.plan import RenderPlan
@@ -41,6 +41,9 @@ from foleycli.rendering.takes import seeds_from
 from foleycli.rendering.timbre import encode_reference, find_reference
 from foleycli.timebase import FEATURE_FPS, seconds_to_samples
 from foleycli.windows.compose import Track, compose_together
+
+if TYPE_CHECKING:
+    from foleycli.rendering.cues import CueJob, PlacedCue
 
 FADE_S = 0.001, 0.005  # in and out, of a sound that has no handle there
 MUTE_FADE_S = 0.005  # beside a silent cue, outside it
@@ -432,7 +435,7 @@ def between_stem(
     n_samples, offset = seconds_to_samples(part.duration_s, rate_hz), nearest(Fraction(part.start_s) * rate_hz)
     filled = [stem for stem in stems if stem.cue is None]
     room = None
-    if is_room_wanted(job):
+    if job.wants_room_tone():
         choice = choose_recordings(replace(job.settings, engine="flow"), analysis.labels, sounds=job.sounds)
         room, gain = choice.read_room_tone(rate_hz), np.float32(10 ** (room_level_db(job.settings) / 20))
     if room is None and not filled:
@@ -522,7 +525,7 @@ def cue_result(
         peak_dbtp=finished.peak_dbtp,
         lufs=finished.lufs,
         recordings=list(matches.values()),
-        room_tone=room if is_room_wanted(job) else None,
+        room_tone=room if job.wants_room_tone() else None,
         cues=tuple(sorted(told, key=lambda one: one.cue.start_s)),
     )
 

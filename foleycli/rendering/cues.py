@@ -137,6 +137,12 @@ class CueJob(RenderJob):
         begin_s, stop_s = max(Fraction(0), start_s - handle_s), min(length_s, end_s + handle_s)
         return PlacedCue(cue, settings, takes, start_s, end_s, begin_s, stop_s)
 
+    def wants_room_tone(self) -> bool:
+        """Whether there is room tone under all."""
+        room = self.settings.room
+        is_usual = room != "auto" or is_video_name(self.out)  # as in a render without cues
+        return room != "off" and (self.between == "room" or (self.between == "auto" and is_usual))
+
     def needed_bytes(self) -> int:
         """See `RenderJob.needed_bytes`: stems lie beside the result until it is whole."""
         stem = sum(float(one.duration_s) * one.takes for one in self.placed()) * 48_000 * 4 * 3
@@ -249,10 +255,3 @@ def _gaps(spans: Sequence[tuple[Fraction, Fraction]], length_s: Fraction) -> lis
             gaps.append((done_s, start_s))
         done_s = max(done_s, end_s)
     return gaps
-
-
-def is_room_wanted(job: CueJob) -> bool:
-    """Whether there is room tone under all."""
-    room = job.settings.room
-    is_usual = room != "auto" or is_video_name(job.out)  # as in a render without cues
-    return room != "off" and (job.between == "room" or (job.between == "auto" and is_usual))
