@@ -16,7 +16,7 @@ import typer
 
 from foleycli.cli import console, fetched, plan
 from foleycli.errors import EXIT_FAILED, EXIT_SOME_FAILED, FoleyError, UsageError, as_foley_error
-from foleycli.settings.loudness import loudness_target
+from foleycli.settings.loudness import mix_target
 from foleycli.threads import import_torch
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def loudness_note(result: RenderResult) -> str:
     """Why a result has another loudness than --loudness; "" where it has that, or none was set."""
     from foleycli.media.finish import MOST_RAISED_DB
 
-    target = loudness_target(result.settings.loudness_lufs)
+    target = mix_target(result.settings.loudness_lufs, result.settings.loudness_per)
     wanted_lufs = target.lufs
     if wanted_lufs is None or (result.lufs is not None and abs(result.lufs - wanted_lufs) <= 0.5):
         return ""

@@ -21,9 +21,11 @@ from foleycli.cues.cue import Stem
 from foleycli.cues.times import nearest
 from foleycli.dsp.gain_riding import rms_levels_db
 from foleycli.dsp.stereo import pan_curve, stereo_blocks
+from foleycli.library.library import SHIPPED_LIBRARY, Match, open_library
 from foleycli.media.audio import SoundWriter
-from foleycli.media.finish import FinishedSound
-from foleycli.media.output import temporary_beside
+from foleycli.media.finish import FinishedSound, level_db
+from foleycli.media.loudness import measure_file
+from foleycli.media.output import replacing, temporary_beside
 from foleycli.media.part import Part, copyable_part
 from foleycli.models.model import Model, load_model
 from foleycli.recordings.engine import LEVEL_DB, Events, block_samples, room_tone_blocks
@@ -34,11 +36,11 @@ from foleycli.rendering.analyze import VideoAnalysis, analyze, excerpt
 from foleycli.rendering.cost import TAKES_AT_ONCE
 from foleycli.rendering.generate import build_features, check_prompt, decode_to_wav, plan_for
 from foleycli.rendering.output import add_recordings, apply_gain_riding, is_widened, write_result
-from foleycli.rendering.plan import RenderPlan
+from foleycli.rendering.plan import RenderPlan, seeds_from
 from foleycli.rendering.recordings import RecordingChoice, choose_recordings, room_level_db
 from foleycli.rendering.result import CueResult, RenderResult, StageClock
-from foleycli.rendering.takes import seeds_from
 from foleycli.rendering.timbre import encode_reference, find_reference
+from foleycli.settings.loudness import LoudnessTarget, loudness_target
 from foleycli.timebase import FEATURE_FPS, seconds_to_samples
 from foleycli.windows.compose import Track, compose_together
 
@@ -246,7 +248,10 @@ def make_stems(
             raw = folder / f"raw{k}.{take}.wav"
             with clock.stage("codec"):
                 make_raw(one, latents.get((k, take)), seed, raw, float(job.clock.fps))
-                stems.append(write_stem(job, part, one, raw, take, mutes, folder / f"stem{k}.{take}.wav"))
+                stem = write_stem(job, part, one, raw, take, mutes, folder / f"stem{k}.{take}.wav")
+                if job.settings.loudness_per == "cue" and stem.cue is not None:
+                    level_stem(stem, loudness_target(job.settings.loudness_lufs))
+                stems.append(stem)
             raw.unlink()
     report("codec", n_takes, n_takes)
     return stems
@@ -318,8 +323,29 @@ def write_stem(
         handle_in=start - begin,
         handle_out=stop - end,
         seed=one.seeds[take],
-        recordings=tuple(one.choice.matches),
+        recordings=heard_recordings(job, one),
     )
+
+
+def heard_recordings(job: CueJob, one: CueInputs) -> tuple[Match, ...]:
+    """The library sounds that are in a cue: those that are placed, and the one whose timbre the model has."""
+    matches = one.choice.matches
+    if one.reference is None or not one.needs_model:
+        return tuple(matches)
+    library = open_library(job.sounds or SHIPPED_LIBRARY)
+    timbre = [each for each in library.recordings if each.path == one.reference]
+    names = {match.recording.name for match in matches}
+    return (*matches, *(Match(each, 1.0, "", each.name) for each in timbre if each.name not in names))
+
+
+def level_stem(stem: Stem, target: LoudnessTarget) -> None:
+    """Bring a stem to a loudness of its own, and its cue's gain beside it, as far as its peak allows; in place."""
+    own_db = stem.cue.gain_db if stem.cue is not None else 0.0
+    wanted = target if target.lufs is None else replace(target, lufs=target.lufs + own_db)
+    gain = np.float32(10 ** (level_db(measure_file(stem.wav), wanted) / 20))
+    with replacing(stem.wav) as part, SoundWriter(part, stem.rate_hz, soundfile.info(stem.wav).channels) as writer:
+        for block in file_blocks(stem.wav):
+            writer.write((gain * block).T)
 
 
 def write_channels(
@@ -443,7 +469,10 @@ def between_stem(
     if room is not None:
         tone = (gain * block for block in room_tone_blocks(room, n_samples, rate_hz, seed=job.settings.seed))
         write_channels(job, tone, None, _mutes(job, part), wav)
-        filled = [Stem(cue=None, take=1, wav=wav, start=offset, n_samples=n_samples, rate_hz=rate_hz), *filled]
+        tone_stem = Stem(cue=None, take=1, wav=wav, start=offset, n_samples=n_samples, rate_hz=rate_hz)
+        assert choice.room_tone is not None
+        match = Match(choice.room_tone, 1.0, "", choice.room_tone.name)
+        filled = [replace(tone_stem, recordings=(match,)), *filled]
     summed = folder / "between_all.wav"
     write_mix(summed, filled, part, n_samples, rate_hz)
     used = tuple({match.recording.name: match for stem in filled for match in stem.recordings}.values())

@@ -21,7 +21,7 @@ from foleycli.media.output import is_video_name
 from foleycli.media.part import Part, choose_part
 from foleycli.media.probe import probe_audio
 from foleycli.records import Report, silent
-from foleycli.rendering.job import RenderJob
+from foleycli.rendering.job import RenderJob, is_whole_sound
 from foleycli.rendering.plan import RenderPlan, WindowSpec, plan_render
 from foleycli.rendering.result import RenderResult
 from foleycli.settings.preset import resolve_settings
@@ -35,7 +35,9 @@ BETWEEN: tuple[Between, ...] = ("room", "silence", "auto")
 HANDLE_S = Fraction(1, 5)  # in which a cue's sound rings out, and its neighbour's comes in
 LEAST_GAP_S = Fraction(1, 5)  # between cues, to be filled from the picture
 SEEDS = 1_000_000  # a cue's own seed is the call's and so much at most
-WHOLE_SETTINGS = ("rate_hz", "channels", "width", "loudness_lufs", "mix", "original_gain_db", "gain_db")  # of the mix
+WHOLE_SETTINGS = (  # of the mix
+    *("rate_hz", "channels", "width", "loudness_lufs", "loudness_per", "mix", "original_gain_db", "gain_db"),
+)
 
 
 class Delivery(Protocol):
@@ -98,6 +100,10 @@ class CueJob(RenderJob):
     def outputs(self) -> list[Path]:
         """The file with the mix, and what the stems go to."""
         return [self.out, *(path for delivery in self.deliveries for path in delivery.outputs(self))]
+
+    def is_done(self) -> bool:
+        """Whether the mix is there, readable and of the right length, and all else is there that goes with it."""
+        return is_whole_sound(self.out, self.length_s()) and all(path.is_file() for path in self.outputs()[1:])
 
     def check(self) -> None:
         """Refuse what cannot be done, before a model is loaded; see `RenderJob.check`."""

@@ -22,7 +22,7 @@ from foleycli.media.part import choose_part, copyable_part
 from foleycli.media.probe import probe_audio
 from foleycli.records import Report, Video, silent
 from foleycli.rendering.cost import TAKES_AT_ONCE
-from foleycli.rendering.plan import RenderPlan, WindowSpec, plan_render
+from foleycli.rendering.plan import RenderPlan, WindowSpec, plan_render, seeds_from
 from foleycli.rendering.result import RenderResult, StageClock
 from foleycli.settings.checking import short_repr
 from foleycli.settings.settings import Settings
@@ -76,6 +76,7 @@ class RenderJob:
     exact: bool = False  # encode a part's pictures again where a copy cannot begin or end
     original_tracks: tuple[int, ...] | None = None  # of the video's own sound, counted from 0; None: all
     overwrite: bool = True  # replace an output that appears while the job runs
+    kind: ClassVar[str] = "render"
 
     def outputs(self) -> list[Path]:
         """The files that `run` writes, the best take's first."""
@@ -103,6 +104,10 @@ class RenderJob:
         check_ending(self.out)
         check_rate(self.out, self.settings.rate_hz, self.pcm)
         check_span(self.start_s, self.duration_s, self.video)
+        if self.settings.loudness_per != "mix" and self.kind == "render":
+            raise UsageError(
+                f"--loudness-per {self.settings.loudness_per} is given, but there are no cues", "Add --cues or --stems"
+            )
         if self.sounds is not None and self.settings.prompt:
             from foleycli.library.library import open_library
 
@@ -240,7 +245,7 @@ class RenderJob:
         from foleycli.device import oom_as_foley_error
         from foleycli.rendering.generate import sample_latents
         from foleycli.rendering.render import decode_take, prepare, write_takes
-        from foleycli.rendering.takes import Take, keep_best, seeds_from, subprogress
+        from foleycli.rendering.takes import Take, keep_best, subprogress
 
         with oom_as_foley_error(), torch.inference_mode(), ExitStack() as files:
             clock = StageClock()

@@ -22,7 +22,7 @@ from foleycli.media.part import Part
 from foleycli.recordings.engine import block_samples
 from foleycli.recordings.mix import Recorded
 from foleycli.records import Report, Video
-from foleycli.settings.loudness import loudness_target
+from foleycli.settings.loudness import loudness_target, mix_target
 from foleycli.settings.settings import Settings
 from foleycli.stems.write import Reel, place_on_reel
 from foleycli.timebase import seconds_to_samples
@@ -116,7 +116,7 @@ def _finish(job: RenderJob, part: Part, generated: Path, out: Path, report: Repo
             channels=n_channels(settings, out),
             n_samples=seconds_to_samples(part.duration_s, settings.rate_hz),
             gain_db=settings.gain_db,
-            target=loudness_target(settings.loudness_lufs),
+            target=mix_target(settings.loudness_lufs, settings.loudness_per),
             original=job.video.path if settings.mix and job.video.has_audio else None,
             original_tracks=job.original_tracks,
             original_gain_db=settings.original_gain_db,

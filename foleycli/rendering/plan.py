@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Protocol
 
 from foleycli.records import Window
-from foleycli.settings.settings import Settings
+from foleycli.settings.settings import Settings, setting_fields
 from foleycli.timebase import step_at, steps_to_cover
 from foleycli.windows.plan import plan_windows, repeated_steps
 
@@ -70,3 +70,9 @@ def plan_render(
         whole=spec.whole_windows,
     )
     return RenderPlan(float(duration_s), n_steps, windows)
+
+
+def seeds_from(first_seed: int, n_takes: int) -> list[int]:
+    """A seed for each take, from `first_seed` on; after the greatest comes 0."""
+    n_seeds = setting_fields()["seed"].metadata["high"] + 1
+    return [(first_seed + k) % n_seeds for k in range(n_takes)]

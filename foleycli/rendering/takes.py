@@ -13,7 +13,6 @@ from foleycli.features.sync_score import sync_score_of_file
 from foleycli.hub.resolve import resolve
 from foleycli.models.model import Model
 from foleycli.records import Report, Stream
-from foleycli.settings.preset import setting_fields
 
 SCORER = "sync-scorer"  # no model is conditioned on it: an encoder favours the sound that follows it
 
@@ -45,12 +44,6 @@ def keep_best(takes: list[Take], take: Take, n_kept: int) -> list[Take]:
     for dropped in ranked[n_kept:]:
         dropped.wav.unlink()  # half an hour of sound is 0.3 GB
     return ranked[:n_kept]
-
-
-def seeds_from(first_seed: int, n_takes: int) -> list[int]:
-    """A seed for each take, from `first_seed` on; after the greatest comes 0."""
-    n_seeds = setting_fields()["seed"].metadata["high"] + 1
-    return [(first_seed + k) % n_seeds for k in range(n_takes)]
 
 
 def subprogress(report: Report, first: int, count: int, n: int) -> Report:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 CEILING_DBTP = -1.0  # no result peaks above this, whatever its loudness
 
@@ -22,6 +22,12 @@ SPECIFICATIONS = {
     "atsc": LoudnessTarget(-24.0, -2.0),
     "netflix": LoudnessTarget(-27.0, -2.0),
 }
+
+
+def mix_target(setting: float | str | None, per: str) -> LoudnessTarget:
+    """What is asked of the mix: only a ceiling where the loudness is of cues or stems."""
+    target = loudness_target(setting)
+    return target if per == "mix" else replace(target, lufs=None)
 
 
 def loudness_target(setting: float | str | None) -> LoudnessTarget:

@@ -59,6 +59,10 @@ class Settings:
         None, "Loudness of the result: r128, atsc, netflix (each with its peak), or LUFS.", -60.0, -5.0,
         words=tuple(SPECIFICATIONS),
     )  # fmt: skip
+    loudness_per: str = _setting(
+        "mix", "What has that loudness: the mix, each cue in it, or each stem alone (their sum is not the mix then).",
+        choices=("mix", "cue", "stem"),
+    )  # fmt: skip
     gain_db: float = _setting(0.0, "Gain of the generated sound.", -60.0, 24.0)
     mix: bool = _setting(False, "Keep the video's own sound under the new one.")
     original_gain_db: float = _setting(0.0, "Gain of the video's own sound when it is kept.", -60.0, 24.0)

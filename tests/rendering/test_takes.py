@@ -19,6 +19,7 @@ from foleycli.rendering import render as stages
 from foleycli.rendering import takes
 from foleycli.rendering.analyze import analyze
 from foleycli.rendering.job import RenderJob
+from foleycli.rendering.plan import seeds_from
 from foleycli.settings.settings import Settings
 
 
@@ -126,7 +127,7 @@ def test_progress_of_every_stage_rises_to_its_end(kept_model, clips, tmp_path, m
 
 
 def test_the_last_seed_is_followed_by_the_first():
-    assert takes.seeds_from(2**63 - 1, 3) == [2**63 - 1, 0, 1]
+    assert seeds_from(2**63 - 1, 3) == [2**63 - 1, 0, 1]
 
 
 def test_takes_of_any_model_are_scored_by_an_encoder_that_none_is_conditioned_on(

@@ -1,0 +1,84 @@
+"""Stems of a cue sheet as files beside the mix, with the credits: what `--stems DIR` asks of a `CueJob`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+from foleycli.cues.cue import Stem
+from foleycli.cues.times import nearest
+from foleycli.media.output import replacing
+from foleycli.media.part import copyable_part
+from foleycli.records import Report
+from foleycli.rendering.cues import CueJob
+from foleycli.rendering.plan import seeds_from
+from foleycli.settings.loudness import loudness_target
+from foleycli.stems.bwf import SampleFormat
+from foleycli.stems.credits import CREDITS_NAME, credits_text
+from foleycli.stems.names import PATTERN
+from foleycli.stems.write import By, Reel, StemFile, files_of, write_stem_files
+from foleycli.timebase import seconds_to_samples
+
+
+@dataclass(frozen=True)
+class StemDelivery:
+    """Writes the stems of a job into a folder; see `rendering.cues.Delivery`."""
+
+    folder: Path
+    by: By = "cue"
+    pattern: str = PATTERN
+    sample_format: SampleFormat = "pcm24"
+
+    def outputs(self, job: CueJob) -> list[Path]:
+        """The files that `deliver` writes; of room tone whose licence is not allowed there is none."""
+        planned = self.files(job, planned_stems(job))
+        return [*(self.folder / file.name for file in planned), self.folder / CREDITS_NAME]
+
+    def files(self, job: CueJob, stems: Sequence[Stem]) -> list[StemFile]:
+        """The files for stems, whether they have a sound yet or not."""
+        ordered = sorted(stems, key=lambda stem: stem.cue is None)  # what lies between comes last: it names no other
+        return files_of(ordered, reel_of(job), self.by, self.pattern)
+
+    def deliver(self, job: CueJob, stems: Sequence[Stem], report: Report) -> tuple[str, ...]:
+        """Write the stems, and whom to credit for the library sounds in them."""
+        per_stem = job.settings.loudness_per == "stem"
+        notes = write_stem_files(
+            self.files(job, stems),
+            self.folder,
+            reel_of(job),
+            sample_format=self.sample_format,
+            target=loudness_target(job.settings.loudness_lufs) if per_stem else None,
+            overwrite=job.overwrite,
+            report=report,
+        )
+        used = [match.recording for stem in stems for match in stem.recordings]
+        with replacing(self.folder / CREDITS_NAME, overwrite=job.overwrite) as part:
+            part.write_text(credits_text(used, job.out.name), encoding="utf-8")
+        return notes
+
+
+def reel_of(job: CueJob) -> Reel:
+    """The job's reel and the span of it that the mix has."""
+    part, rate_hz = copyable_part(job.video, job.out, job.start_s, job.duration_s, job.exact), job.settings.rate_hz
+    start, n_samples = nearest(Fraction(part.start_s) * rate_hz), seconds_to_samples(part.duration_s, rate_hz)
+    return Reel(job.video.path, job.clock, rate_hz, start, n_samples)
+
+
+def planned_stems(job: CueJob) -> list[Stem]:
+    """The stems that a job will make, without their sound: cues, takes and places are known before."""
+    part, rate_hz = copyable_part(job.video, job.out, job.start_s, job.duration_s, job.exact), job.settings.rate_hz
+    offset = nearest(Fraction(part.start_s) * rate_hz)
+    stems = []
+    for one in job.placed(part):
+        if one.cue is None or one.silent:
+            continue
+        begin, stop = nearest(one.begin_s * rate_hz), nearest(one.stop_s * rate_hz)
+        stem = Stem(one.cue, 1, Path(), offset + begin, stop - begin, rate_hz)
+        seeds = seeds_from(one.settings.seed, one.takes)
+        stems += [replace(stem, take=take, seed=seed) for take, seed in enumerate(seeds, start=1)]
+    if job.wants_room_tone() or any(one.cue is None for one in job.placed(part)):
+        n_samples = seconds_to_samples(part.duration_s, rate_hz)
+        stems.append(Stem(None, 1, Path(), offset, n_samples, rate_hz, seed=job.settings.seed))
+    return stems
