@@ -75,6 +75,7 @@ def finish_sound(
     original_tracks: Sequence[int] | None = None,
     original_gain_db: float = 0.0,
     original_start_s: float = 0.0,
+    whole_gain_db: float | None = None,
     report: Report = silent,
 ) -> FinishedSound:
     """Write `sound_wav` to `out` at `rate_hz`, with 1 or 2 channels, each of exactly `n_samples`.
@@ -82,8 +83,8 @@ def finish_sound(
     Of mono sound two channels carry the same, each at unity gain.  `original` is a video (or sound) whose
     own sound, from its first picture + original_start_s, is mixed under: the sum of `original_tracks` (counted from
     0; None: all).  `target` sets the integrated loudness of the whole; it raises by 24 dB at most, and the target's
-    ceiling wins over it.  WAV and FLAC have 24 bit and the exact length; the others have their encoder's
-    frame grid, trimmed by players.
+    ceiling wins over it.  `whole_gain_db` is a gain of the whole in its place, under the same ceiling.
+    WAV and FLAC have 24 bit and the exact length; the others have their encoder's frame grid, trimmed by players.
 
     Errors: FoleyError for a track that is not there, and for sound with values that are not finite.
     """
@@ -101,8 +102,8 @@ def finish_sound(
         n_samples=n_samples,
     )
     before = _measured(mix, report)
-    wanted_db = wanted_gain_db(before, target)
-    whole_db = level_db(before, target)
+    wanted_db = wanted_gain_db(before, target) if whole_gain_db is None else whole_gain_db
+    whole_db = min(wanted_db, room_db(before, target))
     _write(mix, whole_db, out, report)
     after = Loudness(before.lufs + whole_db, before.peak_dbtp + whole_db)
     if out.suffix.lower() not in (".wav", ".flac"):
@@ -126,8 +127,36 @@ def wanted_gain_db(measured: Loudness, target: LoudnessTarget) -> float:
 
 def level_db(measured: Loudness, target: LoudnessTarget) -> float:
     """The gain that brings a sound to the loudness of a target, as far as its peak allows."""
-    room_db = target.ceiling_dbtp - PRINTED_DB - measured.peak_dbtp  # +inf for silence
-    return min(wanted_gain_db(measured, target), room_db)
+    return min(wanted_gain_db(measured, target), room_db(measured, target))
+
+
+def room_db(measured: Loudness, target: LoudnessTarget) -> float:
+    """The gain that brings a sound's peak to the ceiling of a target; inf for silence."""
+    return target.ceiling_dbtp - PRINTED_DB - measured.peak_dbtp
+
+
+def encode_sound(sound_wav: Path, out: Path, ceiling_dbtp: float, report: Report = silent) -> Loudness:
+    """Write a finished 24 bit WAV in the format of `out`, sample for sample in WAV and FLAC; what it measures.
+
+    A lossy encoder moves peaks: where they would pass the ceiling, the whole is turned down until they do not.
+    """
+    duration_s, rate_hz, channels = probe_audio(sound_wav)
+    mix = _Mix(
+        generated=sound_wav,
+        generated_channels=channels,
+        gain_db=0.0,
+        original=None,
+        original_tracks=(),
+        original_gain_db=0.0,
+        original_start_s=0.0,
+        rate_hz=rate_hz,
+        channels=channels,
+        n_samples=round(duration_s * rate_hz),
+    )
+    _write(mix, 0.0, out, report)
+    if out.suffix.lower() in (".wav", ".flac"):
+        return measure_file(out)
+    return _write_until_below(mix, 0.0, out, ceiling_dbtp)[1]
 
 
 def choose_tracks(original: Path, wanted: Sequence[int] | None) -> tuple[tuple[SoundTrack, ...], tuple[str, ...]]:

@@ -6,7 +6,7 @@ does not grow with the length.  All that is random comes from one seed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +70,17 @@ class Stroke:
     brightness: float  # 0 dull, 1 as recorded
 
 
+@dataclass(frozen=True)
+class Heard:
+    """What of all that is placed is heard: hits and calls by the sample of their attack, textures or none."""
+
+    is_heard: Callable[[int], bool]
+    textures: bool
+
+
+EVERYTHING = Heard(lambda attack: True, textures=True)
+
+
 def place_blocks(
     chosen: Sequence[ChosenSound],
     events: Events,
@@ -78,18 +89,22 @@ def place_blocks(
     rate_hz: int,
     *,
     seed: int = 0,
+    heard: Heard = EVERYTHING,
 ) -> Iterator[np.ndarray]:
     """Sounds at the events and as loud as predicted: mono float32 blocks of BLOCK_S, the last one shorter.
 
     chosen       what is placed, the most important first: hits share the events, calls begin with them, textures go on
     loudness_db  float [T], STEPS_PER_S a second, of any reference: the loudness predicted from the picture
+    heard        what of it sounds; all else is placed too, so that it does not move anything
     Same arguments and same seed, same bytes.
     """
     moved_db = loudness_db - (np.median(loudness_db) if len(loudness_db) else 0.0)
     moved_db = moved_db if len(moved_db) else np.zeros(1)
     shares = _shared_events(events, [one.kind for one in chosen], np.random.default_rng(seed))
     layers = [
-        _Layer(one, index, events=share, moved_db=moved_db, n_samples=n_samples, rate_hz=rate_hz, seed=seed)
+        _Layer(
+            one, index, events=share, moved_db=moved_db, n_samples=n_samples, rate_hz=rate_hz, seed=seed, heard=heard
+        )
         for index, (one, share) in enumerate(zip(chosen, shares, strict=True))
     ]
     size = block_samples(rate_hz)
@@ -142,16 +157,19 @@ class _Layer:
         n_samples: int,
         rate_hz: int,
         seed: int,
+        heard: Heard,
     ) -> None:
         self.chosen, self.rate_hz = chosen, rate_hz
         rng = np.random.default_rng([seed, index])
         level_db = LEVEL_DB + LAYER_DB[min(index, len(LAYER_DB) - 1)]
         if chosen.kind == "texture":
-            self.strokes = plan_texture(chosen, n_samples, rate_hz, rng)
+            self.strokes = plan_texture(chosen, n_samples, rate_hz, rng) if heard.textures else iter(())
             self.gains_db = _texture_gains_db(moved_db) + level_db  # [T]
         else:
             plan = plan_hits if chosen.kind == "hits" else plan_voice
-            self.strokes = plan(chosen, events, moved_db, n_samples, rate_hz, rng)
+            placed = plan(chosen, events, moved_db, n_samples, rate_hz, rng)
+            onsets = [take.onset for take in chosen.takes]
+            self.strokes = (one for one in placed if heard.is_heard(one.start + round(onsets[one.take] / one.pitch)))
             self.gains_db = np.full(1, level_db + HIT_PEAK_DB)
         self.coming = next(self.strokes, None)
         self.ringing: list[tuple[int, np.ndarray]] = []

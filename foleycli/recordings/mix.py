@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from foleycli.dsp.gain_riding import rms_levels_db
 from foleycli.recordings.engine import (
+    EVERYTHING,
     LEVEL_DB,
     ChosenSound,
     Events,
+    Heard,
     block_samples,
     place_blocks,
     room_tone_blocks,
@@ -50,24 +52,51 @@ class Recorded:
 
         model_blocks   the model's sound in blocks of the same size, n_samples in all; None: recordings alone
         """
+        return mix_layers([Layer(self, seed)], model_blocks, n_samples, rate_hz, room_seed=seed)
 
-        def placed() -> Iterator[np.ndarray]:
-            return place_blocks(self.chosen, self.events, self.loudness_db, n_samples, rate_hz, seed=seed)
+    def gain(self, has_model: bool, n_samples: int, rate_hz: int, seed: int) -> float:
+        """What its recordings are multiplied with, beside a model or alone."""
+        norm = np.hypot(1.0, MODEL_GAIN) if has_model else 1.0
+        return gain_to(LEVEL_DB, self.placed(n_samples, rate_hz, seed), rate_hz) / norm
 
-        norm = np.hypot(1.0, MODEL_GAIN) if self.chosen and model_blocks else 1.0
-        parts: list[tuple[Iterator[np.ndarray], float]] = []
-        if self.chosen:
-            parts.append((placed(), gain_to(LEVEL_DB, placed(), rate_hz) / norm))
-        if model_blocks is not None:
-            gain = gain_to(LEVEL_DB, model_blocks(), rate_hz)
-            parts.append((model_blocks(), gain * (MODEL_GAIN / norm if self.chosen else 1.0)))
-        if self.room_tone is not None:
-            parts.append((room_tone_blocks(self.room_tone, n_samples, rate_hz, seed=seed), 10 ** (self.room_db / 20)))
-        for first in range(0, n_samples, block_samples(rate_hz)):
-            out = np.zeros(min(block_samples(rate_hz), n_samples - first), np.float32)
-            for blocks, gain in parts:
-                out += next(blocks) * np.float32(gain)
-            yield soft_limit(out)
+    def placed(self, n_samples: int, rate_hz: int, seed: int, heard: Heard = EVERYTHING) -> Iterator[np.ndarray]:
+        """Its recordings in their places, as blocks."""
+        return place_blocks(self.chosen, self.events, self.loudness_db, n_samples, rate_hz, seed=seed, heard=heard)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Recordings as one seed places them, and what of them is heard."""
+
+    recorded: Recorded
+    seed: int
+    heard: Heard = EVERYTHING
+
+
+def mix_layers(
+    layers: Sequence[Layer], model_blocks: Blocks | None, n_samples: int, rate_hz: int, *, room_seed: int
+) -> Iterator[np.ndarray]:
+    """Layers and the model's sound as one, mono float32 in blocks: see `Recorded.blocks`.
+
+    layers     the last one says what the room tone is, and whether the model's sound stands beside recordings
+    """
+    last, has_model = layers[-1].recorded, model_blocks is not None
+    parts: list[tuple[Iterator[np.ndarray], float]] = []
+    for layer in layers:
+        if layer.recorded.chosen:
+            gain = layer.recorded.gain(has_model, n_samples, rate_hz, layer.seed)
+            parts.append((layer.recorded.placed(n_samples, rate_hz, layer.seed, layer.heard), gain))
+    if model_blocks is not None:
+        norm = np.hypot(1.0, MODEL_GAIN) if last.chosen else 1.0
+        gain = gain_to(LEVEL_DB, model_blocks(), rate_hz)
+        parts.append((model_blocks(), gain * (MODEL_GAIN / norm if last.chosen else 1.0)))
+    if last.room_tone is not None:
+        parts.append((room_tone_blocks(last.room_tone, n_samples, rate_hz, seed=room_seed), 10 ** (last.room_db / 20)))
+    for first in range(0, n_samples, block_samples(rate_hz)):
+        out = np.zeros(min(block_samples(rate_hz), n_samples - first), np.float32)
+        for blocks, gain in parts:
+            out += next(blocks) * np.float32(gain)
+        yield soft_limit(out)
 
 
 def gain_to(level_db: float, blocks: Iterator[np.ndarray], rate_hz: int) -> float:

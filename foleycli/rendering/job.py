@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 EXTRA_S = 10.0  # that an extension adds where no length is given
 WHOLE_S = 0.1  # a result may be longer or shorter by so much: pictures and codec blocks are not split
+LEAST_SPAN_S = 0.02  # of a result that is made anew: half a picture
 LEAST_S = 0.001  # of a take that a video must hold: less can round to no sample at all
 
 
@@ -274,6 +275,53 @@ class RenderJob:
                     )
                     ranked = keep_best(ranked, take, len(self.outputs()))
             return write_takes(self, prepared, ranked, model, clock, report)
+
+
+@dataclass(frozen=True)
+class SpanEdit:
+    """A span of a result that is made anew, in seconds from the result's beginning."""
+
+    start_s: float
+    end_s: float
+    seed: int
+    prompt: str | None = None  # None: that of the whole
+    negative_prompt: str | None = None
+
+
+@dataclass(frozen=True)
+class SpanJob(RenderJob):
+    """A render with spans that are made anew afterwards, one edit after the other, all else kept."""
+
+    edits: tuple[SpanEdit, ...] = ()
+    kept: Path | None = None  # the result before the last edit, whose samples are kept; None: it is made again
+
+    def check(self) -> None:
+        """See `RenderJob.check`; errors: UsageError for a span that is not within the result, too."""
+        super().check()
+        length_s = self.length_s()
+        for edit in self.edits:
+            if not 0 <= edit.start_s < edit.end_s:
+                raise UsageError(
+                    f"the span from {edit.start_s:g} to {edit.end_s:g} s has no length", "Give --to after --from"
+                )
+            if edit.end_s - edit.start_s < LEAST_SPAN_S or edit.start_s >= length_s:
+                raise UsageError(
+                    f"the span from {edit.start_s:g} to {edit.end_s:g} s is too short, or after the end at "
+                    f"{length_s:.2f} s",
+                    f"Choose a span of {LEAST_SPAN_S:g} s or more within the sound",
+                )
+
+    def run(self, model: Model, report: Report = silent) -> list[RenderResult]:
+        """Make the sound, then each span anew, and write the result; errors as `RenderJob.run`."""
+        if not self.edits:
+            return super().run(model, report)
+        import torch
+
+        from foleycli.device import oom_as_foley_error
+        from foleycli.rendering.redo import redo_spans
+
+        with oom_as_foley_error(), torch.inference_mode():
+            return [redo_spans(self, model, report)]
 
 
 @dataclass(frozen=True)

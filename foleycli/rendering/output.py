@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -16,11 +17,11 @@ from foleycli.dsp.gain_riding import apply_gains, riding_gains_db, rms_levels_db
 from foleycli.dsp.stereo import pan_curve, stereo_blocks
 from foleycli.media.audio import SoundWriter
 from foleycli.media.finish import FinishedSound, finish_sound
-from foleycli.media.mux import mux
+from foleycli.media.mux import Muxed, mux
 from foleycli.media.output import is_video_name, replacing, temporary_beside
 from foleycli.media.part import Part
 from foleycli.recordings.engine import block_samples
-from foleycli.recordings.mix import Recorded
+from foleycli.recordings.mix import Layer, Recorded, mix_layers
 from foleycli.records import Report, Video
 from foleycli.settings.loudness import loudness_target, mix_target
 from foleycli.settings.settings import Settings
@@ -52,6 +53,13 @@ def add_recordings(wav: Path, recorded: Recorded, n_samples: int, rate_hz: int, 
 
     The WAV is as long as it was, or `n_samples` where `has_model` is false: then `wav` is written anew.
     """
+    add_layers(wav, [Layer(recorded, seed)], n_samples, rate_hz, room_seed=seed, has_model=has_model)
+
+
+def add_layers(
+    wav: Path, layers: Sequence[Layer], n_samples: int, rate_hz: int, *, room_seed: int, has_model: bool
+) -> None:
+    """`add_recordings` with recordings that several seeds place: see `recordings.mix.mix_layers`."""
     if has_model:
         with soundfile.SoundFile(wav) as file:
             n_samples = file.frames
@@ -61,7 +69,7 @@ def add_recordings(wav: Path, recorded: Recorded, n_samples: int, rate_hz: int, 
             yield from file.blocks(block_samples(rate_hz), dtype="float32")
 
     with replacing(wav) as part, SoundWriter(part, rate_hz) as writer:
-        for block in recorded.blocks(model_blocks if has_model else None, n_samples, rate_hz, seed):
+        for block in mix_layers(layers, model_blocks if has_model else None, n_samples, rate_hz, room_seed=room_seed):
             writer.write(block)
 
 
@@ -97,23 +105,48 @@ def write_result(
 
     `out` is written aside and renamed into place.  Two channels differ as `dsp.stereo` says, by `position` [T, 2].
     """
-    if is_widened(job.settings, out):
-        with temporary_beside(out, ".wav", job.needed_bytes()) as stereo:
-            write_stereo(generated, stereo, position, job.settings.width)
-            return _finish(job, part, stereo, out, report)
-    return _finish(job, part, generated, out, report)
+    needed_bytes = job.needed_bytes()
+    if not is_video_name(out):
+        with replacing(out, overwrite=job.overwrite, needed_bytes=needed_bytes) as written:
+            finished = finish_generated(
+                job, part, generated, written, position, channels=n_channels(job.settings, out), report=report
+            )
+            stamp(job, part, written)
+            return finished
+    with temporary_beside(out, ".wav", needed_bytes) as finished_wav:
+        finished = finish_generated(
+            job, part, generated, finished_wav, position, channels=n_channels(job.settings, out), report=report
+        )
+        muxed = write_video(job, part, finished_wav, out, report)
+        return replace(finished, notes=finished.notes + muxed.notes)
 
 
-def _finish(job: RenderJob, part: Part, generated: Path, out: Path, report: Report) -> FinishedSound:
-    """`write_result` of a WAV whose channels are those of the result, or one."""
+def finish_generated(
+    job: RenderJob,
+    part: Part,
+    generated: Path,
+    finished: Path,
+    position: np.ndarray | None,
+    *,
+    channels: int,
+    whole_gain_db: float | None = None,
+    report: Report,
+) -> FinishedSound:
+    """A generated mono WAV at the result's rate, channels, level and mix, to a sound file.
+
+    whole_gain_db   of everything, in place of what loudness and peaks ask for: see `finish_sound`
+    """
     settings = job.settings
-
-    def finish(path: Path) -> FinishedSound:
-        return finish_sound(
+    with ExitStack() as files:
+        if channels == 2 and settings.width > 0:
+            stereo = files.enter_context(temporary_beside(finished, ".wav", job.needed_bytes()))
+            write_stereo(generated, stereo, position, settings.width)
+            generated = stereo
+        sound = finish_sound(
             generated,
-            path,
+            finished,
             rate_hz=settings.rate_hz,
-            channels=n_channels(settings, out),
+            channels=channels,
             n_samples=seconds_to_samples(part.duration_s, settings.rate_hz),
             gain_db=settings.gain_db,
             target=mix_target(settings.loudness_lufs, settings.loudness_per),
@@ -121,37 +154,35 @@ def _finish(job: RenderJob, part: Part, generated: Path, out: Path, report: Repo
             original_tracks=job.original_tracks,
             original_gain_db=settings.original_gain_db,
             original_start_s=part.start_s,
+            whole_gain_db=whole_gain_db,
             report=report,
         )
+    return replace(sound, notes=job.video_notes() + part.notes + sound.notes)
 
-    notes, needed_bytes = job.video_notes() + part.notes, job.needed_bytes()
-    if not is_video_name(out):
-        with replacing(out, overwrite=job.overwrite, needed_bytes=needed_bytes) as written:
-            finished = finish(written)
-            clock = ReelClock.of(job.video)
-            if clock.start and out.suffix.lower() == ".wav":
-                start = nearest(Fraction(part.start_s) * settings.rate_hz)
-                n_samples = seconds_to_samples(part.duration_s, settings.rate_hz)
-                reel = Reel(job.video.path, clock, settings.rate_hz, start, n_samples)
-                place_on_reel(written, reel, settings.prompt, settings.seed)
-            return replace(finished, notes=notes + finished.notes)
-    with (
-        temporary_beside(out, ".wav", needed_bytes) as finished_wav,
-        replacing(out, overwrite=job.overwrite, needed_bytes=needed_bytes) as written,
-    ):
-        finished = finish(finished_wav)
-        muxed = mux(
+
+def stamp(job: RenderJob, part: Part, written: Path) -> None:
+    """Make the .wav of a video that has time code a broadcast WAV in its place; other files stay as they are."""
+    clock, rate_hz = ReelClock.of(job.video), job.settings.rate_hz
+    if clock.start and written.suffix.lower() == ".wav":
+        start = nearest(Fraction(part.start_s) * rate_hz)
+        reel = Reel(job.video.path, clock, rate_hz, start, seconds_to_samples(part.duration_s, rate_hz))
+        place_on_reel(written, reel, job.settings.prompt, job.settings.seed)
+
+
+def write_video(job: RenderJob, part: Part, finished_wav: Path, out: Path, report: Report) -> Muxed:
+    """The video with a finished sound, written aside and renamed into place."""
+    with replacing(out, overwrite=job.overwrite, needed_bytes=job.needed_bytes()) as written:
+        return mux(
             job.video,
             finished_wav,
             written,
             start_s=part.start_s,
             duration_s=None if is_whole(job.video, part) else part.duration_s,
             exact=job.exact,
-            ceiling_dbtp=loudness_target(settings.loudness_lufs).ceiling_dbtp,
+            ceiling_dbtp=loudness_target(job.settings.loudness_lufs).ceiling_dbtp,
             pcm=job.pcm,
             report=report,
         )
-        return replace(finished, notes=notes + finished.notes + muxed.notes)
 
 
 def is_whole(video: Video, part: Part) -> bool:

@@ -60,6 +60,13 @@ def prepare(job: RenderJob, model: Model, clock: StageClock, report: Report) -> 
         clock=clock,
         report=report,
     )
+    return condition(job, part, analysis, scorer, model, clock)
+
+
+def condition(
+    job: RenderJob, part: Part, analysis: VideoAnalysis, scorer: SyncExtractor | None, model: Model, clock: StageClock
+) -> Prepared:
+    """What the job's words and sounds come to for an analysed part: reference, recordings, plan."""
     with clock.stage("features"):
         features = build_features(analysis.streams, model, job.settings)
         reference = job.reference or find_reference(job.settings, analysis.labels, job.sounds)

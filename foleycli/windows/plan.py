@@ -10,6 +10,7 @@ before it (SALSA-V, arXiv 2510.02916, Algorithm 1); nothing is carried over a sc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -67,6 +68,58 @@ def plan_windows(
             )
             done += length - context
     return windows
+
+
+def plan_span(
+    n_steps: int,
+    window_steps: int,
+    n_context: int,
+    *,
+    span: tuple[int, int],
+    cut_steps: Sequence[int] = (),
+    n_reference: int = 0,
+    n_repeated: int = 0,
+    grid_steps: Fraction = Fraction(0),
+) -> list[Window]:
+    """Windows that generate the steps [first, end) of `span` anew, the track around them being known.
+
+    A window is as long as the shot allows and has the span in its middle, so that as much is known after it as before
+    it.  Of a longer span, earlier windows end within it, each with up to `n_context` known steps before what it
+    generates; the last one always sees what comes after.  For the other arguments see `plan_windows`.
+    """
+    edges = [0, *sorted({step for step in cut_steps if 0 < step < n_steps}), n_steps]
+    windows: list[Window] = []
+    for shot_first, shot_end in zip(edges, edges[1:], strict=False):
+        done, end = max(span[0], shot_first), min(span[1], shot_end)
+        while done < end:
+            n_free = n_reference if done == shot_first else n_repeated
+            longest = window_steps - n_free
+            context = min(n_context, longest // 4)
+            before, after = min(context, done - shot_first), min(context, shot_end - end)
+            is_last = before + (end - done) + after + 2 * grid_steps <= longest
+            start = done - ((longest - (end - done)) // 2 if is_last else before)
+            start = _on_grid(min(start, max(done - before, shot_end - longest)), grid_steps, shot_first)
+            if is_last and start + longest < end:  # the grid begins it too early
+                start = _on_grid(start + math.ceil(grid_steps), grid_steps, shot_first)
+            stop = min(start + longest, shot_end if is_last else end - 1)
+            if stop <= done:
+                raise ValueError(f"windows of {window_steps} steps cannot begin at multiples of {grid_steps}")
+            windows.append(
+                Window(
+                    index=len(windows),
+                    start_step=start,
+                    n_steps=stop - start,
+                    n_context=done - start,
+                    n_reference=n_free,
+                )
+            )
+            done = min(stop, end)
+    return windows
+
+
+def _on_grid(step: int, grid_steps: Fraction, first: int) -> int:
+    """The last step of the grid that is not after `step`, nor before the shot's first."""
+    return max(first, round(step // grid_steps * grid_steps)) if grid_steps else max(first, step)
 
 
 def repeated_steps(n_reference: int, window_steps: int, grid: Fraction, whole: bool) -> int:

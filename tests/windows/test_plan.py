@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foleycli.windows.plan import plan_windows, repeated_steps
+from foleycli.windows.plan import plan_span, plan_windows, repeated_steps
 
 
 @st.composite
@@ -108,3 +108,43 @@ def test_whole_windows_are_all_as_long_as_the_shot_allows(n_steps, grid):
 def test_whole_windows_do_not_reach_into_another_shot():
     windows = plan_windows(800, 345, 69, cut_steps=[420, 500], whole=True)
     assert [(window.start_step, window.end_step) for window in windows] == [(0, 345), (75, 420), (420, 500), (500, 800)]
+
+
+@st.composite
+def spans(draw: st.DrawFn) -> tuple[int, int, int, dict[str, Any]]:
+    n_steps = draw(st.integers(1, 2000))
+    window_steps = draw(st.integers(30, 300))
+    first = draw(st.integers(0, n_steps - 1))
+    more = {
+        "span": (first, draw(st.integers(first + 1, n_steps))),
+        "cut_steps": draw(st.lists(st.integers(0, 2000), max_size=5)),
+        "n_reference": draw(st.integers(0, window_steps // 2)),
+        "n_repeated": draw(st.integers(0, window_steps // 5)),
+        "grid_steps": draw(st.sampled_from([Fraction(0), Fraction(7, 3), Fraction(5, 2)])),
+    }
+    return n_steps, window_steps, draw(st.integers(0, window_steps // 4)), more
+
+
+@given(spans())
+def test_a_span_is_made_once_in_order_by_windows_within_its_shots(plan) -> None:
+    n_steps, window_steps, n_context, more = plan
+    first, end = more["span"]
+    known = [not first <= step < end for step in range(n_steps)]
+    edges = sorted({0, n_steps, *(cut for cut in more["cut_steps"] if 0 < cut < n_steps)})
+    for window in plan_span(n_steps, window_steps, n_context, **more):
+        assert 0 < window.n_steps <= window_steps - window.n_reference
+        shot = max(edge for edge in edges if edge <= window.start_step + window.n_context)
+        assert shot <= window.start_step and window.end_step <= min(edge for edge in edges if edge > shot)
+        made = [step for step in range(window.start_step, window.end_step) if not known[step]]
+        assert made and made[0] == window.start_step + window.n_context
+        for step in made:
+            known[step] = True
+    assert all(known)
+
+
+def test_a_span_lies_in_the_middle_of_a_window_and_its_end_is_followed_by_what_is_known() -> None:
+    (window,) = plan_span(1000, 215, 22, span=(400, 443))
+    assert (window.start_step, window.n_steps, window.n_context) == (314, 215, 86)
+    *earlier, last = plan_span(1000, 215, 22, span=(100, 600))
+    assert last.end_step >= 622 and all(window.end_step < 600 for window in earlier)
+    assert [window.end_step for window in plan_span(1000, 215, 22, span=(990, 1000))] == [1000]
