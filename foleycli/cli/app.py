@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import inspect
-import re
 import signal
 import sys
 import threading
@@ -15,7 +14,21 @@ from typing import Annotated
 import typer
 
 from foleycli import __version__
-from foleycli.cli import bench, console, data, doctor, evaluate, extend, guide, library, models, presets, render, train
+from foleycli.cli import (
+    batch,
+    bench,
+    console,
+    data,
+    doctor,
+    evaluate,
+    extend,
+    guide,
+    library,
+    models,
+    presets,
+    render,
+    train,
+)
 from foleycli.errors import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -26,18 +39,7 @@ from foleycli.errors import (
     path_error,
 )
 
-# Typer's own usage errors (unknown option, not a number): what all of them derive from.  Typer
-# carries click inside and exports only this child of the class.
-TyperUsageError: type[Exception] = typer.BadParameter.__bases__[0]
-
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-
-REWORDED = (  # what Typer says, and what foley says
-    ("Value error, ", ""),
-    ("is not one of", "is none of"),
-    ("Input should be a valid integer, unable to parse string as an integer", "it is no whole number"),
-    ("Input should be a valid number, unable to parse string as a number", "it is no number"),
-)
 
 app = typer.Typer(
     name="foley",
@@ -60,6 +62,17 @@ app.command(
         ("What would be done, and how long it takes", "foley render clip.mp4 --dry-run"),
     ),
 )(render.render)
+app.command(
+    "batch",
+    epilog=console.examples(
+        ("A folder, two at a time, with a page to look through", "foley batch shots/ --out-dir sounds --jobs 2"),
+        ("A table with a file, a prompt and other options a row", "foley batch shots.csv --out-dir sounds --takes 3"),
+        (
+            "On a cluster that sees the same folders",
+            "foley batch shots.csv --out-dir sounds --scheduler tcp://head:8786",
+        ),
+    ),
+)(batch.batch)
 app.command(
     "extend",
     epilog=console.examples(
@@ -174,7 +187,7 @@ def _run(args: list[str]) -> int:
             raise
         console.show_error(error)
         return error.exit_code
-    except TyperUsageError as error:
+    except console.TyperUsageError as error:
         console.show_error(_reworded(error, args))
         return EXIT_USAGE
     except OSError as error:
@@ -202,8 +215,4 @@ def _reworded(error: Exception, args: Sequence[str]) -> UsageError:
             break
         words.append(arg)
         commands = getattr(commands[arg], "commands", {})
-    message = error.format_message().rstrip(".")  # type: ignore[attr-defined]
-    for theirs, ours in REWORDED:
-        message = message.replace(theirs, ours)
-    message = re.sub(r"is none of ('[^']*')$", r"is not \1", message)
-    return UsageError(message[:1].lower() + message[1:], f"See {' '.join(words)} --help")
+    return UsageError(console.usage_message(error), f"See {' '.join(words)} --help")

@@ -8,13 +8,15 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import typer
 from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
@@ -25,6 +27,17 @@ from foleycli.records import Report, silent
 
 if TYPE_CHECKING:
     from rich.progress import Progress, Task, TaskID
+
+# Typer's own usage errors (unknown option, not a number): what all of them derive from.  Typer
+# carries click inside and exports only this child of the class.
+TyperUsageError: type[Exception] = typer.BadParameter.__bases__[0]
+
+REWORDED = (  # what Typer says, and what foley says
+    ("Value error, ", ""),
+    ("is not one of", "is none of"),
+    ("Input should be a valid integer, unable to parse string as an integer", "it is no whole number"),
+    ("Input should be a valid number, unable to parse string as a number", "it is no number"),
+)
 
 LINE_EVERY_S = 10.0  # between two plain lines about one stage
 GAP = 2  # blanks between two columns of a table
@@ -56,6 +69,15 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def usage_message(error: Exception) -> str:
+    """What a usage error of Typer's says, in our own form."""
+    message = error.format_message().rstrip(".")  # type: ignore[attr-defined]  # TyperUsageError
+    for theirs, ours in REWORDED:
+        message = message.replace(theirs, ours)
+    message = re.sub(r"is none of ('[^']*')$", r"is not \1", message)
+    return message[:1].lower() + message[1:]
+
+
 def wants_traceback() -> bool:
     """Whether FOLEY_DEBUG asks for tracebacks where a user gets two lines."""
     return os.environ.get("FOLEY_DEBUG", "") not in ("", "0")
@@ -67,6 +89,13 @@ def show_error(error: FoleyError, about: str = "") -> None:
     _stderr().print(Text.assemble(("error: ", "bold red"), _one_line(message)), soft_wrap=True)
     if error.hint:
         _stderr().print(Text.assemble(("hint: ", "bold cyan"), _one_line(error.hint)), soft_wrap=True)
+
+
+def show_row_error(row: str, source: str, message: str, hint: str) -> None:
+    """One line on stderr about one of many: `row` says which ("line 17"), then what is wrong, and what to do."""
+    about = source if source not in message else ""
+    text = ": ".join(filter(None, (row, about, f"{message}{'. ' if hint else ''}{hint}")))
+    _stderr().print(Text.assemble(("error: ", "bold red"), _one_line(text)), soft_wrap=True)
 
 
 def show_interrupted(how: str = "interrupted") -> None:
@@ -195,6 +224,49 @@ def progress(quiet: bool = False) -> Iterator[Report]:
             yield report
     else:
         yield _plain_lines()
+
+
+@contextmanager
+def counting(what: str, total: int, quiet: bool = False) -> Iterator[Callable[[int, str], None]]:
+    """Progress of many alike pieces on stderr: a function that is told how many are done, and what else to say.
+
+    A terminal gets one bar, anything else a line every few seconds and at the end.
+    """
+    if quiet:
+        yield lambda done, text: None
+    elif sys.stderr.isatty() and _shown is None:
+        with _counting_bar(what, total) as update:
+            yield update
+    else:
+        shown_s = time.monotonic()
+
+        def line(done: int, text: str) -> None:
+            nonlocal shown_s
+            if done == total or time.monotonic() - shown_s >= LINE_EVERY_S:
+                shown_s = time.monotonic()
+                note(f"{what}: {done} of {total}{', ' if text else ''}{text}")
+
+        yield line
+
+
+@contextmanager
+def _counting_bar(what: str, total: int) -> Iterator[Callable[[int, str], None]]:
+    global _shown
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=32),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[text]}"),
+    )
+    with Progress(*columns, console=_stderr(), redirect_stdout=False, redirect_stderr=False) as drawn:
+        _shown = _Bars(drawn)
+        task = drawn.add_task(what, total=total, text="")
+        try:
+            yield lambda done, text: drawn.update(task, completed=done, text=text)
+        finally:
+            _shown = None
 
 
 @contextmanager

@@ -148,5 +148,5 @@ def _job(
         take, video, out, settings=settings, at_s=at_s, duration_s=duration_s, loop=loop, overwrite=run.force
     )
     job.check()
-    jobs.check_outputs(job, [take, video_path] if video_path else [take], run)
+    jobs.check_outputs(job, job.inputs(), run)
     return job

@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from foleycli.batch import work
 from foleycli.cli import console, fetched, plan
 from foleycli.errors import EXIT_FAILED, EXIT_SOME_FAILED, FoleyError, UsageError, as_foley_error
 from foleycli.settings.loudness import mix_target
-from foleycli.threads import import_torch
 
 if TYPE_CHECKING:
-    from foleycli.models.model import Model
-    from foleycli.records import Report
     from foleycli.rendering.job import ExtendJob, RenderJob
     from foleycli.rendering.result import RenderResult
 
@@ -100,15 +98,13 @@ def run_jobs(requests: Sequence[Request], run: RunOptions) -> None:
             plan.show(plan.make(job, folder, run.device, run.dtype), source, run.json)
         raise typer.Exit(tally.exit_code)
     with console.progress(run.quiet) as report:  # one display for loading and all jobs
-        model = load(folder, run, report)
+        model = work.load(work.ModelOptions(folder, run.device, run.dtype, run.compiled, run.threads), report)
         for index, (source, job) in enumerate(ready, start=1):
             if not tally.is_alone:
                 console.note(f"{source} ({index} of {len(ready)})", run.quiet)
             with isolated(source, tally, run):
                 with console.progress(run.quiet) as report_job:
-                    results = job.run(model, report_job)
-                    for result in results if run.report else ():
-                        write_report(job, result)
+                    results = work.run_job(job, model, run.report, report_job)
                 show_results(source, job, results, run)
     if tally.failed:
         raise typer.Exit(tally.exit_code)
@@ -129,23 +125,6 @@ def isolated(source: Path, tally: Tally, run: RunOptions) -> Iterator[None]:
         console.show_error(told, about=str(source))
         if run.json:
             console.result_json({"input": str(source), "error": told.message, "hint": told.hint})
-
-
-def load(folder: Path, run: RunOptions, report: Report) -> Model:
-    """The model, with its loading drawn."""
-    import_torch(run.threads)
-    from foleycli.device import oom_as_foley_error
-    from foleycli.models import model as models
-
-    with oom_as_foley_error():
-        report("load", 0, 1)
-        model = models.load_model(folder, run.device, run.dtype)
-        if run.compiled:
-            from foleycli.models.compile import compile_network
-
-            compile_network(model)
-        report("load", 1, 1)
-    return model
 
 
 def show_results(source: Path, job: Job, results: Sequence[RenderResult], run: RunOptions) -> None:
@@ -197,20 +176,6 @@ def loudness_note(result: RenderResult) -> str:
     return f"{result.lufs:.1f} LUFS instead of {wanted_lufs:g}: {reason}"
 
 
-def report_files(out: Path) -> tuple[Path, Path]:
-    """The JSON and the PNG that `--report` writes beside `out`."""
-    return out.with_suffix(".json"), out.with_suffix(".png")
-
-
-def write_report(job: Job, result: RenderResult) -> None:
-    """The two files of `--report`."""
-    from foleycli.report.files import write_json, write_picture
-
-    as_json, as_png = report_files(result.out)
-    write_json(as_json, result, job)
-    write_picture(as_png, result, job.video, result.start_s)
-
-
 def check_outputs(job: Job, inputs: Sequence[Path], run: RunOptions) -> None:
     """Refuse files that must not or could not be written: results, takes and reports."""
     from foleycli.media import output
@@ -218,7 +183,7 @@ def check_outputs(job: Job, inputs: Sequence[Path], run: RunOptions) -> None:
     outs = job.outputs()
     if run.resume and job.is_done():
         return
-    files = [*outs, *(file for out in outs for file in report_files(out))] if run.report else outs
+    files = [*outs, *(file for out in outs for file in output.report_files(out))] if run.report else outs
     if run.dry_run:  # which does not make the folder of --out-dir
         files = [file for file in files if file.parent.exists()]
     output.check_outputs(files, inputs, force=run.force)

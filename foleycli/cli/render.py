@@ -373,7 +373,9 @@ def _outputs(sources: list[naming.Source], out: Path | None, out_dir: Path | Non
         named = name.format(stem=source.path.stem, take=1, seed=asked.settings.seed) if asked.name else name
         folder = out_dir / source.folder if out_dir is not None else source.path.parent
         outs.append(folder / named)
-    files = [jobs.report_files(path)[0] for path in outs] if asked.run.report else outs
+    from foleycli.media.output import report_files
+
+    files = [report_files(path)[0] for path in outs] if asked.run.report else outs
     twice = [path for path, n in Counter(files).items() if n > 1]
     if twice:
         raise UsageError(f"two inputs would both be written to {twice[0]}", "Give them different names, or two calls")

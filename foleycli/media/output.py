@@ -48,6 +48,11 @@ def files_of_takes(out: Path, n_takes: int, pick_best: bool = False) -> list[Pat
     return [out.with_name(f"{out.stem}.take{rank}{out.suffix}") for rank in range(1, n_takes + 1)]
 
 
+def report_files(out: Path) -> tuple[Path, Path]:
+    """The JSON and the PNG that `--report` writes beside `out`."""
+    return out.with_suffix(".json"), out.with_suffix(".png")
+
+
 def check_ending(out: Path) -> None:
     """Errors: UsageError for an ending that is no known format."""
     if out.suffix.lower() == ".mxf":

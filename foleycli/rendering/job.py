@@ -79,6 +79,10 @@ class RenderJob:
     overwrite: bool = True  # replace an output that appears while the job runs
     kind: ClassVar[str] = "render"
 
+    def inputs(self) -> list[Path]:
+        """The files and folders that `run` reads, beside the model and the library that ships."""
+        return [path for path in (self.video.path, self.reference, self.sounds) if path is not None]
+
     def outputs(self) -> list[Path]:
         """The files that `run` writes, the best take's first."""
         if self.name_pattern is None or self.takes == 1 or self.pick_best:
@@ -337,6 +341,10 @@ class ExtendJob:
     loop: bool = False  # the end meets the beginning; without a video only
     overwrite: bool = True  # replace an output that appears while the job runs
     takes: ClassVar[int] = 1
+
+    def inputs(self) -> list[Path]:
+        """The files that `run` reads, beside the model."""
+        return [self.take] if self.video is None else [self.take, self.video.path]
 
     def outputs(self) -> list[Path]:
         """The file that `run` writes."""

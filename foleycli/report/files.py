@@ -15,7 +15,7 @@ from foleycli.errors import FoleyError
 from foleycli.library.library import Match, Recording
 from foleycli.media.audio import read_audio
 from foleycli.media.frames import read_frames
-from foleycli.media.output import replacing
+from foleycli.media.output import replacing, report_files
 from foleycli.records import Video
 from foleycli.report.picture import STRIP, draw_report, n_pictures
 
@@ -33,6 +33,7 @@ def facts(result: RenderResult) -> dict[str, Any]:
     return {
         "output": str(result.out),
         **ranked,
+        "start_s": result.start_s,
         "duration_s": result.duration_s,
         "foley": __version__,
         "model": result.model,
@@ -100,6 +101,13 @@ def inputs(job: RenderJob | ExtendJob) -> dict[str, Any]:
     values = {name: getattr(job, name) for name in told if name not in ("settings", "out", "video")}
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
     return {"video": str(job.video.path) if job.video else None, **plain}
+
+
+def write_report(job: RenderJob | ExtendJob, result: RenderResult) -> None:
+    """The two files of `--report` beside a result."""
+    as_json, as_png = report_files(result.out)
+    write_json(as_json, result, job)
+    write_picture(as_png, result, job.video, result.start_s)
 
 
 def write_json(path: Path, result: RenderResult, job: RenderJob | ExtendJob) -> None:

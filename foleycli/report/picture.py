@@ -158,11 +158,8 @@ def _waveform(page: Image.Image, y: int, samples: np.ndarray) -> None:
 
 
 def _spectrogram(page: Image.Image, y: int, samples: np.ndarray, rate_hz: int) -> None:
-    """Mel bands over the full band, brightest 78 dB."""
-    levels = mel_picture_db(samples, rate_hz, MEL // 2, PANEL)[::-1]  # [bands, columns], highest first
-    shade = np.clip((levels - max(float(levels.max()), -40.0)) / RANGE_DB + 1, 0, 1)  # silence stays dark
-    image = Image.fromarray(_heat(shade)).resize((PANEL, MEL), Image.Resampling.BICUBIC)
-    page.paste(image, (LEFT, y))
+    """`spectrogram` with its frequencies."""
+    page.paste(spectrogram(samples, rate_hz, PANEL, MEL), (LEFT, y))
     draw = ImageDraw.Draw(page)
     low, high = hz_to_mel(LOW_HZ, "htk"), hz_to_mel(rate_hz / 2, "htk")
     for hz in FREQUENCIES_HZ:
@@ -171,6 +168,13 @@ def _spectrogram(page: Image.Image, y: int, samples: np.ndarray, rate_hz: int) -
             draw.line((LEFT - 6, tick, LEFT - 1, tick), FAINT)
             label = f"{hz // 1000} kHz" if hz >= 1000 else f"{hz} Hz"
             draw.text((LEFT - 12, tick), label, FAINT, _font(17), anchor="rm")
+
+
+def spectrogram(samples: np.ndarray, rate_hz: int, width_px: int, height_px: int) -> Image.Image:
+    """Mel bands over the full band of samples [N], in colours that span the loudest 78 dB."""
+    levels = mel_picture_db(samples, rate_hz, height_px // 2, width_px)[::-1]  # [bands, columns], highest first
+    shade = np.clip((levels - max(float(levels.max()), -40.0)) / RANGE_DB + 1, 0, 1)  # silence stays dark
+    return Image.fromarray(_heat(shade)).resize((width_px, height_px), Image.Resampling.BICUBIC)
 
 
 def _heat(shade: np.ndarray) -> np.ndarray:

@@ -1,0 +1,202 @@
+"""One row of a batch: a task that any process can make, with a model that the process keeps, and what came of it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from foleycli import __version__
+from foleycli.batch.record import Record
+from foleycli.errors import FoleyError, as_foley_error
+from foleycli.records import Report, silent
+from foleycli.threads import import_torch
+
+if TYPE_CHECKING:
+    from foleycli.models.model import Model
+    from foleycli.rendering.job import ExtendJob, RenderJob
+    from foleycli.rendering.result import RenderResult
+
+_one_at_a_time = threading.Lock()  # a Dask worker may have several threads, but one model
+_loaded: dict[ModelOptions, Model | FoleyError] = {}  # what this process keeps: one model, or why there is none
+
+
+KEPT_FACTS = (
+    "output", "take", "seed", "start_s", "duration_s", "lufs", "peak_dbtp", "sync_score", "labels", "notes",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Which model, and how it is loaded."""
+
+    folder: Path
+    device: str
+    dtype: str
+    compiled: bool = False
+    threads: int | None = None  # None: as the process has them
+
+
+@dataclass(frozen=True)
+class Task:
+    """A checked row; it crosses to other processes, and to other machines that see the same folders."""
+
+    number: int  # its line in the manifest
+    source: Path
+    job: RenderJob | ExtendJob
+    model: ModelOptions
+    key: str  # `record.job_key`
+    record: Record
+    files: tuple[Path, ...]  # all that is written
+    with_report: bool
+    with_pictures: bool  # for the page
+    foley: str = __version__
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a row fared."""
+
+    number: int
+    source: Path
+    status: Literal["done", "skipped", "failed"]
+    length_s: float = 0.0  # of the sound
+    spent_s: float = 0.0
+    results: list[dict[str, Any]] = field(default_factory=list)  # `report.files.facts` of each
+    record: Record | None = None
+    error: str = ""
+    hint: str = ""
+    trace: str = ""  # of a bug
+    worker: str = ""  # which process made it: HOST:PID
+
+    def brief(self) -> Outcome:
+        """The same without what only JSON shows: a batch keeps a hundred thousand of these."""
+        results = [{name: facts[name] for name in KEPT_FACTS if name in facts} for facts in self.results]
+        for facts, whole in zip(results, self.results, strict=True):
+            facts["settings"] = {"prompt": whole["settings"]["prompt"]}
+        return replace(self, results=results, trace="")
+
+    def row(self) -> dict[str, Any]:
+        """As plain values for JSON."""
+        said = {"row": self.number, "input": str(self.source), "status": self.status}
+        if self.status == "failed":
+            return {**said, "error": self.error, "hint": self.hint}
+        return {**said, "spent_s": round(self.spent_s, 3), "worker": self.worker, "results": self.results}
+
+
+def failure(number: int, source: Path, error: Exception) -> Outcome:
+    """The outcome of a row that failed."""
+    told = as_foley_error(error)
+    trace = "" if isinstance(error, FoleyError) else "".join(traceback.format_exception(error))
+    return Outcome(number, source, "failed", error=told.message, hint=told.hint, trace=trace, worker=this_worker())
+
+
+def recorded(task: Task, said: dict[str, Any], status: Literal["done", "skipped"] = "skipped") -> Outcome:
+    """The outcome of a row whose record says that it is done."""
+    return Outcome(
+        task.number,
+        task.source,
+        status,
+        length_s=said["length_s"],
+        spent_s=said["spent_s"],
+        results=said["results"],
+        record=task.record,
+        worker=said["worker"],
+    )
+
+
+def this_worker() -> str:
+    """The name of this process among those of a cluster."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def load(options: ModelOptions, report: Report = silent) -> Model:
+    """The model; errors: FoleyError where it cannot be loaded."""
+    import_torch(options.threads)
+    from foleycli.device import oom_as_foley_error
+    from foleycli.models import model as models
+
+    with oom_as_foley_error():
+        report("load", 0, 1)
+        model = models.load_model(options.folder, options.device, options.dtype)
+        if options.compiled:
+            from foleycli.models.compile import compile_network
+
+            compile_network(model)
+        report("load", 1, 1)
+    return model
+
+
+def kept(options: ModelOptions) -> Model:
+    """The model, which the process keeps until another is asked for; errors: FoleyError, the same at every call."""
+    if options not in _loaded:
+        _loaded.clear()
+        try:
+            _loaded[options] = load(options)
+        except FoleyError as error:
+            _loaded[options] = error
+    found = _loaded[options]
+    if isinstance(found, FoleyError):
+        raise found
+    return found
+
+
+def make_row(task: Task) -> Outcome:
+    """Make a row whose files are not there yet, and its record; what goes wrong is in the outcome.
+
+    A row that another process has finished meanwhile is not made again.
+    """
+    with _one_at_a_time:
+        try:
+            return _make_row(task)
+        except Exception as error:
+            return failure(task.number, task.source, error)
+
+
+def _make_row(task: Task) -> Outcome:
+    if task.foley != __version__:
+        raise FoleyError(
+            f"this worker has foley {__version__}, the batch was started by {task.foley}", "Install the same everywhere"
+        )
+    model = kept(task.model)
+    inputs = task.job.inputs()
+    with task.record.claimed():
+        if said := task.record.done(task.key, inputs, task.files):
+            return recorded(task, said, "done")
+        began_s = time.monotonic()
+        with task.record.writing(task.key, inputs, task.files) as facts:
+            results = run_job(task.job, model, task.with_report)
+            if task.with_pictures:
+                from foleycli.batch.pictures import write_pictures
+
+                write_pictures(task, results)
+            from foleycli.report.files import facts as facts_of
+
+            facts |= {
+                "row": task.number,
+                "input": str(task.source),
+                "length_s": task.job.length_s(),
+                "spent_s": time.monotonic() - began_s,
+                "results": [facts_of(result) for result in results],
+                "worker": this_worker(),
+            }
+        return recorded(task, facts, "done")
+
+
+def run_job(
+    job: RenderJob | ExtendJob, model: Model, with_report: bool, report: Report = silent
+) -> Sequence[RenderResult]:
+    """Run a job and write the two files of `--report` beside each result."""
+    results = job.run(model, report)
+    if with_report:
+        from foleycli.report.files import write_report
+
+        for result in results:
+            write_report(job, result)
+    return results

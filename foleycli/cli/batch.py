@@ -1,0 +1,343 @@
+"""`foley batch`: a manifest or a folder of videos in, a folder of results with a page to look through out."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from foleycli.batch.manifest import Row, read_manifest
+from foleycli.batch.record import FOLDER, Record, job_key
+from foleycli.batch.summary import Tally, write_table
+from foleycli.batch.work import ModelOptions, Outcome, Task, failure, recorded
+from foleycli.cli import console, fetched, jobs, naming, options, plan, render, rows
+from foleycli.errors import FoleyError, UsageError
+
+MOST_JOBS = 64
+NOT_OPTIONS = ("videos", "out", "out_dir", "resume")  # of render, that a batch has in another form
+TAKEN_HINT = "Give --force to replace it, or another folder with --out-dir"
+
+Manifest = Annotated[
+    Path, typer.Argument(metavar="MANIFEST|FOLDER", help="CSV or JSON lines, a video and its options a row; or videos.")
+]
+OutDir = Annotated[
+    Path,
+    typer.Option(
+        "--out-dir",
+        metavar="DIR",
+        help="Where results, index.html and summary.csv go; sub-folders of the inputs are kept.",
+        rich_help_panel=options.OUTPUT,
+    ),
+]
+Jobs = Annotated[
+    int,
+    typer.Option(
+        "--jobs",
+        min=1,
+        max=MOST_JOBS,
+        metavar="N",
+        help="Worker processes, which share the processor's threads; each loads the model.",
+        rich_help_panel=options.RUN,
+    ),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        metavar="ADDRESS|FILE",
+        help="Let the workers of a Dask cluster that see the same folders do the work.",
+        rich_help_panel=options.RUN,
+    ),
+]
+Page = Annotated[
+    bool,
+    typer.Option(
+        "--page/--no-page",
+        help="Write index.html, to look and listen through the results.",
+        rich_help_panel=options.OUTPUT,
+    ),
+]
+
+
+def batch(
+    manifest: Manifest,
+    out_dir: OutDir,
+    jobs: Jobs = 1,
+    scheduler: Scheduler = None,
+    page: Page = True,
+    **common: Any,
+) -> None:
+    """Make the sound of many videos, each with options of its own, and go on where an earlier call stopped.
+
+    A row has a file and any option of foley render by its name; options given here hold for rows that do not set
+    them.  What is done with the same settings from the same files is not made again.
+    """
+    call = Call(manifest, out_dir, jobs, scheduler, page, common)
+    call.run()
+
+
+def _with_options_of_render() -> None:
+    """Give `batch` the options of `foley render`, as if they were written out."""
+    own, of_render = (inspect.signature(each).parameters.values() for each in (batch, render.requests))
+    hints = get_type_hints(render.requests, include_extras=True) | get_type_hints(batch, include_extras=True)
+    kept = [one for one in own if one.kind is not one.VAR_KEYWORD]
+    kept += [one for one in of_render if one.name not in NOT_OPTIONS]
+    named = [one.replace(annotation=hints[one.name], kind=one.KEYWORD_ONLY) for one in kept]
+    batch.__signature__ = inspect.Signature(named)  # type: ignore[attr-defined]  # what `inspect` looks for
+    batch.__annotations__ = {one.name: one.annotation for one in named} | {"return": None}
+
+
+_with_options_of_render()
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A row that can be made."""
+
+    row: Row
+    source: Path
+    job: jobs.Job
+    run: jobs.RunOptions
+    record: Record
+    files: tuple[Path, ...]  # all that is written
+
+
+@dataclass
+class Call:
+    """One call of the command."""
+
+    manifest: Path
+    out_dir: Path
+    n_workers: int
+    scheduler: str | None
+    with_page: bool
+    common: dict[str, Any]  # options of render, for rows that do not set them
+    outcomes: list[Outcome] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
+    began_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_json(self) -> bool:
+        return self.common["json"]
+
+    @property
+    def is_quiet(self) -> bool:
+        return self.common["quiet"]
+
+    def run(self) -> None:
+        """Check all rows, make those that are not done; raises typer.Exit with 3 when some failed, 1 when all did."""
+        from foleycli.media.ffmpeg import find_ffmpeg
+
+        find_ffmpeg()
+        if self.n_workers > 1 and self.scheduler is not None:
+            raise UsageError(
+                "--jobs and --scheduler are both given", "A cluster has as many workers as it was started with"
+            )
+        if self.scheduler is not None:  # paths mean the same on every machine
+            self.manifest, self.out_dir = self.manifest.absolute(), self.out_dir.absolute()
+            paths = {name: value.absolute() for name, value in self.common.items() if isinstance(value, Path)}
+            self.common = {**self.common, **paths}
+        found = self._rows()
+        self.tally.n_rows = len(found)
+        if self.common["dry_run"]:
+            self._show_plans(self._checked(found))
+        else:
+            jobs.make_folder(self.out_dir)
+            with self._locked():
+                self._make(self._checked(found))
+        if self.tally.exit_code:
+            raise typer.Exit(self.tally.exit_code)
+
+    def _rows(self) -> list[tuple[Row, naming.Source]]:
+        """All rows with their videos; `folder` of a source is where its results go."""
+        if self.manifest.is_dir():
+            own = self.out_dir.resolve()  # results of an earlier call, where they are within the folder
+            sources = [one for one in naming.expand([self.manifest]) if own not in one.path.resolve().parents]
+            found = [(Row(k, str(source.path), {}), source) for k, source in enumerate(sources, start=1)]
+        else:
+            found = [(row, self._source(row)) for row in read_manifest(self.manifest, rows.columns())]
+        if (prompts := self.common.pop("prompts", None)) is None:
+            return found
+        words = naming.read_prompts(prompts, [source.path for _, source in found])
+        return [(with_prompt(row, words.get(source.path)), source) for row, source in found]
+
+    def _source(self, row: Row) -> naming.Source:
+        path = self.manifest.parent / row.file
+        try:
+            folder = path.relative_to(self.manifest.parent).parent
+        except ValueError:
+            folder = Path()
+        return naming.Source(path, Path() if ".." in folder.parts else folder)
+
+    def _checked(self, found: Sequence[tuple[Row, naming.Source]]) -> list[Checked]:
+        """The rows that can be made; every other one is told."""
+        taken: dict[Path, int] = {}  # files that rows before would write
+        sources = {source.path.resolve() for row, source in found if row.file}
+        checked = []
+        with console.counting("checked", len(found), self.is_quiet) as update:
+            for k, (row, source) in enumerate(found, start=1):
+                try:
+                    one = self._check(row, source)
+                    for file in one.files:
+                        if file in taken:
+                            message = f"it would be written to {file}, as that of line {taken[file]}"
+                            raise UsageError(message, "Give it another name in the column out")
+                        if file.resolve() in sources:
+                            raise UsageError(
+                                f"{file} is an input of the batch", "Choose another name in the column out"
+                            )
+                    taken |= dict.fromkeys(one.files, row.number)
+                    checked.append(one)
+                except Exception as error:
+                    self._show(failure(row.number, source.path if row.file else Path(), error))
+                update(k, f"{len(checked)} can be made" if self.tally.failed else "")
+        return checked
+
+    def _check(self, row: Row, source: naming.Source) -> Checked:
+        if row.error is not None:
+            raise row.error
+        own = rows.options_of(row, Path() if self.manifest.is_dir() else self.manifest.parent, self.out_dir)
+        asked = {**self.common, **own, "videos": [source.path], "resume": False, "force": True}
+        out = own.get("out")
+        if out is not None:
+            asked |= {"name": None, "out_dir": None}
+            if not self.common["dry_run"]:
+                jobs.make_folder(out.parent)
+        else:
+            asked |= {"out": None, "out_dir": self.out_dir / source.folder}
+        (request,), run = render.requests(**asked)
+        fetched.check_name(run.model)
+        job = request.prepare()
+        files = tuple(written_files(job, run.report))
+        record = Record.of(job.out, self.out_dir)
+        if not self.common["force"]:
+            own_files = record.own_files()
+            foreign = [file for file in files if file.exists() and file not in own_files]
+            if foreign:
+                raise FoleyError(f"{foreign[0]} already exists", TAKEN_HINT)
+        return Checked(row, source.path, job, run, record, files)
+
+    def _make(self, checked: Sequence[Checked]) -> None:
+        """Make what is not done, show every row as it finishes, write the page and the table."""
+        from foleycli.batch.pool import run_here, run_in_processes
+
+        tasks = self._tasks(checked)
+        self.tally.expect(sum(task.job.length_s() for task in tasks))
+        if self.scheduler is not None:
+            from foleycli.batch.cluster import run_on_cluster
+
+            made = run_on_cluster(tasks, self.scheduler)
+        else:
+            made = run_in_processes(tasks, self.n_workers) if self.n_workers > 1 else run_here(tasks)
+        with console.counting("rows", len(tasks), self.is_quiet) as update:
+            for k, outcome in enumerate(made, start=1):
+                self._show(outcome)
+                update(k, self.tally.pace(len(tasks) - k))
+        self._finish()
+
+    def _tasks(self, checked: Sequence[Checked]) -> list[Task]:
+        """What is to be made, rows of one model together; what is done already is shown."""
+        from foleycli.batch.pool import threads_each
+        from foleycli.weights.config import CONFIG_NAME
+        from foleycli.weights.folder import sha256_of
+
+        names = dict.fromkeys(one.run.model for one in checked)
+        accept, quiet = self.common["accept_license"], self.is_quiet
+        folders = {name: fetched.model_folder(name, accept, quiet) for name in names}
+        known = {name: sha256_of(folder / CONFIG_NAME) for name, folder in folders.items()}  # which names all weights
+        tasks = []
+        for one in checked:
+            threads = threads_each(self.n_workers, one.run.threads)
+            task = Task(
+                number=one.row.number,
+                source=one.source,
+                job=one.job,
+                model=ModelOptions(
+                    folders[one.run.model], one.run.device, one.run.dtype, one.run.compiled, threads=threads
+                ),
+                key=job_key(one.job, model_sha256=known[one.run.model], dtype=one.run.dtype, files=one.files),
+                record=one.record,
+                files=one.files,
+                with_report=one.run.report,
+                with_pictures=self.with_page,
+            )
+            if not self.common["force"] and (said := task.record.done(task.key, task.job.inputs(), task.files)):
+                self._show(recorded(task, said))
+            else:
+                tasks.append(task)
+        order = list(folders.values())
+        return sorted(tasks, key=lambda task: order.index(task.model.folder))
+
+    def _show(self, outcome: Outcome) -> None:
+        """A row as it finishes: a JSON line on stdout, a failure on stderr."""
+        self.tally.add(outcome)
+        if outcome.status == "failed":
+            if outcome.trace and console.wants_traceback():
+                console.note(outcome.trace)
+            row = "" if self.manifest.is_dir() else f"line {outcome.number}"
+            source = "" if outcome.source == Path() else str(outcome.source)
+            console.show_row_error(row, source, outcome.error, outcome.hint)
+        if self.is_json:
+            console.result_json(outcome.row())
+        self.outcomes.append(outcome.brief())
+
+    def _finish(self) -> None:
+        from foleycli.media.output import remove_leftovers
+
+        for folder in dict.fromkeys(one.record.path.parent for one in self.outcomes if one.record):
+            remove_leftovers(self.out_dir / folder.relative_to(self.out_dir / FOLDER))
+        ordered = sorted(self.outcomes, key=lambda outcome: outcome.number)
+        table = write_table(self.out_dir, ordered)
+        said = self.tally.summary(time.monotonic() - self.began_s)
+        if not self.is_json:
+            console.table(tuple(said), [tuple(said.values())])
+        if self.with_page:
+            from foleycli.batch.page import write_pages
+
+            page = write_pages(self.out_dir, ordered, self.manifest.name or "batch", said)
+            console.note(f"to look and listen through: {page}", self.is_quiet)
+        console.note(f"as a table: {table}", self.is_quiet)
+
+    def _show_plans(self, checked: Sequence[Checked]) -> None:
+        """What `--dry-run` says of every row."""
+        for one in checked:
+            folder = fetched.model_folder(one.run.model, one.run.accept_license, self.is_quiet, may_fetch=False)
+            plan.show(plan.make(one.job, folder, one.run.device, one.run.dtype), one.source, self.is_json)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One batch at a time in a folder of results."""
+        import filelock
+
+        jobs.make_folder(self.out_dir / FOLDER)
+        lock = filelock.FileLock(self.out_dir / FOLDER / "lock")
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            hint = "Wait for it, or give another --out-dir"
+            raise FoleyError(f"another foley batch writes to {self.out_dir}", hint) from None
+        except (OSError, NotImplementedError):
+            console.note(f"{self.out_dir} has no locks: no other batch may write there", self.is_quiet)
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def with_prompt(row: Row, prompt: str | None) -> Row:
+    """A row with the words of --prompts, unless it has its own."""
+    return row if prompt is None else Row(row.number, row.file, {"prompt": prompt, **row.values}, row.error)
+
+
+def written_files(job: jobs.Job, with_report: bool) -> list[Path]:
+    """All that a job writes, reports too."""
+    from foleycli.media.output import report_files
+
+    outs = job.outputs()
+    return [*outs, *(file for out in outs for file in report_files(out))] if with_report else outs
