@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from foleycli.errors import FoleyError
-from foleycli.media.source import check_file
 from foleycli.settings.checking import did_you_mean, short_repr
 
 CSV_ENDINGS, JSON_ENDINGS = (".csv", ".tsv"), (".jsonl", ".ndjson")
@@ -39,6 +38,8 @@ def read_manifest(path: Path, columns: Collection[str]) -> list[Row]:
     Errors: FoleyError for a file that cannot be read, has no column `file` or a column that is unknown, or no rows;
     what is wrong with a single row is in the row.
     """
+    from foleycli.media.source import check_file
+
     check_file(path)  # a pipe would be waited for without end
     if path.suffix.lower() not in CSV_ENDINGS + JSON_ENDINGS:
         known = " ".join(CSV_ENDINGS + JSON_ENDINGS)

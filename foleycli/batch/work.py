@@ -7,7 +7,6 @@ import socket
 import threading
 import time
 import traceback
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,7 +20,6 @@ from foleycli.threads import import_torch
 if TYPE_CHECKING:
     from foleycli.models.model import Model
     from foleycli.rendering.job import ExtendJob, RenderJob
-    from foleycli.rendering.result import RenderResult
 
 _one_at_a_time = threading.Lock()  # a Dask worker may have several threads, but one model
 _loaded: dict[ModelOptions, Model | FoleyError] = {}  # what this process keeps: one model, or why there is none
@@ -171,12 +169,16 @@ def _make_row(task: Task) -> Outcome:
             return recorded(task, said, "done")
         began_s = time.monotonic()
         with task.record.writing(task.key, inputs, task.files) as facts:
-            results = run_job(task.job, model, task.with_report)
+            from foleycli.report.files import facts as facts_of
+            from foleycli.report.files import write_reports
+
+            results = task.job.run(model)
+            if task.with_report:
+                write_reports(task.job, results)
             if task.with_pictures:
                 from foleycli.batch.pictures import write_pictures
 
                 write_pictures(task, results)
-            from foleycli.report.files import facts as facts_of
 
             facts |= {
                 "row": task.number,
@@ -187,16 +189,3 @@ def _make_row(task: Task) -> Outcome:
                 "worker": this_worker(),
             }
         return recorded(task, facts, "done")
-
-
-def run_job(
-    job: RenderJob | ExtendJob, model: Model, with_report: bool, report: Report = silent
-) -> Sequence[RenderResult]:
-    """Run a job and write the two files of `--report` beside each result."""
-    results = job.run(model, report)
-    if with_report:
-        from foleycli.report.files import write_report
-
-        for result in results:
-            write_report(job, result)
-    return results

@@ -104,7 +104,11 @@ def run_jobs(requests: Sequence[Request], run: RunOptions) -> None:
                 console.note(f"{source} ({index} of {len(ready)})", run.quiet)
             with isolated(source, tally, run):
                 with console.progress(run.quiet) as report_job:
-                    results = work.run_job(job, model, run.report, report_job)
+                    results = job.run(model, report_job)
+                    if run.report:
+                        from foleycli.report.files import write_reports
+
+                        write_reports(job, results)
                 show_results(source, job, results, run)
     if tally.failed:
         raise typer.Exit(tally.exit_code)

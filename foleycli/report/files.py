@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
@@ -103,11 +104,12 @@ def inputs(job: RenderJob | ExtendJob) -> dict[str, Any]:
     return {"video": str(job.video.path) if job.video else None, **plain}
 
 
-def write_report(job: RenderJob | ExtendJob, result: RenderResult) -> None:
-    """The two files of `--report` beside a result."""
-    as_json, as_png = report_files(result.out)
-    write_json(as_json, result, job)
-    write_picture(as_png, result, job.video, result.start_s)
+def write_reports(job: RenderJob | ExtendJob, results: Sequence[RenderResult]) -> None:
+    """The two files of `--report` beside each result of a job."""
+    for result in results:
+        as_json, as_png = report_files(result.out)
+        write_json(as_json, result, job)
+        write_picture(as_png, result, job.video, result.start_s)
 
 
 def write_json(path: Path, result: RenderResult, job: RenderJob | ExtendJob) -> None:
