@@ -86,6 +86,7 @@ app.command(
     epilog=console.examples(
         ("Files of two folders, paired by name", "foley evaluate real/ generated/"),
         ("Render filmed clips first, then compare", "foley evaluate --model salsav-mini clips/*.mp4 --json"),
+        ("Three systems in a paper's table", "foley evaluate --benchmark real/ ours/ a/ b/ --out-dir table"),
     ),
 )(evaluate.evaluate)
 app.command(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from foleycli.cli import console, fetched, jobs, naming, options
+from foleycli.cli.benchmark import run as run_benchmark
 from foleycli.errors import EXIT_FAILED, FoleyError, UsageError
 from foleycli.hub.resolve import default_settings
 from foleycli.records import Video
@@ -31,7 +32,7 @@ DIGITS = 4  # of figures in JSON
 
 Paths = Annotated[
     list[Path],
-    typer.Argument(metavar="REAL_DIR MADE_DIR | VIDEO...", help="Two folders; with --model, videos with sound."),
+    typer.Argument(metavar="REAL_DIR MADE_DIR… | VIDEO…", help="Two folders; with --model, videos with sound."),
 ]
 ModelToEvaluate = Annotated[
     str | None,
@@ -43,7 +44,28 @@ Prompts = Annotated[
 ]
 OutDir = Annotated[
     Path | None,
-    typer.Option("--out-dir", metavar="DIR", help="Keep the rendered sounds here.", rich_help_panel=options.OUTPUT),
+    typer.Option(
+        "--out-dir",
+        metavar="DIR",
+        help="Keep the rendered sounds, or the files of --benchmark, here.",
+        rich_help_panel=options.OUTPUT,
+    ),
+]
+Benchmark = Annotated[
+    bool,
+    typer.Option("--benchmark", help="The table that papers print, a folder for each system.", rich_help_panel=METRICS),
+]
+Bootstrap = Annotated[
+    int | None,
+    typer.Option(
+        "--bootstrap",
+        min=0,
+        max=100_000,
+        metavar="N",
+        help="Draws of clips behind the intervals of --benchmark; 0: none.",
+        show_default="1000",
+        rich_help_panel=METRICS,
+    ),
 ]
 Aisfx = Annotated[
     Path | None,
@@ -103,7 +125,10 @@ def evaluate(
     seed: options.Seed = None,
     aisfx: Aisfx = None,
     labels: Labels = None,
+    benchmark: Benchmark = False,
+    bootstrap: Bootstrap = None,
     out_dir: OutDir = None,
+    force: options.Force = False,
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
     threads: options.Threads = None,
@@ -114,13 +139,14 @@ def evaluate(
     """Measure generated sounds against real ones: timing, loudness, spectrum, fit to the picture, embedding distances.
 
     Two folders are paired by file names; with --model, each video is rendered as `foley render` does it and
-    compared with its own sound.
+    compared with its own sound. With --benchmark, the folders of several systems come into one table, on the clips that
+    all of them have, as Markdown, LaTeX and JSON in --out-dir.
     """
     run = jobs.RunOptions(
         model=model or "",
         device=device,
         dtype=dtype,
-        force=True,
+        force=force if benchmark else True,
         quiet=quiet,
         json=json,
         dry_run=False,
@@ -139,6 +165,16 @@ def evaluate(
         ride=ride,
         seed=seed,
     )
+    if benchmark:
+        _refuse_rendering([*given, *(["preset"] if preset != "default" else [])])
+        if model is not None:
+            raise UsageError("--benchmark measures folders, and --model is given", "Render them first: foley render")
+        sources = _sources(aisfx, labels, run)
+        draws = 1000 if bootstrap is None else bootstrap
+        run_benchmark(paths, prompts, draws, out_dir=out_dir, sources=sources, how=run)
+        return
+    if bootstrap is not None:
+        raise UsageError("--bootstrap is for --benchmark", "Add --benchmark")
     if model is None:
         others = {"prompts": prompts, "preset": preset != "default", "out_dir": out_dir}
         _refuse_rendering([*given, *(name for name, value in others.items() if value)])

@@ -57,7 +57,7 @@ class SetMetrics:
     neighbours: NearestNeighbours | None = None  # labelled sounds in aisfx's embedding space
     real: dict[str, list[Embedding]] = field(default_factory=dict)  # by network
     generated: dict[str, list[Embedding]] = field(default_factory=dict)
-    pair_scores: dict[str, list[float]] = field(default_factory=dict)  # of generated sounds with their pictures
+    pair_scores: dict[str, list[float]] = field(default_factory=dict)  # of generated sounds with pictures, by key
     labels: list[tuple[str, str, str]] = field(default_factory=list)  # expected, of the real and of the generated sound
 
     def add(self, sounds: PairSamples, prompt: str = "") -> None:
@@ -67,10 +67,10 @@ class SetMetrics:
                 embedding = embedder.embed(resample(samples[None], RATE_HZ, embedder.rate_hz)[0])
                 side.setdefault(name, []).append(embedding)
         if (video := sounds.pair.video) is not None:
-            for name, scorer in self.loaded.scorers.items():
-                score = scorer.score(resample(sounds.generated[None], RATE_HZ, scorer.rate_hz)[0], video)
-                if score is not None:
-                    self.pair_scores.setdefault(name, []).append(score)
+            for scorer in self.loaded.scorers.values():
+                scores = scorer.scores(resample(sounds.generated[None], RATE_HZ, scorer.rate_hz)[0], video)
+                for key, score in scores.items():
+                    self.pair_scores.setdefault(key, []).append(score)
         if self.neighbours is not None:
             self._add_labels(sounds.pair, prompt, self.neighbours)
 
@@ -92,10 +92,11 @@ class SetMetrics:
                 except ValueError as error:
                     missing[key] = str(error)
         for scoring in (one for one in SCORING_NETWORKS if one.name in self.loaded.scorers):
-            if scores := self.pair_scores.get(scoring.name):
-                measured[scoring.key] = float(np.mean(scores))
-            else:
-                missing[scoring.key] = "no pair has a picture and sound that are long enough"
+            for key in scoring.keys:
+                if scores := self.pair_scores.get(key):
+                    measured[key] = float(np.mean(scores))
+                else:
+                    missing[key] = "no pair has a picture and sound that are long enough"
         if self.labels:
             measured[LABEL_ACCURACY] = float(np.mean([generated == expected for expected, _, generated in self.labels]))
             measured[f"{LABEL_ACCURACY}_of_real"] = float(np.mean([real == label for label, real, _ in self.labels]))

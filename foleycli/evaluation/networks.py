@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from foleycli.errors import FoleyError
-from foleycli.evaluation.embedders import aisfx, cnn14, desync, imagebind, passt, vggish
+from foleycli.evaluation.embedders import aisfx, clap, cnn14, desync, imagebind, passt, vggish
 from foleycli.evaluation.embedders.base import AudioEmbedder, AudioVisualScorer, Embedding
 from foleycli.evaluation.metrics.distances import frechet_distance, inception_score, kl_divergence
 from foleycli.hub import catalog
@@ -70,14 +70,15 @@ class EmbeddingNetwork(PublishedNetwork):
 
     load: Callable[[Path, torch.device], AudioEmbedder]
     metrics: Mapping[str, SetMetric] = field(default_factory=dict)
+    words_key: str = ""  # the metric that compares its embeddings with those of prompts; "": it embeds no words
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoringNetwork(PublishedNetwork):
-    """A network that scores a sound with its picture; the metric `key` is the mean over pairs."""
+    """A network that scores a sound with its picture; its metrics are means over pairs."""
 
     load: Callable[[Path, torch.device], AudioVisualScorer]
-    key: str
+    keys: tuple[str, ...]
 
 
 EMBEDDING_NETWORKS = (
@@ -109,6 +110,14 @@ EMBEDDING_NETWORKS = (
         how_to_get="https://github.com/kkoutini/PaSST/releases/download/v0.0.1-audioset/passt-s-f128-p16-s10-ap.476-swa.pt",
         metrics={"fd_passt": frechet, "kl_passt": kl, "is_passt": inception},
     ),
+    EmbeddingNetwork(
+        name="CLAP",
+        files=("clap/model.safetensors",),
+        load=clap.load,
+        how_to_get="hf download laion/larger_clap_general, its files into FOLEY_HOME/metrics/clap",
+        metrics={"fd_clap": frechet},
+        words_key="clap_score",
+    ),
 )
 SCORING_NETWORKS = (
     ScoringNetwork(
@@ -117,14 +126,14 @@ SCORING_NETWORKS = (
         load=desync.load,
         how_to_get="foley models pull synchformer",
         part="synchformer",
-        key="desync_s",
+        keys=("desync_s", "sync_ms"),
     ),
     ScoringNetwork(
         name="ImageBind",
         files=("imagebind_huge.pth",),
         load=imagebind.load,
         how_to_get="https://dl.fbaipublicfiles.com/imagebind/imagebind_huge.pth",
-        key="ib_score",
+        keys=("ib_score",),
     ),
 )
 NETWORKS: tuple[PublishedNetwork, ...] = (*EMBEDDING_NETWORKS, *SCORING_NETWORKS)
@@ -181,7 +190,8 @@ def missing_metrics(found: Mapping[str, Path]) -> dict[str, str]:
             continue
         source = network.how_to_get
         source = f"{source}, into {metrics_folder()}" if source.startswith("https:") else source
-        keys = [network.key] if isinstance(network, ScoringNetwork) else []
-        keys += list(network.metrics) if isinstance(network, EmbeddingNetwork) else []
+        keys = list(network.keys) if isinstance(network, ScoringNetwork) else []
+        if isinstance(network, EmbeddingNetwork):
+            keys += [*network.metrics, *([network.words_key] if network.words_key else [])]
         missing |= dict.fromkeys(keys, f"needs the weights of {network.name}: {source}")
     return missing

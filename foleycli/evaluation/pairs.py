@@ -19,6 +19,7 @@ from foleycli.features.sync import SyncExtractor
 from foleycli.features.sync_score import sync_score
 from foleycli.media.audio import read_audio
 from foleycli.media.probe import picture_start_s
+from foleycli.records import Stream
 
 RATE_HZ = 44100
 MIN_SHARED_S = 0.2
@@ -151,14 +152,14 @@ def read_pair(pair: Pair) -> PairSamples:
     return PairSamples(pair, real[:n], generated[:n])
 
 
-def measure_pair(sounds: PairSamples, extractor: SyncExtractor) -> PairMetrics:
-    """All figures of one pair; the video, where there is one, is read once."""
+def measure_pair(sounds: PairSamples, extractor: SyncExtractor, stream: Stream | None = None) -> PairMetrics:
+    """All figures of one pair; the video, where there is one, is read once, or not at all where its stream is given."""
     generated_onsets, real_onsets = detect_onsets(sounds.generated, RATE_HZ), detect_onsets(sounds.real, RATE_HZ)
     at_60ms, at_100ms = (
         agreement(generated_onsets, real_onsets, tolerance_s, sounds.duration_s) for tolerance_s in (0.06, 0.1)
     )
     video = sounds.pair.video
-    stream = extract_stream(video, extractor) if video is not None else None
+    stream = extract_stream(video, extractor) if video is not None and stream is None else stream
     return PairMetrics(
         name=sounds.pair.name,
         duration_s=sounds.duration_s,

@@ -42,7 +42,9 @@ def test_files_are_found_by_their_published_names(metrics):
         "PANNs": "Cnn14_16k_mAP=0.438.pth",
         "PaSST": "passt-s-f128-p16-s10-ap.476-swa.pt",
     }
-    assert networks.missing_metrics(found).keys() == {"fad_aisfx", "desync_s", "ib_score"}
+    assert networks.missing_metrics(found).keys() == {
+        "fad_aisfx", "desync_s", "sync_ms", "ib_score", "fd_clap", "clap_score",
+    }  # fmt: skip
 
 
 def test_a_given_file_goes_first(metrics, tmp_path):

@@ -40,8 +40,12 @@ class AudioVisualScorer(Protocol):
 
     rate_hz: int
 
-    def score(self, samples: np.ndarray, video: Path) -> float | None:
-        """One figure for mono float32 samples [N] at `rate_hz` with a video; None where they are too short for it."""
+    def scores(self, samples: np.ndarray, video: Path) -> dict[str, float]:
+        """Figures by metric for mono float32 samples [N] at `rate_hz` with a video; {} where they are too short.
+
+        What it makes of the picture of the latest video is kept: of one clip, the sounds of several systems are asked
+        about in a row.
+        """
         ...
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from foleycli.dsp.mel import mel_filterbank
 from foleycli.evaluation.embedders.base import build, read_published
-from foleycli.evaluation.metrics.offset import OFFSETS_S
+from foleycli.evaluation.metrics.offset import OFFSETS_S, mean_offset_ms
 from foleycli.evaluation.synchrony import extract_stream
 from foleycli.features.synchformer import PREFIX, Synchformer
 from foleycli.nn.motionformer import MotionformerConfig, PatchPooling, load_tower
@@ -173,19 +173,38 @@ class DesyncScorer:
 
     def __init__(self, visual_tower: Synchformer, classifier: OffsetClassifier, device: torch.device) -> None:
         self.visual_tower, self.classifier, self.device = visual_tower, classifier.to(device), device
+        self._latest: tuple[Path, Tensor] | None = None
 
-    @torch.inference_mode()
+    def scores(self, samples: np.ndarray, video: Path) -> dict[str, float]:
+        """DeSync in s, and V-AURA's Sync in ms: the absolute offset of the clip's first 4.8 s."""
+        offsets_s = self.offsets_s(samples, video)
+        if offsets_s is None:
+            return {}
+        return {"desync_s": float(np.mean(np.abs(offsets_s))), "sync_ms": mean_offset_ms(offsets_s[:1])}
+
     def score(self, samples: np.ndarray, video: Path) -> float | None:
         """DeSync in s of mono [N] at RATE_HZ with a video; None where they share less than 4.8 s."""
+        return self.scores(samples, video).get("desync_s")
+
+    @torch.inference_mode()
+    def offsets_s(self, samples: np.ndarray, video: Path) -> tuple[float, float] | None:
+        """By how much the first and the last 4.8 s are late; None where sound and video share less."""
         if len(samples) < SEGMENT + (N_SEGMENTS - 1) * STEP:
             return None
         segments = torch.from_numpy(samples).unfold(0, SEGMENT, STEP)  # [S, SEGMENT]
-        pictures = extract_stream(video, self.visual_tower).values.unflatten(1, (N_STEPS, -1))  # [S, 8, D]
+        pictures = self._pictures(video)
         if (n := min(len(pictures), len(segments))) < N_SEGMENTS:
             return None
         spectrograms = log_mel(segments[:n].to(self.device))
         sound = torch.cat([self.classifier.afeat_extractor(batch) for batch in spectrograms.split(8)])  # [S, 6, D]
-        return float(np.mean([abs(self.offset_s(pictures[part], sound[part])) for part in first_and_last(n)]))
+        first, last = (self.offset_s(pictures[part], sound[part]) for part in first_and_last(n))
+        return first, last
+
+    def _pictures(self, video: Path) -> Tensor:
+        """What the visual tower makes of a video, [S, 8, D]; that of the latest one is kept."""
+        if self._latest is None or self._latest[0] != video:
+            self._latest = video, extract_stream(video, self.visual_tower).values.unflatten(1, (N_STEPS, -1))
+        return self._latest[1]
 
     def offset_s(self, pictures: Tensor, sound: Tensor) -> float:
         """The likeliest of OFFSETS_S for 14 segments, [14, 8, D] and [14, 6, D]."""

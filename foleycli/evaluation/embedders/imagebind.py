@@ -145,6 +145,12 @@ class ImageBindScorer:
 
     def __init__(self, network: ImageBind, config: ImageBindConfig, device: torch.device) -> None:
         self.network, self.config, self.device = network.to(device), config, device
+        self._latest: tuple[Path, Tensor] | None = None  # a video with its embedding [D]
+
+    def scores(self, samples: np.ndarray, video: Path) -> dict[str, float]:
+        """The IB score by its key."""
+        score = self.score(samples, video)
+        return {} if score is None else {"ib_score": score}
 
     @torch.inference_mode()
     def score(self, samples: np.ndarray, video: Path) -> float | None:
@@ -153,7 +159,9 @@ class ImageBindScorer:
             return None
         spectrograms = torch.stack([log_mel(piece) for piece in pieces(torch.from_numpy(samples))])
         sound = self._mean(self.network.embed_sound, spectrograms)
-        pictures = self._mean(self.network.embed_pictures, pairs(self.read_crops(video)))
+        if self._latest is None or self._latest[0] != video:
+            self._latest = video, self._mean(self.network.embed_pictures, pairs(self.read_crops(video)))
+        pictures = self._latest[1]
         return float(F.cosine_similarity(sound, pictures, dim=0))
 
     def _mean(self, network: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:

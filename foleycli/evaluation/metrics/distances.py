@@ -13,21 +13,25 @@ SOFTEN = 1e-6  # added to the generated sound's classes before their logarithm
 
 
 def frechet_distance(one: np.ndarray, other: np.ndarray) -> float:
-    """Between the normal distributions of two sets of embeddings [n, D] and [m, D] (Heusel et al., 2017).
+    """Between the normal distributions of two sets of embeddings [n, D] and [m, D] (Heusel et al., arXiv 1706.08500).
 
-    The same figure as with a matrix square root: its trace is the sum of the square roots of the eigenvalues of
-    a symmetric product.  With fewer embeddings than dimensions it comes out too high: compare sets of one size.
+    The same figure as with a matrix square root, whose trace is found otherwise: of few embeddings as the sum of the
+    singular values of their inner products [n, m], of many as that of the square roots of a symmetric product's
+    eigenvalues.  With fewer embeddings than dimensions it comes out too high: compare sets of one size.
     Errors: ValueError for sets of fewer than two.
     """
     if min(len(one), len(other)) < 2:
         raise ValueError("a Fréchet distance needs two embeddings on each side")
     one, other = one.astype(np.float64), other.astype(np.float64)
     apart = one.mean(axis=0) - other.mean(axis=0)
-    first, second = np.cov(one, rowvar=False).reshape(2 * one.shape[1:]), np.cov(other, rowvar=False)
-    root = _root(first)
-    between = np.linalg.eigvalsh(root @ second.reshape(first.shape) @ root)  # of the same trace as first @ second
-    shared = np.sqrt(between.clip(0)).sum()
-    return float(max(0.0, apart @ apart + np.trace(first) + np.trace(second.reshape(first.shape)) - 2 * shared))
+    first, second = (x - x.mean(axis=0) for x in (one, other))
+    first, second = first / np.sqrt(len(one) - 1), second / np.sqrt(len(other) - 1)  # covariances are x.T @ x
+    if min(len(one), len(other)) <= one.shape[1]:
+        shared = np.linalg.svd(first @ second.T, compute_uv=False).sum()
+    else:
+        root = _root(first.T @ first)
+        shared = np.sqrt(np.linalg.eigvalsh(root @ (second.T @ second) @ root).clip(0)).sum()
+    return float(max(0.0, apart @ apart + np.square(first).sum() + np.square(second).sum() - 2 * shared))
 
 
 def _root(covariance: np.ndarray) -> np.ndarray:
