@@ -187,7 +187,7 @@ def check_outputs(job: Job, inputs: Sequence[Path], run: RunOptions) -> None:
     outs = job.outputs()
     if run.resume and job.is_done():
         return
-    files = [*outs, *(file for out in outs for file in output.report_files(out))] if run.report else outs
+    files = [*outs, *(file for out in job.results() for file in output.report_files(out))] if run.report else outs
     if run.dry_run:  # which does not make the folder of --out-dir
         files = [file for file in files if file.parent.exists()]
     output.check_outputs(files, inputs, force=run.force)
@@ -201,12 +201,12 @@ def check_duration(duration_s: float | None) -> None:
         raise UsageError(f"--duration is {duration_s:g}", "Give a number of seconds above 0")
 
 
-def make_folder(folder: Path) -> None:
-    """Make the folder of --out-dir; errors: UsageError when it cannot be made."""
+def make_folder(folder: Path, option: str = "--out-dir") -> None:
+    """Make the folder that an option names; errors: UsageError when it cannot be made."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(
-            f"--out-dir {folder} cannot be made: {error.strerror}",
+            f"{option} {folder} cannot be made: {error.strerror}",
             "Name a folder in a place that can be written",
         ) from error

@@ -17,6 +17,7 @@ from foleycli.settings import preset
 from foleycli.settings.settings import flag, setting_fields
 
 SOUND, VIDEO, OUTPUT, RUN = "Sound", "Part of the video and its own sound", "Output", "How it runs"
+STEMS = "Stems"
 
 
 def _setting(name: str, panel: str, declared: str = "") -> Any:

@@ -23,6 +23,7 @@ class DryRun:
     out: str
     takes: int
     outs: list[str]  # the files that are written
+    stems: list[str]  # beside them, and whom to credit
     duration_s: float
     model: str
     device: str
@@ -53,7 +54,8 @@ def make(job: Job, folder: Path, device: str, dtype: str) -> DryRun:
     return DryRun(
         out=str(job.out),
         takes=job.takes,
-        outs=list(map(str, job.outputs())),
+        outs=list(map(str, job.results())),
+        stems=[str(path) for path in job.outputs() if path not in job.results()],
         duration_s=round(plan.duration_s, 3),
         model=config.name or folder.name,
         device=device_name,
@@ -85,6 +87,7 @@ def text(plan: DryRun, source: Path) -> str:
         (
             f"{source} -> {_files(plan)}",
             *_takes(plan),
+            *_stems(plan),
             f"  sound     {plan.duration_s:g} s in {windows} of up to {plan.window_s:g} s, "
             f"each going on from {plan.context_s:g} s of the last (a scene cut can add one)",
             f"  heard     {plan.heard}",
@@ -110,5 +113,15 @@ def _takes(plan: DryRun) -> list[str]:
     """The line about takes, where there are several."""
     if plan.takes == 1:
         return []
+    if plan.stems:
+        return [f"  takes     {plan.takes} of each cue, the first is in the mix"]
     kept = "the best one is kept" if len(plan.outs) == 1 else "all are kept, take1 fits the picture best"
     return [f"  takes     {plan.takes}, with the seeds from {plan.settings['seed']} on; {kept}"]
+
+
+def _stems(plan: DryRun) -> list[str]:
+    """The line about stems, where there are some."""
+    if not plan.stems:
+        return []
+    names = [Path(path).name for path in plan.stems]
+    return [f"  stems     {console.count(len(names), 'file')} in {Path(plan.stems[0]).parent}: {', '.join(names)}"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from foleycli.cli import jobs, naming, options
+from foleycli.cli import stems as stem_options
 from foleycli.errors import UsageError
 from foleycli.hub.catalog import DEFAULT_MODEL
 from foleycli.hub.resolve import default_settings
@@ -37,7 +38,8 @@ Name = Annotated[
     typer.Option(
         "--name",
         metavar="PATTERN",
-        help="What results are called, such as {stem}_{take:02}.wav; the ending chooses the format.",
+        help="What results are called, such as {stem}_{take:02}.wav; the ending chooses the format. "
+        "With --stems: what stems are called.",
         rich_help_panel=options.OUTPUT,
     ),
 ]
@@ -165,6 +167,9 @@ def requests(
     channels: options.Channels = None,
     pcm: Pcm = None,
     width: options.Width = None,
+    stems: stem_options.Stems = None,
+    stems_by: stem_options.StemsBy = None,
+    stem_bits: stem_options.StemBits = None,
     force: options.Force = False,
     resume: Resume = False,
     report: options.WithReport = False,
@@ -240,7 +245,9 @@ def requests(
         sounds=sounds,
         takes=takes or 1,
         pick_best=pick is not None,
-        name=name,
+        name=name if stems is None else None,
+        stems=stem_options.request(stems, stems_by, stem_bits, name),
+        is_alone=len(paths) == 1,
         inputs=[*paths, *(path for path in (ref, sounds, prompts, _file(preset), _file(model)) if path)],
         run=run,
     )
@@ -276,6 +283,8 @@ class RenderRequest:
     takes: int
     pick_best: bool
     name: str | None  # a pattern
+    stems: stem_options.StemRequest | None
+    is_alone: bool  # there is one video
     inputs: list[Path]  # none of them may be written over, whatever the order
     run: jobs.RunOptions
 
@@ -301,7 +310,11 @@ class RenderRequest:
             original_tracks=self.tracks,
             overwrite=self.run.force,
         )
+        if self.stems is not None:
+            job = self.stems.as_cue_job(job, "" if self.is_alone else out.stem)
         job.check()
+        if self.stems is not None and not self.run.dry_run:
+            jobs.make_folder(self.stems.folder / ("" if self.is_alone else out.stem), "--stems")
         jobs.check_outputs(job, self.inputs, self.run)
         return job
 

@@ -101,6 +101,10 @@ class CueJob(RenderJob):
         """The file with the mix, and what the stems go to."""
         return [self.out, *(path for delivery in self.deliveries for path in delivery.outputs(self))]
 
+    def results(self) -> list[Path]:
+        """The file with the mix."""
+        return [self.out]
+
     def is_done(self) -> bool:
         """Whether the mix is there, readable and of the right length, and all else is there that goes with it."""
         return is_whole_sound(self.out, self.length_s()) and all(path.is_file() for path in self.outputs()[1:])
@@ -109,7 +113,9 @@ class CueJob(RenderJob):
         """Refuse what cannot be done, before a model is loaded; see `RenderJob.check`."""
         super().check()
         if self.pick_best:
-            raise UsageError("--pick is given beside --cues", "All takes of a cue are kept, the first is in the mix")
+            raise UsageError(
+                "--pick is given beside --cues or --stems", "All takes of a cue are kept, the first is in the mix"
+            )
         if self.name_pattern is not None:
             raise UsageError("--name is given beside --cues", "Name the mix with -o")
         check_cues(self.sheet.cues, self.clock, Fraction(self.video.duration_s))
@@ -227,6 +233,34 @@ class CueJob(RenderJob):
 
         with oom_as_foley_error(), torch.inference_mode():
             return [render_cues(self, model, report)]
+
+
+def whole_as_cue(job: RenderJob, deliveries: tuple[Delivery, ...]) -> CueJob:
+    """A render as a sheet of one cue that is all of it, so that its stems can be handed over."""
+    settings, defaults = job.settings, Settings()
+    end_s = Fraction(job.video.duration_s)
+    return CueJob(
+        video=job.video,
+        out=job.out,
+        settings=settings,
+        start_s=job.start_s,
+        duration_s=job.duration_s,
+        reference=job.reference,
+        reference_start_s=job.reference_start_s,
+        sounds=job.sounds,
+        takes=job.takes,
+        pick_best=job.pick_best,
+        name_pattern=job.name_pattern,
+        pcm=job.pcm,
+        exact=job.exact,
+        original_tracks=job.original_tracks,
+        overwrite=job.overwrite,
+        sheet=CueSheet((Cue("1", Fraction(0), end_s, prompt=settings.prompt),)),
+        cue_settings=(replace(settings, **{name: getattr(defaults, name) for name in WHOLE_SETTINGS}),),
+        clock=ReelClock.of(job.video),
+        between="auto",  # there is nothing between: room tone as in a render without cues
+        deliveries=deliveries,
+    )
 
 
 def resolve_cue(

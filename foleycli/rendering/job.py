@@ -91,6 +91,10 @@ class RenderJob:
         ranks = range(1, self.takes + 1)
         return [self.out.with_name(self.name_pattern.format(stem=stem, take=rank, seed=seed)) for rank in ranks]
 
+    def results(self) -> list[Path]:
+        """Those of the files that are results, with a report of their own: no stems, no credits."""
+        return self.outputs()
+
     def is_done(self) -> bool:
         """Whether all outputs are there, readable and of the right length: an earlier run has written them."""
         return all(is_whole_sound(out, self.length_s()) for out in self.outputs())
@@ -349,6 +353,10 @@ class ExtendJob:
     def outputs(self) -> list[Path]:
         """The file that `run` writes."""
         return [self.out]
+
+    def results(self) -> list[Path]:
+        """The same: it is a result."""
+        return self.outputs()
 
     def is_done(self) -> bool:
         """Whether the output is there, readable and of the right length: an earlier run has written it."""

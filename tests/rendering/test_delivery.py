@@ -130,3 +130,38 @@ def test_each_cue_or_stem_can_have_the_loudness(make, tmp_path: Path, per: str) 
         measured = pyloudnorm.Meter(48000).integrated_loudness(soundfile.read(path)[0])
         assert measured == pytest.approx(-35.0, abs=0.1)
     assert (rest_db(tmp_path / "mix.wav", tmp_path / "stems", START) < -90) is (per == "cue")
+
+
+def test_a_render_without_cues_has_stems_too(render, reel: Path, tmp_path: Path) -> None:
+    """The command: one cue is the whole, each take a stem, room tone another."""
+    ask = (reel, "--engine", "recordings", "--prompt", "door slam", "--takes", "2", "--stems", tmp_path / "stems")
+    ask = (*ask, "--name", "{cat_id}_{take}", "-o", tmp_path / "mix.mov", "--pcm", "--duration", "3")
+    told = render(*ask, "--dry-run")
+    assert told.code == 0 and "stems     4 files" in told.out and "DOORWood_2.wav" in told.out
+    assert list(tmp_path.iterdir()) == []
+    told = render(*ask, "--report", "--json")
+    assert told.code == 0, told.err
+    written = {path.name for path in (tmp_path / "stems").iterdir()}
+    assert written == {"DOORWood_1.wav", "DOORWood_2.wav", "AMBRoom_1.wav", "CREDITS.txt"}
+    assert rest_db(tmp_path / "mix.mov", tmp_path / "stems", START) < -90
+    assert {path.name for path in tmp_path.iterdir()} == {"stems", "mix.mov", "mix.json", "mix.png"}
+    again = render(*ask)
+    assert again.code == 1 and "already exists" in again.error
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (("--stems-by", "track"), "without --stems"),
+        (("--stem-bits", "32"), "without --stems"),
+        (("--stems", DEMO), "is not a folder"),
+        (("--stems", "x", "--name", "{nmae}"), "has the field"),
+        (("--stems", "x", "--takes", "2", "--pick", "best"), "--pick is given beside"),
+        (("--loudness", "r128", "--loudness-per", "cue"), "there are no cues"),
+    ],
+)
+def test_options_of_stems_that_make_no_sense(foley, reel: Path, tmp_path: Path, monkeypatch, more, words) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = foley("render", reel, "-o", "mix.wav", *more)
+    assert told.code == 2 and words in told.error
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,89 @@
+"""The options of stems: where they go, how they are parted, named and written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from foleycli.cli import options
+from foleycli.errors import UsageError
+
+if TYPE_CHECKING:
+    from foleycli.rendering.cues import CueJob
+    from foleycli.rendering.delivery import StemDelivery
+    from foleycli.rendering.job import RenderJob
+
+Stems = Annotated[
+    Path | None,
+    typer.Option(
+        "--stems",
+        metavar="DIR",
+        help="Write the parts of the sound as broadcast WAV files too, and CREDITS.txt; they sum to the mix.",
+        rich_help_panel=options.STEMS,
+    ),
+]
+StemsBy = Annotated[
+    Literal["cue", "track", "class"] | None,
+    typer.Option(
+        "--stems-by",
+        help="A file for each cue and take, track, or class of sound (footsteps, movement, ambience, effects).",
+        show_default="cue",
+        rich_help_panel=options.STEMS,
+    ),
+]
+StemBits = Annotated[
+    Literal["24", "32"] | None,
+    typer.Option("--stem-bits", help="24 bit, or 32 bit float.", show_default="24", rich_help_panel=options.STEMS),
+]
+
+
+@dataclass(frozen=True)
+class StemRequest:
+    """What one call asks of stems."""
+
+    folder: Path
+    by: Literal["cue", "track", "class"]
+    bits: Literal["24", "32"]
+    name: str | None  # a pattern
+
+    def delivery(self, sub_folder: str = "") -> StemDelivery:
+        """Who writes the stems of one job; of several jobs each has a folder of its own."""
+        from foleycli.rendering.delivery import StemDelivery
+        from foleycli.stems.names import PATTERN
+
+        return StemDelivery(
+            self.folder / sub_folder,
+            by=self.by,
+            pattern=self.name or PATTERN,
+            sample_format="pcm24" if self.bits == "24" else "float32",
+        )
+
+    def as_cue_job(self, job: RenderJob, sub_folder: str = "") -> CueJob:
+        """A render without cues as one cue that is all of it, which hands its stems over."""
+        from foleycli.rendering.cues import whole_as_cue
+
+        return whole_as_cue(job, (self.delivery(sub_folder),))
+
+
+def request(
+    folder: Path | None,
+    by: Literal["cue", "track", "class"] | None,
+    bits: Literal["24", "32"] | None,
+    name: str | None,
+) -> StemRequest | None:
+    """The options put together; errors: UsageError for those that say nothing without --stems, and for bad patterns."""
+    if folder is None:
+        for option, value in (("--stems-by", by), ("--stem-bits", bits)):
+            if value is not None:
+                raise UsageError(f"{option} is given without --stems", "Add --stems DIR")
+        return None
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--stems {folder} is not a folder", "Name a folder; it is made if missing")
+    if name is not None:
+        from foleycli.stems.names import check_pattern
+
+        check_pattern(name)
+    return StemRequest(folder, by or "cue", bits or "24", name)
