@@ -340,4 +340,4 @@ def written_files(job: jobs.Job, with_report: bool) -> list[Path]:
     from foleycli.media.output import report_files
 
     outs = job.outputs()
-    return [*outs, *(file for out in outs for file in report_files(out))] if with_report else outs
+    return [*outs, *(file for out in job.results() for file in report_files(out))] if with_report else outs

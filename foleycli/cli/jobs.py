@@ -139,7 +139,8 @@ def show_results(source: Path, job: Job, results: Sequence[RenderResult], run: R
 
             console.result_json({"input": str(source), **facts(result)})
         else:
-            console.result(str(result.out))
+            for path in (result.out, *result.files):
+                console.result(str(path))
             if result.take is not None:
                 note = f"seed {result.settings.seed}, synchronisation score {result.sync_score:.3f}"
                 console.note(f"{result.out.name}: {note}", run.quiet)

@@ -555,6 +555,7 @@ def cue_result(
         lufs=finished.lufs,
         recordings=list(matches.values()),
         room_tone=room if job.wants_room_tone() else None,
+        files=tuple(path for path in job.outputs()[1:] if path.exists()),
         cues=tuple(sorted(told, key=lambda one: one.cue.start_s)),
     )
 

@@ -144,7 +144,7 @@ class RenderJob:
         sound = round(self.length_s() * max(48_000, self.settings.rate_hz) * 4)  # of one channel
         copied = self.video.path.stat().st_size if is_video_name(self.out) else 0
         copied = round(copied * min(1.0, self.length_s() / self.video.duration_s))
-        n = len(self.outputs())
+        n = len(self.results())
         return (n + 2) * sound + 4 * sound + n * (copied + 2 * sound)
 
     def video_notes(self) -> tuple[str, ...]:

@@ -55,6 +55,7 @@ class RenderResult:
     recordings: list[Match] = field(default_factory=list)  # that are placed along the picture
     room_tone: Recording | None = None  # the recording under everything
     cues: tuple[CueResult, ...] = ()  # of a cue sheet
+    files: tuple[Path, ...] = ()  # that were written beside it: stems, credits, timelines
     notes: tuple[str, ...] = ()  # what the user should know: streams left out, tracks mixed, a part cut short
 
 

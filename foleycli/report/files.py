@@ -48,6 +48,7 @@ def facts(result: RenderResult) -> dict[str, Any]:
         "reference": str(result.reference) if result.reference else None,
         "recordings": [_match(match) for match in result.recordings],
         "room_tone": _recording(result.room_tone) if result.room_tone else None,
+        **({"files": list(map(str, result.files))} if result.files else {}),
         **({"cues": [_cue(one) for one in result.cues]} if result.cues else {}),
         "notes": list(result.notes),
         "events_s": [round(float(time_s), 3) for time_s in result.events_s],

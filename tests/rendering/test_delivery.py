@@ -142,6 +142,7 @@ def test_a_render_without_cues_has_stems_too(render, reel: Path, tmp_path: Path)
     told = render(*ask, "--report", "--json")
     assert told.code == 0, told.err
     written = {path.name for path in (tmp_path / "stems").iterdir()}
+    assert {Path(file).name for file in told.lines[0]["files"]} == written
     assert written == {"DOORWood_1.wav", "DOORWood_2.wav", "AMBRoom_1.wav", "CREDITS.txt"}
     assert rest_db(tmp_path / "mix.mov", tmp_path / "stems", START) < -90
     assert {path.name for path in tmp_path.iterdir()} == {"stems", "mix.mov", "mix.json", "mix.png"}
