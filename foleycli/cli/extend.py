@@ -21,20 +21,20 @@ Take = Annotated[
     Path, typer.Option("--ref", metavar="TAKE", help="The sound to carry on.", rich_help_panel=options.SOUND)
 ]
 At = Annotated[
-    float | None,
+    str | None,
     typer.Option(
         "--at",
-        metavar="SECONDS",
-        help="Time in the video at which the take begins.",
+        metavar="TIME",
+        help="Where in the video the take begins: seconds, frames (120f) or time code.",
         show_default="0",
         rich_help_panel=options.VIDEO,
     ),
 ]
 Duration = Annotated[
-    float | None,
+    str | None,
     typer.Option(
         "--duration",
-        metavar="SECONDS",
+        metavar="TIME",
         help="How long the result is, without a video.",
         show_default="10 s more than the take",
         rich_help_panel=options.OUTPUT,
@@ -96,7 +96,7 @@ def extend(
         ),
     )
     _check_together(video, at, duration, loop)
-    jobs.check_duration(duration)
+    duration_s = None if duration is None else options.length_s("--duration", duration)
     run = jobs.RunOptions(
         model=model,
         device=device,
@@ -113,16 +113,16 @@ def extend(
 
     def prepare() -> ExtendJob:
         to = out or ref.with_name(f"{ref.stem}.extended.wav")
-        return _job(ref, video, to, settings=settings, at_s=at or 0.0, duration_s=duration, loop=loop, run=run)
+        return _job(ref, video, to, settings=settings, at=at, duration_s=duration_s, loop=loop, run=run)
 
     jobs.run_jobs([jobs.Request(ref, prepare)], run)
 
 
-def _check_together(video: Path | None, at_s: float | None, duration_s: float | None, loop: bool) -> None:
+def _check_together(video: Path | None, at: str | None, duration: str | None, loop: bool) -> None:
     """Refuse options that contradict a video, or its absence."""
-    if video is None and at_s is not None:
+    if video is None and at is not None:
         raise UsageError("--at is given without a video", "Name the video, or leave --at out")
-    if video is not None and duration_s is not None:
+    if video is not None and duration is not None:
         raise UsageError("--duration is given beside a video", "The video says how long; leave --duration out")
     if video is not None and loop:
         raise UsageError("--loop is given beside a video", "Only a take alone can loop; leave the video out")
@@ -134,7 +134,7 @@ def _job(
     out: Path,
     *,
     settings: Settings,
-    at_s: float,
+    at: str | None,
     duration_s: float | None,
     loop: bool,
     run: jobs.RunOptions,
@@ -144,6 +144,7 @@ def _job(
     from foleycli.rendering.job import ExtendJob
 
     video = probe(video_path) if video_path else None
+    at_s = options.place_s("--at", at, video) if at is not None and video is not None else 0.0
     job = ExtendJob(
         take, video, out, settings=settings, at_s=at_s, duration_s=duration_s, loop=loop, overwrite=run.force
     )

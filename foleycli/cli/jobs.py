@@ -196,12 +196,6 @@ def check_outputs(job: Job, inputs: Sequence[Path], run: RunOptions) -> None:
         output.check_free_space(job.out.parent, job.needed_bytes())
 
 
-def check_duration(duration_s: float | None) -> None:
-    """Refuse a length that is none."""
-    if duration_s is not None and not 0 < duration_s < float("inf"):
-        raise UsageError(f"--duration is {duration_s:g}", "Give a number of seconds above 0")
-
-
 def make_folder(folder: Path, option: str = "--out-dir") -> None:
     """Make the folder that an option names; errors: UsageError when it cannot be made."""
     try:

@@ -6,15 +6,22 @@ arguments carry the field's name and are None when not given, so that a preset c
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from foleycli.errors import UsageError
 from foleycli.hub import places
 from foleycli.hub.catalog import entries
 from foleycli.settings import preset
+from foleycli.settings.checking import short_repr
 from foleycli.settings.settings import flag, setting_fields
+
+if TYPE_CHECKING:
+    from foleycli.cues.times import ReelClock
+    from foleycli.records import Video
 
 SOUND, VIDEO, OUTPUT, RUN = "Sound", "Part of the video and its own sound", "Output", "How it runs"
 STEMS = "Stems"
@@ -128,3 +135,32 @@ DryRun = Annotated[bool, _run_fact("--dry-run", help="Say what would be done, an
 def given(**settings: Any) -> dict[str, Any]:
     """The settings that were given on the command line, by name."""
     return {name: value for name, value in settings.items() if value is not None}
+
+
+def place_s(option: str, text: str, video: Video) -> float:
+    """The seconds from a video's first picture that an option names; errors: UsageError for what is no time."""
+    from foleycli.cues.times import ReelClock
+
+    return _parsed(option, text, ReelClock.of(video))
+
+
+def length_s(option: str, text: str, video: Video | None = None) -> float:
+    """The seconds that an option names as a length; errors: UsageError, also for frames where there is no video."""
+    from foleycli.cues.times import FRAMES, ReelClock
+
+    if video is None and (FRAMES.match(text.strip()) or text.count(":") > 2):
+        raise UsageError(f"{option} is {short_repr(text)}, but there is no video to count by", "Give seconds")
+    clock = ReelClock(Fraction(25)) if video is None else ReelClock.of(video)
+    found_s = _parsed(option, text, clock.of_lengths())
+    if found_s <= 0:
+        raise UsageError(f"{option} is {found_s:g}", "Give a length above 0")
+    return found_s
+
+
+def _parsed(option: str, text: str, clock: ReelClock) -> float:
+    from foleycli.cues.times import FORMS
+
+    try:
+        return float(clock.parse(text))
+    except ValueError as error:
+        raise UsageError(f"{option} is {short_repr(text)}, which {error}", FORMS) from error

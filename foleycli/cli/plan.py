@@ -36,6 +36,7 @@ class DryRun:
     expected_memory_mb: float | None
     heard: str  # what makes the sound: the model, recordings that match the prompt, room tone
     settings: dict[str, Any]
+    cues: list[dict[str, Any]]  # each as it will be made, and what will be heard
     notes: list[str]  # what the user should know before the work: streams that are left out, hidden pictures
 
 
@@ -68,6 +69,7 @@ def make(job: Job, folder: Path, device: str, dtype: str) -> DryRun:
         expected_memory_mb=cost.peak_mb(costs, job.takes) if costs else None,
         heard=job.heard(),
         settings=asdict(job.settings),
+        cues=job.heard_by_cue(),
         notes=list(job.foretell()),
     )
 
@@ -93,6 +95,7 @@ def text(plan: DryRun, source: Path) -> str:
             f"  heard     {plan.heard}",
             f"  model     {plan.model}, {plan.steps} steps, on {plan.device} in {plan.dtype}",
             f"  expected  {_expected(plan)}",
+            *(_cue(cue) for cue in plan.cues),
             *(f"  note      {note}" for note in plan.notes),
         )
     )
@@ -107,6 +110,15 @@ def _expected(plan: DryRun) -> str:
 
 def _files(plan: DryRun) -> str:
     return plan.outs[0] if len(plan.outs) == 1 else f"{plan.outs[0]} … {plan.outs[-1]}"
+
+
+def _cue(cue: dict[str, Any]) -> str:
+    """The line about a cue."""
+    facts = [f"seed {cue['seed']}"] if cue["heard"] != "silence" else []
+    facts += [console.count(cue["takes"], "take")] if cue["takes"] > 1 else []
+    facts += [console.count(cue["hits"], "hit")] if cue["hits"] is not None else []
+    words = f"{cue['prompt']!r}: " if cue["prompt"] else ""
+    return f"  cue {cue['number']:<6}{cue['in']} to {cue['out']}  {words}{cue['heard']} ({', '.join(facts) or 'muted'})"
 
 
 def _takes(plan: DryRun) -> list[str]:

@@ -12,6 +12,7 @@ import typer
 
 from foleycli.cli import jobs, naming, options
 from foleycli.cli import stems as stem_options
+from foleycli.cli.cues import CueOptions, cue_job
 from foleycli.errors import UsageError
 from foleycli.hub.catalog import DEFAULT_MODEL
 from foleycli.hub.resolve import default_settings
@@ -92,13 +93,42 @@ Pick = Annotated[
     Literal["best"] | None,
     typer.Option("--pick", help="Of the takes keep the best alone, as OUT.", rich_help_panel=options.OUTPUT),
 ]
+Cues = Annotated[
+    Path | None,
+    typer.Option(
+        "--cues",
+        metavar="FILE",
+        help="A cue sheet of one reel: CSV, JSON, EDL, OTIO, FCPXML, SRT or Audacity labels.",
+        rich_help_panel=options.SOUND,
+    ),
+]
+BetweenCues = Annotated[
+    Literal["room", "silence", "auto"] | None,
+    typer.Option(
+        "--between",
+        help="What lies between cues: room tone, silence, or auto, the sound of what is seen.",
+        show_default="room",
+        rich_help_panel=options.SOUND,
+    ),
+]
 Start = Annotated[
-    float,
-    typer.Option("--start", metavar="SECONDS", help="Begin here.", rich_help_panel=options.VIDEO),
+    str | None,
+    typer.Option(
+        "--start",
+        metavar="TIME",
+        help="Begin here: seconds, frames (120f) or time code.",
+        show_default="0",
+        rich_help_panel=options.VIDEO,
+    ),
 ]
 Duration = Annotated[
-    float | None,
-    typer.Option("--duration", metavar="SECONDS", help="Only so long.", rich_help_panel=options.VIDEO),
+    str | None,
+    typer.Option(
+        "--duration",
+        metavar="TIME",
+        help="Only so long: seconds, frames or time code.",
+        rich_help_panel=options.VIDEO,
+    ),
 ]
 Exact = Annotated[
     bool,
@@ -136,6 +166,8 @@ def requests(
     name: Name = None,
     prompt: options.Prompt = None,
     prompts: Prompts = None,
+    cues: Cues = None,
+    between: BetweenCues = None,
     negative_prompt: options.NegativePrompt = None,
     preset: options.Preset = "default",
     model: options.Model = DEFAULT_MODEL,
@@ -151,7 +183,7 @@ def requests(
     room: options.Room = None,
     ride: options.Ride = None,
     seed: options.Seed = None,
-    start: Start = 0.0,
+    start: Start = None,
     duration: Duration = None,
     exact: Exact = False,
     takes: Takes = None,
@@ -186,36 +218,33 @@ def requests(
 
     Errors: UsageError for options that contradict one another or name no files.
     """
-    settings = resolve_settings(
-        preset,
-        model_defaults=default_settings(model),
-        overrides=dict(
-            prompt=prompt,
-            negative_prompt=negative_prompt,
-            steps=steps,
-            guidance=guidance,
-            words_guidance=words_guidance,
-            library=library,
-            allow_licence=allow_licence,
-            engine=engine,
-            room=room,
-            ride=ride,
-            seed=seed,
-            cuts=cuts,
-            mix=mix,
-            original_gain_db=original_gain_db,
-            gain_db=gain_db,
-            loudness_lufs=loudness_lufs,
-            loudness_per=loudness_per,
-            rate_hz=rate_hz,
-            channels=channels,
-            width=width,
-        ),
+    overrides: dict[str, object] = dict(
+        prompt=prompt,
+        negative_prompt=negative_prompt,
+        steps=steps,
+        guidance=guidance,
+        words_guidance=words_guidance,
+        library=library,
+        allow_licence=allow_licence,
+        engine=engine,
+        room=room,
+        ride=ride,
+        seed=seed,
+        cuts=cuts,
+        mix=mix,
+        original_gain_db=original_gain_db,
+        gain_db=gain_db,
+        loudness_lufs=loudness_lufs,
+        loudness_per=loudness_per,
+        rate_hz=rate_hz,
+        channels=channels,
+        width=width,
     )
+    settings = resolve_settings(preset, model_defaults=default_settings(model), overrides=overrides)
     _check_together(settings, original_gain_db, tracks, ref, ref_start)
     _check_sounds(sounds, ref, library)
     _check_takes(takes, pick)
-    jobs.check_duration(duration)
+    _check_cues(cues, between, prompts, len(videos))
     run = jobs.RunOptions(
         model=model,
         device=device,
@@ -235,8 +264,9 @@ def requests(
     asked = RenderRequest(
         settings=settings,
         prompts=naming.read_prompts(prompts, paths) if prompts else {},
-        start_s=start,
-        duration_s=duration,
+        cues=CueOptions(cues, between or "room", preset, overrides) if cues is not None else None,
+        start=start,
+        duration=duration,
         pcm=pcm,
         exact=exact,
         tracks=_track_numbers(tracks) if tracks is not None else None,
@@ -248,7 +278,7 @@ def requests(
         name=name if stems is None else None,
         stems=stem_options.request(stems, stems_by, stem_bits, name),
         is_alone=len(paths) == 1,
-        inputs=[*paths, *(path for path in (ref, sounds, prompts, _file(preset), _file(model)) if path)],
+        inputs=[*paths, *(path for path in (ref, sounds, prompts, cues, _file(preset), _file(model)) if path)],
         run=run,
     )
     outs = _outputs(sources, out, out_dir, asked)
@@ -272,8 +302,9 @@ class RenderRequest:
 
     settings: Settings
     prompts: dict[Path, str]  # of single inputs, in place of the settings' own
-    start_s: float
-    duration_s: float | None
+    cues: CueOptions | None
+    start: str | None
+    duration: str | None
     pcm: bool | None
     exact: bool
     tracks: tuple[int, ...] | None  # from 0
@@ -293,12 +324,13 @@ class RenderRequest:
         from foleycli.media.probe import probe
         from foleycli.rendering.job import RenderJob
 
+        video = probe(video_path)
         job = RenderJob(
-            video=probe(video_path),
+            video=video,
             out=out,
             settings=replace(self.settings, prompt=self.prompts.get(video_path, self.settings.prompt)),
-            start_s=self.start_s,
-            duration_s=self.duration_s,
+            start_s=0.0 if self.start is None else options.place_s("--start", self.start, video),
+            duration_s=None if self.duration is None else options.length_s("--duration", self.duration, video),
             reference=self.reference,
             reference_start_s=self.reference_start_s,
             sounds=self.sounds,
@@ -310,12 +342,16 @@ class RenderRequest:
             original_tracks=self.tracks,
             overwrite=self.run.force,
         )
-        if self.stems is not None:
-            job = self.stems.as_cue_job(job, "" if self.is_alone else out.stem)
-        job.check()
+        sub_folder = "" if self.is_alone else out.stem
+        if self.cues is not None:
+            deliveries = () if self.stems is None else (self.stems.delivery(sub_folder),)
+            job = cue_job(job, self.cues, self.run, deliveries)
+        else:
+            job = job if self.stems is None else self.stems.as_cue_job(job, sub_folder)
+            job.check()
         if self.stems is not None and not self.run.dry_run:
-            jobs.make_folder(self.stems.folder / ("" if self.is_alone else out.stem), "--stems")
-        jobs.check_outputs(job, self.inputs, self.run)
+            jobs.make_folder(self.stems.folder / sub_folder, "--stems")
+        jobs.check_outputs(job, [*self.inputs, *job.references()], self.run)
         return job
 
 
@@ -343,6 +379,18 @@ def _check_together(
         raise UsageError("--original-gain-db is given, but the video's own sound is not kept", "Add --mix")
     if ref_start_s is not None and ref is None:
         raise UsageError("--ref-start is given without --ref", "Add --ref AUDIO")
+
+
+def _check_cues(cues: Path | None, between: str | None, prompts: Path | None, n_videos: int) -> None:
+    """Refuse a sheet for several reels, and options that say nothing without one."""
+    if cues is None:
+        if between is not None:
+            raise UsageError("--between is given, but there are no cues", "Add --cues FILE")
+        return
+    if prompts is not None:
+        raise UsageError("--cues and --prompts are both given", "Write the prompts into the cue sheet")
+    if n_videos > 1:
+        raise UsageError(f"--cues is of one reel, but {n_videos} videos are given", "Give one video, or foley batch")
 
 
 def _check_sounds(sounds: Path | None, ref: Path | None, library: bool | None) -> None:

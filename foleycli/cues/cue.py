@@ -6,7 +6,8 @@ are read and written (`cues.times`), nowhere else.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,11 +45,20 @@ class Cue:
 
 
 @dataclass(frozen=True)
+class Event:
+    """Something seen that makes a sound."""
+
+    time_s: Fraction
+    strength: float  # 0 to 1
+
+
+@dataclass(frozen=True)
 class CueSheet:
     """The cues of a reel, by their beginnings."""
 
     cues: tuple[Cue, ...]
     notes: tuple[str, ...] = ()  # for the user: columns that are not known, things that were left out
+    events: Mapping[str, tuple[Event, ...]] = field(default_factory=dict)  # that were seen, by the cues' numbers
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,6 @@ from foleycli.media.timecode import (
     timecode_of,
 )
 from foleycli.records import Video
-from foleycli.settings.checking import short_repr
 
 NTSC = Fraction(30000, 1001)  # drop-frame exists at this rate and its multiples alone
 SECONDS = re.compile(r"^([+-]?)(?:(?:(\d{1,3}):)?(\d{1,4}):)?(\d{1,9}(?:[.,]\d{1,12})?|[.,]\d{1,12}) ?s?$")
@@ -81,6 +80,10 @@ class ReelClock:
         """The reel's time code of a picture, counted from the first."""
         n_digits = 3 if round(self.fps) > 100 else 2
         return timecode_of(self.start_frame + frame, self.fps, ";" if self.is_drop else ":", n_digits)
+
+    def of_lengths(self) -> ReelClock:
+        """The same count from zero, for lengths as time code: 00:00:02:12 is two seconds and twelve pictures."""
+        return ReelClock(self.fps, "00:00:00;00" if self.is_drop else "00:00:00:00")
 
     def parse(self, text: str) -> Fraction:
         """Exact seconds from the first picture; a time code before the reel's start comes out negative.
@@ -144,11 +147,7 @@ def rate_name(fps: Fraction) -> str:
     return f"{float(fps):.3f}".rstrip("0").rstrip(".")
 
 
-def shown(time_s: Fraction | float) -> str:
-    """Seconds for messages, to the millisecond: 2.5."""
-    return f"{float(time_s):.3f}".rstrip("0").rstrip(".")
-
-
-def described(text: str) -> str:
-    """A text that is no time, for messages."""
-    return short_repr(text.strip())
+def shown(time_s: Fraction | float, n_digits: int = 3) -> str:
+    """Seconds as short as they are exact to so many digits: 2.5."""
+    text = f"{float(time_s):.{n_digits}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -175,6 +175,10 @@ class CueJob(RenderJob):
                 windows += plan.windows * one.takes
         return RenderPlan(self.length_s(), 0, windows)
 
+    def references(self) -> list[Path]:
+        """The sounds that cues name."""
+        return [cue.reference for cue in self.sheet.cues if cue.reference is not None]
+
     def _reference(self, one: PlacedCue) -> Path | None:
         return (one.cue.reference if one.cue is not None else None) or self.reference
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -232,6 +232,14 @@ class RenderJob:
         barred = [one for one in found if one not in used and not one.is_allowed(self.settings.allow_licence)]
         return [f"{one.name} ({', '.join(one.licences)})" for one in barred]
 
+    def references(self) -> list[Path]:
+        """The sounds that single cues name: none."""
+        return []
+
+    def heard_by_cue(self) -> list[dict[str, Any]]:
+        """Each cue as it will be made: there are none."""
+        return []
+
     def _timbre(self) -> str:
         from foleycli.rendering.timbre import find_reference
 
@@ -419,6 +427,10 @@ class ExtendJob:
     def heard(self) -> str:
         """What makes the sound."""
         return f"the model, going on from {self.take.name}"
+
+    def heard_by_cue(self) -> list[dict[str, Any]]:
+        """Each cue as it will be made: there are none."""
+        return []
 
     def note(self, result: RenderResult) -> str:
         """Nothing: the user named the take."""

@@ -31,7 +31,7 @@ from foleycli.settings.settings import Settings
         (("--start", "60"), 2, "--start is 60"),
         (("--start", "-1"), 2, "--start is -1"),
         (("--duration", "0"), 2, "--duration is 0"),
-        (("--duration", "nan"), 2, "--duration is nan"),
+        (("--duration", "nan"), 2, "--duration is 'nan', which is no time"),
         (("--preset", "footstep"), 1, "'footsteps'"),
         (("--preset", "gone.yaml"), 1, "gone.yaml"),
         (("--model", "salsav-mimi"), 1, "'salsav-mini'"),

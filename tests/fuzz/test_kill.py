@@ -15,7 +15,6 @@ import pytest
 import soundfile
 from forked import start
 from vaura_parts import save_checkpoint
-from wavinfo import WavInfoReader
 
 from foleycli.errors import FoleyError
 from foleycli.hub import places
@@ -47,10 +46,6 @@ def takes_args(at: Path, clip: Path) -> list[object]:
     return ["render", clip, "-o", at / "out.mp4", "--steps", 1, "--takes", 3, "--force"]
 
 
-def stems_args(at: Path, clip: Path) -> list[object]:
-    return ["render", clip, "-o", at / "out.mp4", "--steps", 1, "--takes", 2, "--stems", at / "stems", "--force"]
-
-
 def extend_args(at: Path, clip: Path) -> list[object]:
     return ["extend", "--ref", at / "take.wav", "-o", at / "out.wav", "--duration", 3, "--steps", 1, "--force"]
 
@@ -66,7 +61,6 @@ def train_args(at: Path, clip: Path) -> list[object]:
 COMMANDS = {
     "render": render_args,
     "takes": takes_args,
-    "stems": stems_args,
     "extend": extend_args,
     "import": import_args,
     "train": train_args,
@@ -80,8 +74,6 @@ def is_complete(path: Path) -> bool:
     try:
         if path.suffix == ".mp4":
             return abs(probe_audio(path)[0] - probe(path).duration_s) < 0.1
-        if path.suffix == ".wav" and path.parent.name == "stems":
-            return soundfile.info(path).frames == 9600 and WavInfoReader(str(path)).bext.version == 2  # of short.mp4
         if path.suffix == ".wav":
             return soundfile.info(path).frames == 3 * 44100
         if path.suffix == ".json":
@@ -95,7 +87,7 @@ def is_complete(path: Path) -> bool:
 
 def leftovers(folder: Path) -> list[str]:
     """Temporary files and folders beside the results, and among the imported models."""
-    places_ = [folder, *folder.glob("stems"), *([places.models_folder()] if places.models_folder().exists() else [])]
+    places_ = [folder, *([places.models_folder()] if places.models_folder().exists() else [])]
     return [path.name for place in places_ for path in place.iterdir() if path.name.startswith(".")]
 
 
