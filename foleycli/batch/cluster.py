@@ -40,7 +40,7 @@ def run_on_cluster(tasks: Sequence[Task], address: str) -> Iterator[Outcome]:
             return future
 
         by_key: dict[str, Task] = {}
-        done = as_completed([submitted(task) for task in islice(left, AT_ONCE)])
+        done = as_completed([submitted(task) for task in islice(left, AT_ONCE)], loop=client.loop)
         for future in done:
             task = by_key.pop(future.key)
             yield _outcome(task, future.exception()) if future.status != "finished" else future.result()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, is_dataclass
@@ -141,7 +142,7 @@ class Record:
         """
         before = self.path.read_bytes() if self.path.exists() else None
         outputs = dict.fromkeys(map(str, files))
-        self._write({"state": "begun", "foley": __version__, "key": key, "outputs": outputs})
+        self._write({"state": "begun", "foley": __version__, "key": key, "outputs": outputs, "worker": this_worker()})
         facts: dict[str, Any] = {}
         try:
             yield facts
@@ -174,6 +175,11 @@ class Record:
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, self.path)
+
+
+def this_worker() -> str:
+    """The name of this process among those of a cluster."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def identity(path: Path) -> dict[str, Any]:

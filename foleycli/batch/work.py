@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
 import time
 import traceback
@@ -12,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from foleycli import __version__
-from foleycli.batch.record import Record
+from foleycli.batch.record import Record, this_worker
 from foleycli.errors import FoleyError, as_foley_error
 from foleycli.records import Report, silent
 from foleycli.threads import import_torch
@@ -107,11 +105,6 @@ def recorded(task: Task, said: dict[str, Any], status: Literal["done", "skipped"
         record=task.record,
         worker=said["worker"],
     )
-
-
-def this_worker() -> str:
-    """The name of this process among those of a cluster."""
-    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def load(options: ModelOptions, report: Report = silent) -> Model:

@@ -1,0 +1,74 @@
+"""Rows that are checked and ready to be made, and eyes for the processes that make them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from foleycli.batch.record import FOLDER, Record, job_key
+from foleycli.batch.work import ModelOptions, Task
+from foleycli.hub.resolve import resolve
+from foleycli.media.probe import probe
+from foleycli.rendering.job import RenderJob
+from foleycli.settings.settings import Settings
+
+
+@pytest.fixture
+def tasks_of(model_name, tmp_path) -> Callable[..., list[Task]]:
+    """`tasks_of(clip, n)`: n rows of copies of a clip, at one step, with the model alone."""
+
+    def make(clip: Path, n: int, steps: int = 1) -> list[Task]:
+        settings = Settings(prompt="glass", steps=steps, engine="flow", room="off", library=False)
+        model = ModelOptions(resolve(model_name), "cpu", "auto", threads=1)
+        tasks = []
+        for number in range(1, n + 1):
+            source = Path(shutil.copy(clip, tmp_path / f"{number}{clip.suffix}"))
+            job = RenderJob(video=probe(source), out=tmp_path / "out" / f"{number}.wav", settings=settings)
+            files = tuple(job.outputs())
+            task = Task(
+                number=number,
+                source=source,
+                job=job,
+                model=model,
+                key=job_key(job, model_sha256="", dtype="auto", files=files),
+                record=Record.of(job.out, tmp_path / "out"),
+                files=files,
+                with_report=False,
+                with_pictures=False,
+            )
+            tasks.append(task)
+        (tmp_path / "out").mkdir(exist_ok=True)
+        return tasks
+
+    return make
+
+
+@pytest.fixture
+def killing(tmp_path):
+    """`killing(n_done)`: a thread that kills a process at work once so many rows are done; gives those it killed."""
+
+    def start(n_done: int = 0) -> list[str]:
+        killed: list[str] = []
+
+        def watch() -> None:
+            deadline_s = time.monotonic() + 300
+            while not killed and time.monotonic() < deadline_s:
+                said = [json.loads(path.read_text()) for path in (tmp_path / "out" / FOLDER).glob("*.json")]
+                begun = [one["worker"] for one in said if one["state"] == "begun"]
+                if begun and len(said) - len(begun) >= n_done:
+                    os.kill(int(begun[0].split(":")[1]), signal.SIGKILL)
+                    killed.append(begun[0])
+                time.sleep(0.005)
+
+        threading.Thread(target=watch, daemon=True).start()
+        return killed
+
+    return start

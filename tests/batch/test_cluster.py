@@ -1,0 +1,66 @@
+"""Rows on a Dask cluster: a worker that is lost costs its row another try, and no row is made twice."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from foleycli.batch import work
+from foleycli.batch.cluster import run_on_cluster
+from foleycli.errors import FoleyError
+
+distributed = pytest.importorskip("distributed", reason="the extra foleycli[cluster] is not installed")
+
+
+@contextmanager
+def cluster(n_workers: int, folder: Path) -> Iterator[distributed.LocalCluster]:
+    """Processes of this machine, each with a nanny that starts it anew when it dies."""
+    with distributed.LocalCluster(
+        n_workers=n_workers,
+        threads_per_worker=1,
+        dashboard_address=None,
+        local_directory=str(folder),
+        silence_logs="CRITICAL",
+    ) as local:
+        yield local
+
+
+def test_a_lost_workers_row_is_made_again_and_none_twice(tasks_of, clips, tmp_path, killing):
+    tasks = tasks_of(clips("short.mp4"), 3)
+    killed = killing()
+    with cluster(1, tmp_path / "dask") as local:
+        outcomes = list(run_on_cluster(tasks, local.scheduler_address))
+        assert sorted((outcome.number, outcome.status) for outcome in outcomes) == [(k, "done") for k in (1, 2, 3)]
+        assert killed and killed[0] not in {outcome.worker for outcome in outcomes}
+        assert all(soundfile.info(task.job.out).duration == pytest.approx(0.2) for task in tasks)
+        before = [task.job.out.stat().st_mtime_ns for task in tasks]
+        again = list(run_on_cluster(tasks, local.scheduler_address))  # as a scheduler does that has lost its answers
+    assert [outcome.status for outcome in again] == ["done"] * 3
+    assert [task.job.out.stat().st_mtime_ns for task in tasks] == before, "what is done is not made again"
+
+
+def test_no_scheduler_is_one_clear_error(tasks_of, clips, monkeypatch):
+    monkeypatch.setattr("foleycli.batch.cluster.CONNECT_S", 0.2)
+    for address in ("tcp://127.0.0.1:9", "nonsense", "ftp://x"):
+        with pytest.raises(FoleyError) as error:
+            list(run_on_cluster([], address))
+        assert address in error.value.message and "dask scheduler" in error.value.hint
+
+
+def test_without_the_extra_the_error_names_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(FoleyError) as error:
+        list(run_on_cluster([], "tcp://127.0.0.1:9"))
+    assert "foleycli[cluster]" in error.value.hint
+
+
+def test_a_worker_of_another_version_refuses_rows(tasks_of, clips, monkeypatch):
+    (task,) = tasks_of(clips("short.mp4"), 1)
+    monkeypatch.setattr(work, "__version__", "999")
+    outcome = work.make_row(task)
+    assert outcome.status == "failed" and "foley 999" in outcome.error and not task.job.out.exists()
