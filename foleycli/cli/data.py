@@ -18,7 +18,12 @@ app = typer.Typer(
         ("What of it is worth learning from", "foley data curate data"),
     ),
 )
-ENCODERS = "Encoders"
+ENCODERS, THRESHOLDS = "Encoders", "Thresholds"
+Jobs = Annotated[
+    int | None,
+    typer.Option("--jobs", min=1, max=1024, metavar="N", help="Processes.", show_default="one a processor"),
+]
+Scheduler = Annotated[str, typer.Option("--scheduler", metavar="ADDRESS", help="A Dask scheduler whose workers do it.")]
 
 
 def _encoder(name: str, help: str) -> typer.models.OptionInfo:
@@ -51,13 +56,8 @@ def prepare(
     examples_per_shard: Annotated[
         int, typer.Option("--examples-per-shard", metavar="N", help="What one tar holds, and one process does at once.")
     ] = 256,
-    jobs: Annotated[
-        int | None,
-        typer.Option("--jobs", min=1, max=1024, metavar="N", help="Processes.", show_default="one a processor"),
-    ] = None,
-    scheduler: Annotated[
-        str, typer.Option("--scheduler", metavar="ADDRESS", help="A Dask scheduler whose workers do it.")
-    ] = "",
+    jobs: Jobs = None,
+    scheduler: Scheduler = "",
     device: options.Device = "auto",
     quiet: options.Quiet = False,
     json: options.Json = False,
@@ -103,3 +103,81 @@ def prepare(
         console.result_json({"out": str(out), **facts, "broken": len(made.broken)})
         return
     console.table(("split", "examples"), [(split, str(n)) for split, n in made.examples.items()], right=(1,))
+
+
+def _threshold(name: str, help: str) -> typer.models.OptionInfo:
+    return typer.Option(name, metavar="X", help=help, rich_help_panel=THRESHOLDS)
+
+
+@app.command(
+    epilog=console.examples(
+        ("By whatever is here", "foley data curate data"),
+        ("V-AURA's VisualSound, where ImageBind's weights are", "foley data curate data --imagebind 0.3"),
+    )
+)
+def curate(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A data set of `foley data prepare`.")],
+    imagebind: Annotated[float, _threshold("--imagebind", "Lowest cosine of sound and picture, by ImageBind.")] = 0.3,
+    sync: Annotated[
+        float, _threshold("--sync", "Without ImageBind: by how much a sound must fit its picture better than others.")
+    ] = 0.0,
+    tags: Annotated[
+        float, _threshold("--tags", "Without ImageBind: cosine of label and picture that is enough by itself.")
+    ] = 0.5,
+    speech: Annotated[float, _threshold("--speech", "Probability of speech from which on an example falls.")] = 0.5,
+    music: Annotated[float, _threshold("--music", "Probability of music from which on an example falls.")] = 0.5,
+    silence: Annotated[float, _threshold("--silence", "Level in dB below which an example falls.")] = -50.0,
+    duplicate: Annotated[
+        float, _threshold("--duplicate", "Cosine from which on two sounds are the same recording.")
+    ] = 0.98,
+    jobs: Jobs = None,
+    scheduler: Scheduler = "",
+    device: options.Device = "auto",
+    quiet: options.Quiet = False,
+    json: options.Json = False,
+) -> None:
+    """Choose the examples whose sound and picture belong together, without speech, music, silence and duplicates.
+
+    Writes DIR/curation: kept.txt for `data.kept` of a recipe, report.md with borderline cases, report.json.
+    """
+    import_torch()
+    from foleycli.datasets import curate as curating
+    from foleycli.datasets.curation_report import write_page
+    from foleycli.datasets.reader import Dataset
+    from foleycli.device import name_device
+    from foleycli.evaluation import networks
+
+    dataset = Dataset(folder)
+    thresholds = curating.Thresholds(
+        imagebind=imagebind,
+        sync=sync,
+        tags=tags,
+        speech=speech,
+        music=music,
+        silence_db=silence,
+        duplicate=duplicate,
+    )
+    files = {name: path for name, path in networks.find({}).items() if name in curating.USED}
+    where, _ = name_device(device, "float32")
+    with console.progress(quiet) as report:
+        curated = curating.curate(
+            folder,
+            thresholds,
+            files,
+            jobs=jobs or usable_cpus(),
+            scheduler=scheduler,
+            device=where,
+            report=report,
+        )
+        write_page(curated, dataset, thresholds)
+    for name in ("ImageBind", "PaSST"):
+        if name == "ImageBind" and name not in files:
+            console.note("without ImageBind: the sync encoder and the image tagger decide what belongs together", quiet)
+        elif name == "PaSST" and not {"PaSST", "PANNs"} & files.keys():
+            console.note("without an AudioSet tagger: speech and music are known by the labels alone", quiet)
+    if json:
+        console.result_json({"kept_list": str(curated.folder / curating.KEPT_NAME), **curated.report})
+        return
+    kept, n = (sum(curated.report[key].values()) for key in ("kept", "examples"))
+    console.note(f"{kept} of {n} examples are kept; {curated.folder / 'report.md'} says why the others are not", quiet)
+    console.result(str(curated.folder / curating.KEPT_NAME))

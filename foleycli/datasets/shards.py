@@ -18,7 +18,7 @@ import json
 import re
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,11 +48,16 @@ class PrepareSettings:
     examples_per_shard: int = bounded(1, 100_000, default=256)
 
     def __post_init__(self) -> None:
-        for key in ("duration_s", "rate_hz", "size_px", "examples_per_shard"):
-            try:
-                check_value(PrepareSettings, key, getattr(self, key))
-            except ValueError as error:
-                raise FoleyError(f"{key} is {short_repr(getattr(self, key))}", f"It must be {error}") from None
+        check_bounds(self)
+
+
+def check_bounds(settings: Any) -> None:
+    """Errors: FoleyError for a field of a dataclass that is out of its bounds."""
+    for key in (each.name for each in fields(settings)):
+        try:
+            check_value(type(settings), key, getattr(settings, key))
+        except ValueError as error:
+            raise FoleyError(f"{key} is {short_repr(getattr(settings, key))}", f"It must be {error}") from None
 
 
 @dataclass(frozen=True)
