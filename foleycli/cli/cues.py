@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from foleycli.cli import fetched, jobs
+from foleycli.cli import fetched, jobs, stems
 from foleycli.errors import FoleyError
 from foleycli.hub.resolve import default_settings
 
@@ -24,6 +24,7 @@ class CueOptions:
 
     sheet: Path
     between: Between
+    handles: str | None  # as it was written
     preset: str  # of the call, for cues that name none
     overrides: Mapping[str, object]  # the call's own settings, by the names of `Settings`
 
@@ -36,7 +37,7 @@ def cue_job(job: RenderJob, asked: CueOptions, run: jobs.RunOptions, deliveries:
     """
     from foleycli.cues.files import read_sheet
     from foleycli.cues.times import ReelClock
-    from foleycli.rendering.cues import CueJob, resolve_cue
+    from foleycli.rendering.cues import HANDLE_S, CueJob, resolve_cue
 
     clock = ReelClock.of(job.video)
     sheet = read_sheet(asked.sheet, job.video, clock)
@@ -55,6 +56,7 @@ def cue_job(job: RenderJob, asked: CueOptions, run: jobs.RunOptions, deliveries:
         cue_settings=tuple(settings),
         clock=clock,
         between=asked.between,
+        handle_s=HANDLE_S if asked.handles is None else stems.handle_s(asked.handles, job.video),
         deliveries=deliveries,
     )
     cues.check()

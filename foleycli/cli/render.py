@@ -202,6 +202,7 @@ def requests(
     stems: stem_options.Stems = None,
     stems_by: stem_options.StemsBy = None,
     stem_bits: stem_options.StemBits = None,
+    handles: stem_options.Handles = None,
     force: options.Force = False,
     resume: Resume = False,
     report: options.WithReport = False,
@@ -244,7 +245,7 @@ def requests(
     _check_together(settings, original_gain_db, tracks, ref, ref_start)
     _check_sounds(sounds, ref, library)
     _check_takes(takes, pick)
-    _check_cues(cues, between, prompts, len(videos))
+    _check_cues(cues, between, handles, prompts, len(videos))
     run = jobs.RunOptions(
         model=model,
         device=device,
@@ -264,7 +265,7 @@ def requests(
     asked = RenderRequest(
         settings=settings,
         prompts=naming.read_prompts(prompts, paths) if prompts else {},
-        cues=CueOptions(cues, between or "room", preset, overrides) if cues is not None else None,
+        cues=CueOptions(cues, between or "room", handles, preset, overrides) if cues is not None else None,
         start=start,
         duration=duration,
         pcm=pcm,
@@ -381,11 +382,15 @@ def _check_together(
         raise UsageError("--ref-start is given without --ref", "Add --ref AUDIO")
 
 
-def _check_cues(cues: Path | None, between: str | None, prompts: Path | None, n_videos: int) -> None:
+def _check_cues(
+    cues: Path | None, between: str | None, handles: str | None, prompts: Path | None, n_videos: int
+) -> None:
     """Refuse a sheet for several reels, and options that say nothing without one."""
     if cues is None:
         if between is not None:
             raise UsageError("--between is given, but there are no cues", "Add --cues FILE")
+        if handles is not None:
+            raise UsageError("--handles is given, but there are no cues", "Add --cues FILE")
         return
     if prompts is not None:
         raise UsageError("--cues and --prompts are both given", "Write the prompts into the cue sheet")

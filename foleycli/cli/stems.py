@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,11 +11,15 @@ import typer
 
 from foleycli.cli import options
 from foleycli.errors import UsageError
+from foleycli.settings.checking import short_repr
 
 if TYPE_CHECKING:
+    from foleycli.records import Video
     from foleycli.rendering.cues import CueJob
     from foleycli.rendering.delivery import StemDelivery
     from foleycli.rendering.job import RenderJob
+
+MOST_HANDLE_S = 60
 
 Stems = Annotated[
     Path | None,
@@ -37,6 +42,17 @@ StemsBy = Annotated[
 StemBits = Annotated[
     Literal["24", "32"] | None,
     typer.Option("--stem-bits", help="24 bit, or 32 bit float.", show_default="24", rich_help_panel=options.STEMS),
+]
+
+Handles = Annotated[
+    str | None,
+    typer.Option(
+        "--handles",
+        metavar="TIME",
+        help="How long a cue's own sound goes on before its in and after its out, fading: 2 (seconds) or 48f.",
+        show_default="0.2",
+        rich_help_panel=options.STEMS,
+    ),
 ]
 
 
@@ -87,3 +103,17 @@ def request(
 
         check_pattern(name)
     return StemRequest(folder, by or "cue", bits or "24", name)
+
+
+def handle_s(text: str, video: Video) -> Fraction:
+    """The length of --handles; errors: UsageError for what is no time, or a senselessly long one."""
+    from foleycli.cues.times import ReelClock
+
+    try:
+        length_s = ReelClock.of(video).of_lengths().parse(text)
+    except ValueError as error:
+        hint = "Write seconds (2) or frames (48f)"
+        raise UsageError(f"--handles is {short_repr(text)}, which {error}", hint) from None
+    if not 0 <= length_s <= MOST_HANDLE_S:
+        raise UsageError(f"--handles is {float(length_s):g} s", f"Give 0 to {MOST_HANDLE_S} s")
+    return length_s

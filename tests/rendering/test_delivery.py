@@ -16,6 +16,7 @@ from wavinfo import WavInfoReader
 
 from foleycli.cues.cue import Cue, CueSheet
 from foleycli.cues.times import ReelClock
+from foleycli.dsp.onsets import detect_onsets
 from foleycli.hub.resolve import default_settings
 from foleycli.media.audio import read_audio
 from foleycli.media.probe import probe
@@ -166,3 +167,30 @@ def test_options_of_stems_that_make_no_sense(foley, reel: Path, tmp_path: Path, 
     told = foley("render", reel, "-o", "mix.wav", *more)
     assert told.code == 2 and words in told.error
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cue_sound_goes_on_in_its_handles_and_its_neighbour_is_not_heard(render, reel: Path, tmp_path: Path) -> None:
+    """The command: the first cue's last hit is half a second before its out, the second's first right behind it."""
+    sheet, folder = tmp_path / "cues.csv", tmp_path / "stems"
+    sheet.write_text(
+        "number,in,out,prompt,hits\n1,00:59:59:00,01:00:01:00,door slam,1.5 2.5\n"
+        "2,01:00:01:00,01:00:03:00,pop,3.1 3.5\n"
+    )
+    ask = (reel, "--cues", sheet, "--stems", folder, "--handles", "48f", "--engine", "recordings", "--name", "{cue}")
+    told = render(*ask, "-o", tmp_path / "mix.wav", "--between", "silence")
+    assert told.code == 0, told.err
+    handle = 48 * 48000 // 25
+    first, second = (soundfile.read(folder / f"{number}.wav")[0] for number in "12")
+    assert len(first) == 2 * 48000 + 48000 + handle  # the reel begins a second before the cue
+    assert len(second) == 2 * 48000 + 2 * handle
+    assert WavInfoReader(str(folder / "2.wav")).bext.time_reference == START + 3 * 48000 - handle
+    note = WavInfoReader(str(folder / "2.wav")).ixml.parsed.findtext("NOTE")
+    assert f"handles: {handle} samples before, {handle} after" in note
+    # A pop is short: in the handle before its cue there is nothing of the door, in that behind it next to nothing.
+    assert np.abs(second[:handle]).max() < 0.02 * np.abs(second).max()
+    hits = detect_onsets(first, 48000)
+    assert len(hits) and max(hits) < 3.0  # of the stem, which begins with the reel
+    assert rest_db(tmp_path / "mix.wav", folder, START) < -90
+    for wrong, words in [("x", "is no time"), ("-1", "--handles is -1 s"), ("90", "Give 0 to 60 s")]:
+        refused = render(*ask, "-o", tmp_path / "no.wav", "--handles", wrong)
+        assert refused.code == 2 and words in refused.error
