@@ -69,6 +69,10 @@ class Dac(nn.Module):
     def latent_rate_hz(self) -> Fraction:
         return Fraction(self.rate_hz, self.hop)
 
+    def codebooks(self) -> Tensor:
+        """The vectors of the codes, float32 [K, codebook_size, codebook_dim]."""
+        return torch.stack([level.codebook.weight for level in self.model.quantizer.quantizers])
+
     def encode(self, samples: Tensor) -> Tensor:
         """Sound [B, N] to the latents [B, L, D] that its codes encode."""
         return self.codes_to_latents(self.encode_codes(samples))

@@ -18,6 +18,7 @@ from foleycli.features import tagger
 from foleycli.features.base import Extractor
 from foleycli.features.extract import extract_features
 from foleycli.features.sync import SyncExtractor
+from foleycli.features.sync_large import SyncLargeExtractor
 from foleycli.features.text import WordLlamaText
 from foleycli.hub.resolve import resolve
 from foleycli.media.audio import resample
@@ -105,6 +106,10 @@ def sound_features(samples: np.ndarray, rate_hz: int, encoders: Encoders) -> dic
         encoder = encoders.sync.encoder
         sound = torch.from_numpy(resample(samples[None], rate_hz, encoder.config.audio_rate_hz))
         found["audio_features"] = encoder.audio.frames(sound.to(encoder.bias.device))[0].half().cpu().numpy()
+    elif isinstance(encoders.sync, SyncLargeExtractor):
+        large = encoders.sync.encoder
+        sound = torch.from_numpy(resample(samples[None], rate_hz, large.config.audio_rate_hz))
+        found["audio_features"] = large.audio_features(sound.to(large.bias.device))[0].half().cpu().numpy()
     return found
 
 

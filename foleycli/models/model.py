@@ -33,6 +33,7 @@ LOADERS = {
     ("codec", "dac"): "foleycli.codecs.dac:load",
     ("codec", "mmaudio"): "foleycli.codecs.mmaudio.codec:load",
     ("sync", "sync-mini"): "foleycli.features.sync:load_extractor",
+    ("sync", "sync-large"): "foleycli.features.sync_large:load_extractor",
     ("sync", "avclip"): "foleycli.features.avclip:load",
     ("sync", "synchformer"): "foleycli.features.synchformer:load",
     ("semantic", "dfn-clip"): "foleycli.features.dfn_clip:load_vision",

@@ -7,9 +7,9 @@ recipe asks for it, a multi-resolution STFT discriminator with feature matching.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,11 +22,14 @@ from foleycli.dsp.mel import log_mel, mel_spectrogram
 from foleycli.hub.resolve import resolve
 from foleycli.soundset.sounds import random_crop, read_sounds
 from foleycli.training.discriminator import AdversarialTrainer, STFTDiscriminator
-from foleycli.training.loop import device_of
+from foleycli.training.loop import device_of, full_precision
 from foleycli.training.recipe import Recipe, from_dict
 from foleycli.weights.checkpoint import load_into
 from foleycli.weights.config import WEIGHTS_NAME, ModelConfig
 from foleycli.weights.folder import save
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 SMOOTH_WINDOWS = ((2048, 128), (512, 64), (128, 16))  # (samples, mels)
 SMOOTH_FRAMES = 4
@@ -66,10 +69,7 @@ class CodecTask:
     """Meets `training.loop.Task` for the waveform codec."""
 
     def __init__(self, recipe: Recipe) -> None:
-        self.recipe = recipe
-        self.data = from_dict(CodecData, recipe.data, "recipe, data")
-        self.weights = from_dict(CodecObjective, recipe.objective, "recipe, objective")
-        self.network = DacVae(from_dict(DacVaeConfig, recipe.network, "recipe, network"))
+        self._describe(recipe)
         if recipe.init_from:
             load_into(self.network, resolve(recipe.init_from) / WEIGHTS_NAME)
         if self.weights.frozen_encoder:
@@ -77,9 +77,26 @@ class CodecTask:
                 part.requires_grad_(False)
         self.sounds = read_sounds(Path(self.data.sounds), held_out=False)
         self.held_out = read_sounds(Path(self.data.sounds), held_out=True)
-        w = self.weights
+
+    def _describe(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.data = from_dict(CodecData, recipe.data, "recipe, data")
+        self.weights = w = from_dict(CodecObjective, recipe.objective, "recipe, objective")
+        self.network = DacVae(from_dict(DacVaeConfig, recipe.network, "recipe, network"))
         discriminators = [STFTDiscriminator(window, w.discriminator_width) for window in w.discriminator_windows]
         self.adversary = AdversarialTrainer(discriminators, w.discriminator_lr)
+
+    @classmethod
+    def without_data(cls, recipe: Recipe) -> Self:
+        """The network and its loss alone, for a plan; without the discriminators, which train apart."""
+        task = cls.__new__(cls)
+        with torch.device("cpu"):  # some of its parts are computed
+            task._describe(replace(recipe, objective={**recipe.objective, "adversarial": 0.0}))
+        return task
+
+    def blank_batch(self, n_rows: int) -> Tensor:
+        """Noise [B, N]."""
+        return 0.1 * torch.randn(n_rows, self.data.crop_steps * self.network.hop, device="cpu")
 
     def batches(self, first_step: int, rank: int, world_size: int) -> Iterator[Tensor]:
         step = first_step
@@ -97,7 +114,7 @@ class CodecTask:
         # Every other crop is decoded from its codes, so that latents and codes share one decoder.
         from_codes = (torch.arange(len(batch), device=batch.device) % 2 == 1)[:, None, None]
         decoded = network.synthesise(torch.where(from_codes, quantised, posterior.sample()))  # [B, N]
-        with torch.autocast(batch.device.type, enabled=False):
+        with full_precision(batch.device):
             mel = mel_loss(decoded.float(), batch)
             smooth = smooth_loss(decoded.float(), batch)
             wave = F.l1_loss(decoded.float(), batch)

@@ -51,6 +51,8 @@ class FamilyData:
     clips: dict = field(default_factory=dict)
     shards: str = ""  # a data set of `foley data prepare`, in place of clips: see `training.shards`
     kept: str = ""  # the list of `foley data curate`: the examples of it that are used; "" uses all
+    semantic: str = ""  # what says what the picture shows, as a model's config.json names it; "": foley's image tagger
+    text: str = ""  # the encoder of words, in the same way; "": foley's word vectors
     cache: str = ""  # a folder in which examples are kept; "" keeps none
     sounds_per_clip: int = 3  # of each picture: its own kind, then others at the same times
     pool: int = 3000  # batches are drawn from so many of the latest examples

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, cast
 
 import numpy as np
 import torch
@@ -25,10 +25,10 @@ from foleycli.families.base import Family
 from foleycli.families.inputs import Inputs
 from foleycli.families.spec import NetworkConfig
 from foleycli.features.tagger import simulate_tagger
-from foleycli.features.text import WordLlamaText
+from foleycli.features.text import TextEncoder, WordLlamaText
 from foleycli.hub.catalog import SHIPPED
 from foleycli.hub.resolve import resolve
-from foleycli.models.model import load_vae_codec
+from foleycli.models.model import load_part, load_part_folder, load_vae_codec
 from foleycli.records import Features, Stream
 from foleycli.rendering.generate import decode, sample_latents
 from foleycli.rendering.plan import plan_render
@@ -45,6 +45,9 @@ from foleycli.training.sources import check_sounds
 from foleycli.weights.checkpoint import load_into
 from foleycli.weights.config import WEIGHTS_NAME, ModelConfig, read_config
 from foleycli.weights.folder import save
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 SEMANTIC_RATE_HZ = Fraction(2)  # of `TrainingBatch.semantic`
 MAX_REFERENCE = 88  # latent steps, about 2 s
@@ -101,19 +104,36 @@ class FamilyTask(Generic[NetworkT]):
             resolve(part)  # refused here, not in a worker
         check_sounds(self.clips)
         self.network: NetworkT = self.build(recipe)
+        self.fill(self.network)
         self.shards: Dataset | None = None
         if self.data.shards:
             parts = {"codec": self.data.codec, "sync": self.data.sync}
+            parts |= {"semantic": self.data.semantic} if self.data.semantic else {}
             self.shards = open_shards(self.data.shards, self.data.kept, float(self.window_s), **parts)
         if recipe.init_from:
             load_into(self.network, resolve(recipe.init_from) / WEIGHTS_NAME)
-        self.text = WordLlamaText()
+        self.text = text_encoder(self.data.text, getattr(self.network.config, "text_dim", 0))
         self._embeddings: dict[str, Tensor] = {"": torch.zeros(self.text.dim)}
         self._held_out: list[Example] = []
+
+    @classmethod
+    def without_data(cls, recipe: Recipe) -> Self:
+        """The network and its loss alone, for a plan: no data, codec or encoder is looked for."""
+        task = cls.__new__(cls)
+        task.recipe = recipe
+        task.network = task.build(recipe)
+        return task
 
     def build(self, recipe: Recipe) -> NetworkT:
         """The network to train; its `config` is a `TrainedConfig`."""
         raise NotImplementedError
+
+    def fill(self, network: NetworkT) -> None:
+        """Weights that the network has from the codec or from trainings before; most have none."""
+
+    def blank_batch(self, n_rows: int) -> TrainingBatch:
+        """Windows of random numbers in the shapes that the network reads, to measure costs with."""
+        return blank_batch(self.network.config, n_rows)
 
     def family(self, network: NetworkT) -> Family:
         """The network as rendering uses it."""
@@ -161,7 +181,8 @@ class FamilyTask(Generic[NetworkT]):
         ]
         words = [str(rng.choice(e.words[k])) for e, k in zip(examples, picks, strict=True)]
         text = torch.stack([self.embed(text) for text in words])  # [B, D]
-        n_semantic = int(config.window_steps / config.latent_rate_hz * SEMANTIC_RATE_HZ) + 1
+        rate_hz = getattr(config, "semantic_rate_hz", SEMANTIC_RATE_HZ)
+        n_semantic = int(config.window_steps / config.latent_rate_hz * rate_hz) + 1
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         draw = torch.rand(len(examples), generator=generator)
         is_text_only = draw < data.p_text_only
@@ -248,6 +269,8 @@ class FamilyTask(Generic[NetworkT]):
             family=self.name,
             codec=bundle_part(resolve(self.data.codec), folder),
             sync=bundle_part(resolve(self.data.sync), folder),
+            semantic=self.data.semantic,
+            text=self.data.text,
             settings=self.default_settings,
             network=config_of(average).to_dict(),
             training={**history, "objective": self.objective_dict()},
@@ -285,6 +308,44 @@ def config_of(network: nn.Module) -> TrainedConfig:
     return cast(TrainedConfig, network.config)
 
 
+def blank_batch(config: Any, n_rows: int) -> TrainingBatch:
+    """Windows of random numbers in the shapes that a network of this config reads; 0 wide is what it does not read."""
+    duration_s = config.window_steps / config.latent_rate_hz
+    n_levels, n_codes = getattr(config, "n_codebooks", 1), getattr(config, "codebook_size", 2)
+    n_frames = round(duration_s * getattr(config, "sync_rate_hz", FEATURE_FPS))
+    n_semantic = int(duration_s * getattr(config, "semantic_rate_hz", SEMANTIC_RATE_HZ)) + 1
+    sync_dim = getattr(config, "sync_dim", 0) or getattr(config, "visual_dim", 0)
+    there = torch.ones(n_rows, dtype=torch.bool)
+
+    def random(*shape: int) -> Tensor:
+        return torch.randn(n_rows, *shape, device="cpu")
+
+    return TrainingBatch(
+        latents=random(config.window_steps, getattr(config, "latent_dim", 1)),
+        codes=torch.randint(n_codes, (n_rows, config.window_steps, n_levels), device="cpu"),
+        audio_features=random(n_frames // 2, getattr(config, "heard_dim", 0)),
+        sync=random(n_frames, sync_dim),
+        semantic=random(n_semantic, getattr(config, "semantic_dim", 0)),
+        text=random(getattr(config, "text_dim", 0)),
+        has_semantic=there,
+        has_text=there,
+        n_reference=torch.zeros(n_rows, dtype=torch.int64),
+    )
+
+
+def text_encoder(name: str, expected_dim: int) -> TextEncoder:
+    """The encoder of words that a recipe names; errors: FoleyError where the network reads vectors of another width."""
+    encoder: TextEncoder = WordLlamaText()
+    if name:
+        encoder = load_part(Path(), ModelConfig(text=name), "text", torch.device("cpu"), torch.float32)
+    if expected_dim not in (0, encoder.dim):
+        raise FoleyError(
+            f"the network reads words as {expected_dim} numbers, {name or 'foley'}'s encoder gives {encoder.dim}",
+            "Set data.text to the encoder that the network is for, or network.text_dim to the encoder's",
+        )
+    return encoder
+
+
 def network_inputs(batch: TrainingBatch) -> Inputs:
     """The batch's conditions as networks read them."""
     return Inputs(
@@ -302,7 +363,10 @@ def codec_codebooks(codec: str, n_codebooks: int, codebook_size: int, codebook_d
 
     Errors: FoleyError where the codec's codes are of another shape, the one that a network's config says.
     """
-    codebooks = load_vae_codec(resolve(codec), torch.device("cpu")).codebooks()
+    loaded = load_part_folder(resolve(codec), "codec", torch.device("cpu"), True)
+    if not hasattr(loaded, "codebooks"):
+        raise FoleyError(f"the codec {codec} has no codes", "Choose mel-mini, DAC, or a codec from foley train codec")
+    codebooks: Tensor = loaded.codebooks()
     expected = (n_codebooks, codebook_size, codebook_dim)
     if codebooks.shape != expected:
         raise FoleyError(

@@ -81,7 +81,7 @@ class FoleyFlowTask(FamilyTask[NetworkT], Generic[NetworkT, ObjectiveT]):
         return self.build_stage(config_of_size(SIZES, recipe.network))
 
     def build_stage(self, config: FoleyFlowConfig) -> NetworkT:
-        """The network that this stage trains, with the encoders of the stages before."""
+        """The network that this stage trains; `fill` gives it the encoders of the stages before."""
         raise NotImplementedError
 
     def stage_loss(self, network: NetworkT, batch: TrainingBatch, generator: torch.Generator) -> Tensor:
@@ -141,10 +141,11 @@ class AlignTask(EncoderStageTask[Alignment, AlignStage]):
     stage, objective_type = "align", AlignStage
 
     def build_stage(self, config: FoleyFlowConfig) -> Alignment:
-        network = Alignment(config)
+        return Alignment(config)
+
+    def fill(self, network: Alignment) -> None:
         load_pretrained_encoder(network.video, self.objective.video, stage="video", prefix="encoder.")
         load_pretrained_encoder(network.audio, self.objective.audio, stage="audio", prefix="encoder.")
-        return network
 
     def stage_loss(self, network: Alignment, batch: TrainingBatch, generator: torch.Generator) -> Tensor:
         objective = self.objective
@@ -167,7 +168,12 @@ class FlowTask(FoleyFlowTask[FoleyFlow, FlowStage]):
         return replace(super().validation_settings, steps=8)  # is done every few minutes, and only compared with itself
 
     def build_stage(self, config: FoleyFlowConfig) -> FoleyFlow:
-        network, objective = FoleyFlow(config), self.objective
+        network = FoleyFlow(config)
+        network.video.requires_grad_(not self.objective.freeze_video)
+        return network
+
+    def fill(self, network: FoleyFlow) -> None:
+        objective = self.objective
         if objective.aligned:
             load_pretrained_encoder(network.video, objective.aligned, stage="align", prefix="video.")
         elif objective.freeze_video and not self.recipe.init_from:
@@ -175,8 +181,6 @@ class FlowTask(FoleyFlowTask[FoleyFlow, FlowStage]):
                 "recipe, objective: freeze_video without an aligned encoder",
                 "Name the folder of stage align (aligned: runs/NAME/model), or set freeze_video: false",
             )
-        network.video.requires_grad_(not objective.freeze_video)
-        return network
 
     def family(self, network: FoleyFlow) -> FoleyFlowFamily:
         return FoleyFlowFamily(network)
@@ -192,12 +196,12 @@ STAGES: dict[str, type[FoleyFlowTask[Any, Any]]] = {
 }
 
 
-def make_task(recipe: Recipe) -> FoleyFlowTask[Any, Any]:
-    """The task of the stage that the recipe names."""
+def task_class(recipe: Recipe) -> type[FoleyFlowTask[Any, Any]]:
+    """The kind of task for the stage that the recipe names."""
     stage = recipe.objective.get("stage")
     if stage not in STAGES:
         raise FoleyError(f"recipe, objective: stage is {short_repr(stage)}", f"One of: {', '.join(STAGES)}")
-    return STAGES[stage](recipe)
+    return STAGES[stage]
 
 
 def load_pretrained_encoder(encoder: nn.Module, name: str, stage: str, prefix: str) -> None:

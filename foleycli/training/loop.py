@@ -88,12 +88,12 @@ class Trainer(Generic[NetworkT, BatchT]):
         self.rank, self.world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
         _, self.n_passes = passes(recipe.batch_size, recipe.total_batch, self.world_size)
         self.network = task.network.to(device)
-        self.average = _build_average(self.network).to(device)
+        self.average = build_average(self.network).to(device)
         self._agree_on_weights()
         checkpoint_blocks(self.network, recipe.checkpointing)
         self.loss = wrap(BatchLoss(task.loss, self.network, self.average), recipe.parallel, device)
         self.optimizer = torch.optim.AdamW(
-            _parameter_groups(self.network, recipe.weight_decay),
+            _parameter_groups(self.network, recipe),
             lr=recipe.lr,
             betas=recipe.betas,
             fused=device.type == "cuda",
@@ -211,7 +211,7 @@ class Trainer(Generic[NetworkT, BatchT]):
         """One step of the optimiser on `batch`, and on the next ones of `more` where gradients are added up."""
         lr = learning_rate(self.step, self.progress(), self.recipe)
         for group in self.optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr * group.get("lr_scale", 1.0)
         self.network.train()
         self.optimizer.zero_grad(set_to_none=True)
         logged = []
@@ -319,6 +319,11 @@ def precision(name: str, device: torch.device) -> contextlib.AbstractContextMana
     return torch.autocast(device.type, torch.bfloat16) if wanted else contextlib.nullcontext()
 
 
+def full_precision(device: torch.device) -> contextlib.AbstractContextManager:
+    """No autocast in the block; the meta device knows none."""
+    return contextlib.nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
+
+
 def to_device(batch: Any, device: torch.device) -> Any:
     """Every tensor of a batch (a tensor, a dict or a dataclass of them) to the device."""
     if isinstance(batch, Tensor):
@@ -358,15 +363,33 @@ def _check_same_recipe(saved: Any, recipe: Recipe, path: Path) -> None:
             )
 
 
-def _build_average(network: NetworkT) -> NetworkT:
+def build_average(network: NetworkT) -> NetworkT:
     """A twin built from the same config: old-style weight norm cannot be deep-copied."""
     twin = type(network)(network.config)
     twin.load_state_dict(network.state_dict())
     return twin.eval().requires_grad_(False)
 
 
-def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay on matrices only; gains, biases and embeddings of one axis keep their size."""
-    matrices = [p for p in network.parameters() if p.requires_grad and p.ndim >= 2]
-    others = [p for p in network.parameters() if p.requires_grad and p.ndim < 2]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+def _parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """Weight decay on matrices only; gains, biases and embeddings of one axis keep their size.
+
+    Parts of the network with a learning rate of their own follow as groups of their own.
+    Errors: FoleyError for a part that the network has not.
+    """
+    named = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
+    groups: list[dict[str, Any]] = []
+    for part, scale in recipe.lr_scales.items():
+        chosen = [named.pop(name) for name in list(named) if name.startswith(f"{part}.")]
+        if not chosen:
+            raise FoleyError(
+                f"recipe, lr_scales: the network has no part {short_repr(part)} that is trained",
+                f"Its parts: {', '.join(name for name, _ in network.named_children())}",
+            )
+        groups += _by_decay(chosen, recipe.weight_decay, lr_scale=float(scale))
+    return _by_decay(list(named.values()), recipe.weight_decay) + groups
+
+
+def _by_decay(parameters: list[nn.Parameter], weight_decay: float, **more: float) -> list[dict[str, Any]]:
+    matrices = [parameter for parameter in parameters if parameter.ndim >= 2]
+    others = [parameter for parameter in parameters if parameter.ndim < 2]
+    return [{"params": matrices, "weight_decay": weight_decay, **more}, {"params": others, "weight_decay": 0.0, **more}]

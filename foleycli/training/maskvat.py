@@ -29,8 +29,10 @@ class MaskVatTask(FamilyTask[MaskVat]):
 
     def build(self, recipe: Recipe) -> MaskVat:
         self.objective = from_dict(ObjectiveConfig, recipe.objective, "recipe, objective")
-        config = config_of_size(SIZES, recipe.network)
-        network = MaskVat(config)
+        return MaskVat(config_of_size(SIZES, recipe.network))
+
+    def fill(self, network: MaskVat) -> None:
+        config = network.config
         network.adopt_codebooks(
             codec_codebooks(self.data.codec, config.n_codebooks, config.codebook_size, config.codebook_dim)
         )
@@ -41,7 +43,6 @@ class MaskVatTask(FamilyTask[MaskVat]):
                 f"the audio tower of {self.data.sync} has features of width {width}",
                 f"Set network.heard_dim to {width}",
             )
-        return network
 
     def family(self, network: MaskVat) -> MaskVatFamily:
         return MaskVatFamily(network)

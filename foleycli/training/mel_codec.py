@@ -9,9 +9,9 @@ L1 alone learns, is quieter than any of them, and the mean of a band's magnitude
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -30,6 +30,9 @@ from foleycli.training.recipe import Recipe, from_dict
 from foleycli.weights.checkpoint import load_into
 from foleycli.weights.config import WEIGHTS_NAME, ModelConfig
 from foleycli.weights.folder import save
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 PATCHES = ((10, 1), (1, 4), (5, 4), (20, 8))  # (mels, frames) over which power is summed
 GAINS = (-0.6, 0.3)  # of a crop, log10, drawn anew each time it is used
@@ -68,10 +71,7 @@ class MelCodecTask:
     """Meets `training.loop.Task` for the spectrogram codec."""
 
     def __init__(self, recipe: Recipe) -> None:
-        self.recipe = recipe
-        self.data = from_dict(MelCodecData, recipe.data, "recipe, data")
-        self.weights = from_dict(MelCodecObjective, recipe.objective, "recipe, objective")
-        self.network = MelVae(from_dict(MelVaeConfig, recipe.network, "recipe, network"))
+        self._describe(recipe)
         if recipe.init_from:
             load_into(self.network, resolve(recipe.init_from) / WEIGHTS_NAME)
         if self.weights.frozen_encoder:
@@ -79,9 +79,28 @@ class MelCodecTask:
             self.network.quantizer.requires_grad_(False)
         self.sounds = read_sounds(Path(self.data.sounds), held_out=False)
         self.held_out = read_sounds(Path(self.data.sounds), held_out=True)
+
+    def _describe(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.data = from_dict(MelCodecData, recipe.data, "recipe, data")
+        self.weights = from_dict(MelCodecObjective, recipe.objective, "recipe, objective")
+        self.network = MelVae(from_dict(MelVaeConfig, recipe.network, "recipe, network"))
         self.adversary = AdversarialTrainer(
             [MelDiscriminator(self.weights.discriminator_width)], self.weights.discriminator_lr
         )
+
+    @classmethod
+    def without_data(cls, recipe: Recipe) -> Self:
+        """The network and its loss alone, for a plan; without the discriminator, which trains apart."""
+        task = cls.__new__(cls)
+        with torch.device("cpu"):  # some of its parts are computed
+            task._describe(replace(recipe, objective={**recipe.objective, "adversarial": 0.0}))
+        return task
+
+    def blank_batch(self, n_rows: int) -> Tensor:
+        """Spectrograms of nothing [B, 2, mels, frames]."""
+        c = self.network.config
+        return torch.full((n_rows, 2, c.n_mels, self.n_samples // c.mel_hop), LOG_FLOOR + 1.0, device="cpu")
 
     def batches(self, first_step: int, rank: int, world_size: int) -> Iterator[Tensor]:
         """Log-mels [B, 2, mels, frames] of crops (see `log_mels`), from a pool that grows, then is refreshed."""

@@ -28,6 +28,7 @@ class Recipe:
     lr: float
     total_batch: int = 0  # clips of a step over all processes; more than fit at once are added up.  0: as many as fit
     minutes: float | None = None  # end the cosine after so long, if that comes before `steps`
+    lr_scales: dict = field(default_factory=dict)  # of parts of the network, by their name: {sound: 0.3}
     warmup_steps: int = 200
     final_lr_ratio: float = 0.05
     weight_decay: float = 0.01

@@ -16,18 +16,21 @@ from foleycli.device import choose_device
 from foleycli.errors import FoleyError
 from foleycli.records import Report, silent
 from foleycli.settings.checking import did_you_mean, short_repr
+from foleycli.training import plan as planning
 from foleycli.training.loop import CHECKPOINT_NAME, Task, Trainer
 from foleycli.training.parallel import passes
+from foleycli.training.plan import Plan
 from foleycli.training.recipe import Recipe, read_recipe
 
-TASKS = {  # what can be trained -> "module:what makes its task of a recipe", imported late
+TASKS = {  # what can be trained -> "module:its kind of task, or what finds it for a recipe", imported late
     "codec": "foleycli.training.codec:CodecTask",
     "mel-codec": "foleycli.training.mel_codec:MelCodecTask",
     "sync": "foleycli.training.sync:SyncTask",
+    "sync-large": "foleycli.training.sync_large:SyncLargeTask",
     "maskvat": "foleycli.training.maskvat:MaskVatTask",
     "salsa-v": "foleycli.training.salsav:SalsaVTask",
     "vaura": "foleycli.training.vaura:VAuraTask",
-    "foley-flow": "foleycli.training.foleyflow:make_task",
+    "foley-flow": "foleycli.training.foleyflow:task_class",
 }
 
 
@@ -57,9 +60,7 @@ def train(
     Errors: FoleyError for an unknown kind, a bad recipe, an output folder that holds a training (or, to resume, none
     that is whole and of this recipe), and whatever the data cannot give.
     """
-    if kind not in TASKS:
-        known = f"{did_you_mean(kind, TASKS)}One of: {', '.join(TASKS)}"
-        raise FoleyError(f"{short_repr(kind)} cannot be trained", known)
+    check_kind(kind)
     recipe = read_recipe(config, overrides, is_reduced=is_reduced)
     if not resume and (out / CHECKPOINT_NAME).exists():
         raise FoleyError(f"{out} already holds a training", "Go on with it: --resume; or give another --out")
@@ -75,7 +76,8 @@ def train(
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     torch.manual_seed(recipe.seed)
-    trainer = Trainer(_make_task(kind, recipe), recipe, out, chosen)
+    task: Task[Any, Any] = task_class(kind, recipe)(recipe)
+    trainer = Trainer(task, recipe, out, chosen)
     if resume:
         trainer.resume()
     trainer.run(report, note)
@@ -84,18 +86,57 @@ def train(
     return out / "model"
 
 
-def _make_task(kind: str, recipe: Recipe) -> Task[Any, Any]:
-    """The task of a kind; errors: FoleyError where what its data is made with is not installed."""
+def plan_training(
+    kind: str,
+    config: Path,
+    *,
+    overrides: list[str] | None = None,
+    is_reduced: bool = False,
+    gpu: str = "h100",
+    n_gpus: int = 1,
+    share: float | None = None,
+    device: str = "auto",
+) -> Plan:
+    """What the training of a recipe will cost on `n_gpus` of a kind of `training.plan.GPUS`; nothing is written.
+
+    share   of the GPU's peak that is reached; None: `training.plan.ASSUMED_SHARE`
+    device  on which a few steps are measured
+    Errors: FoleyError for an unknown kind, a bad recipe, and an unknown GPU.
+    """
+    check_kind(kind)
+    recipe = read_recipe(config, overrides, is_reduced=is_reduced)
+    reduced = None if is_reduced or not recipe.reduced else read_recipe(config, overrides, is_reduced=True)
+    make_task = task_class(kind, recipe).without_data
+    return planning.plan(
+        make_task,
+        recipe,
+        gpu=gpu,
+        n_gpus=n_gpus,
+        share=share,
+        reduced=reduced,
+        device=choose_device(device),
+    )
+
+
+def check_kind(kind: str) -> None:
+    """Errors: FoleyError for what cannot be trained."""
+    if kind not in TASKS:
+        known = f"{did_you_mean(kind, TASKS)}One of: {', '.join(TASKS)}"
+        raise FoleyError(f"{short_repr(kind)} cannot be trained", known)
+
+
+def task_class(kind: str, recipe: Recipe) -> Any:
+    """The kind of task; errors: FoleyError where what its data is made with is not installed."""
     module, _, name = TASKS[kind].partition(":")
     try:
-        make: Callable[[Recipe], Task[Any, Any]] = getattr(importlib.import_module(module), name)
+        found = getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
         if error.name not in ("cv2", "scipy"):
             raise
         raise FoleyError(
             f"training needs {error.name}, which is not installed", "Install it: pip install 'foleycli[train]'"
         ) from error
-    return make(recipe)
+    return found if isinstance(found, type) else found(recipe)
 
 
 def _join_processes(device: torch.device) -> torch.device:

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -32,6 +32,9 @@ from foleycli.weights.checkpoint import load_into
 from foleycli.weights.config import WEIGHTS_NAME, ModelConfig
 from foleycli.weights.folder import save
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 FILM_CLIPS = 48  # held out, for validation
 EVENT_SD_S = 0.03  # width of an event in the target: sharper than a picture lasts is noise
 
@@ -51,14 +54,35 @@ class SyncTask:
     """Meets `training.loop.Task` for the synchronisation encoder."""
 
     def __init__(self, recipe: Recipe) -> None:
-        self.recipe = recipe
-        self.data = from_dict(ClipData, recipe.data, "recipe, data")
+        self._describe(recipe)
         check_sounds(self.data)
-        self.weights = from_dict(SyncObjective, recipe.objective, "recipe, objective")
-        self.network = SyncEncoder(from_dict(SyncConfig, recipe.network, "recipe, network"))
         if recipe.init_from:
             load_into(self.network, resolve(recipe.init_from) / WEIGHTS_NAME)
         self._held_out: list[TrainingClip] = []
+
+    def _describe(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.data = from_dict(ClipData, recipe.data, "recipe, data")
+        self.weights = from_dict(SyncObjective, recipe.objective, "recipe, objective")
+        self.network = SyncEncoder(from_dict(SyncConfig, recipe.network, "recipe, network"))
+
+    @classmethod
+    def without_data(cls, recipe: Recipe) -> Self:
+        """The network and its loss alone, for a plan."""
+        task = cls.__new__(cls)
+        with torch.device("cpu"):  # some of its parts are computed
+            task._describe(recipe)
+        return task
+
+    def blank_batch(self, n_rows: int) -> dict[str, Tensor]:
+        """Grey pictures and silence."""
+        n_frames, side_px = round(self.data.duration_s * FPS), self.network.config.size_px
+        n_samples = round(self.data.duration_s * self.network.config.audio_rate_hz)
+        rows = torch.zeros(n_rows, n_frames, device="cpu")
+        grey = torch.zeros(n_rows, n_frames, side_px, side_px, dtype=torch.uint8, device="cpu")
+        noise = 0.1 * torch.randn(n_rows, n_samples, device="cpu")
+        known = torch.ones(n_rows, device="cpu")
+        return {"grey": grey, "samples": noise, "event": rows, "event_known": known, "loudness_db": rows}
 
     def batches(self, first_step: int, rank: int, world_size: int) -> Iterator[dict[str, Tensor]]:
         """Batches from a pool that starts with a few batches' worth of clips and is refreshed every step."""

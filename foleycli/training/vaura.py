@@ -25,12 +25,13 @@ class VAuraTask(FamilyTask[VAura]):
 
     def build(self, recipe: Recipe) -> VAura:
         self.objective = from_dict(ObjectiveConfig, recipe.objective, "recipe, objective")
-        config = config_of_size(SIZES, recipe.network)
-        network = VAura(config)
+        return VAura(config_of_size(SIZES, recipe.network))
+
+    def fill(self, network: VAura) -> None:
+        config = network.config
         network.adopt_codebooks(
             codec_codebooks(self.data.codec, config.n_codebooks, config.codebook_size, config.codebook_dim)
         )
-        return network
 
     def family(self, network: VAura) -> VAuraFamily:
         return VAuraFamily(network)
