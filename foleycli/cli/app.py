@@ -101,6 +101,14 @@ app.command(
     epilog=console.examples(
         ("A model from its recipe", "foley train sync --config presets/train/sync-mini.yaml --out runs/sync"),
         ("Go on after a stop", "foley train sync --config presets/train/sync-mini.yaml --out runs/sync --resume"),
+        (
+            "What it would cost",
+            "foley train salsa-v --config presets/train/salsav-large.yaml --plan --gpus 8 --gpu h100",
+        ),
+        (
+            "The same, small enough for a CPU, on prepared clips",
+            "foley train salsa-v --config presets/train/salsav-large.yaml --reduced --set data.shards=data",
+        ),
     ),
 )(train.train)
 app.add_typer(data.app, name="data")
