@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,19 +18,21 @@ if TYPE_CHECKING:
     import torch
 
 DTYPES = ("float32", "bfloat16", "float16")
+BFLOAT16_FLAGS = frozenset(["avx512_bf16", "amx_bf16"])
 # What shows a GPU that torch might use: NVIDIA's and AMD's drivers on Linux, and Windows' GPUs inside of it.
 GPU_NODES = tuple(map(Path, ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")))
 
 
-def name_device(device: str, dtype: str) -> tuple[str, str]:
+def name_device(device: str, dtype: str, cpu_bfloat16: bool = False) -> tuple[str, str]:
     """What `choose_device` and `choose_dtype` come to, as names; without importing torch where only a CPU can be meant.
 
     Errors as theirs.
     """
     if device == "cpu" or (device == "auto" and has_cpu_only()):
-        return "cpu", "float32" if dtype == "auto" else dtype
+        fastest = "bfloat16" if cpu_bfloat16 and cpu_has_bfloat16() else "float32"
+        return "cpu", fastest if dtype == "auto" else dtype
     chosen = choose_device(device)
-    return str(chosen), str(choose_dtype(dtype, chosen)).removeprefix("torch.")
+    return str(chosen), str(choose_dtype(dtype, chosen, cpu_bfloat16)).removeprefix("torch.")
 
 
 def has_cpu_only() -> bool:
@@ -40,6 +44,16 @@ def has_cpu_only() -> bool:
     except PackageNotFoundError:
         is_cpu_build = False
     return is_cpu_build or not any(node.exists() for node in GPU_NODES)
+
+
+@cache
+def cpu_has_bfloat16(cpu_info: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the processor has instructions for products of bfloat16 matrices: x86, as Linux tells; False: perhaps."""
+    try:
+        flags = re.search(r"^flags\s*:(.*)$", cpu_info.read_text(encoding="utf-8"), re.MULTILINE)
+    except OSError:
+        return False
+    return flags is not None and not BFLOAT16_FLAGS.isdisjoint(flags[1].split())
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -63,13 +77,17 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
-def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """`auto` is bfloat16 on CUDA cards that have it, else float32."""
+def choose_dtype(name: str, device: torch.device, cpu_bfloat16: bool = False) -> torch.dtype:
+    """`auto` is bfloat16 on CUDA cards that have it and, for some models, on CPUs that have it, else float32.
+
+    cpu_bfloat16   whether that was found to make no difference that can be heard: the model's config.json says so
+    """
     import torch
 
     if name == "auto":
-        fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
-        return torch.bfloat16 if fast else torch.float32
+        on_cuda = device.type == "cuda" and torch.cuda.is_bf16_supported()
+        on_cpu = device.type == "cpu" and cpu_bfloat16 and cpu_has_bfloat16()
+        return torch.bfloat16 if on_cuda or on_cpu else torch.float32
     if name not in DTYPES:
         raise FoleyError(f"dtype {name!r} is unknown", f"One of: auto, {', '.join(DTYPES)}")
     return getattr(torch, name)

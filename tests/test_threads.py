@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from foleycli.threads import cgroup_quota_cpus, usable_cpus
+from foleycli.threads import cgroup_quota_cpus, decoder_threads, usable_cpus
 
 WANTED = "from foleycli.threads import import_torch; import_torch({}); import os, torch; "
 
@@ -94,3 +94,15 @@ def test_waiting_threads_sleep_unless_the_user_chose():
 def test_commands_refuse_no_threads(foley, command):
     told = foley(*command, "--threads", 0)
     assert told.code == 2 and "--threads" in told.error
+
+
+@pytest.mark.parametrize(("threads", "wanted"), [(1, 1), (2, 1), (3, 1), (8, 4)])
+def test_a_video_is_read_by_half_as_many_threads_as_the_networks_have(threads, wanted):
+    assert run(
+        WANTED.format(threads) + "from foleycli.threads import decoder_threads; print(decoder_threads())"
+    ) == str(wanted)
+
+
+def test_before_torch_is_there_the_processors_count(monkeypatch):
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    assert decoder_threads() == max(1, usable_cpus() // 2)

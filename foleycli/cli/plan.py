@@ -47,7 +47,7 @@ def make(job: Job, folder: Path, device: str, dtype: str) -> DryRun:
     from foleycli.weights.config import CONFIG_NAME, naming, read_config
 
     config = read_config(folder)
-    device_name, dtype_name = name_device(device, dtype)
+    device_name, dtype_name = name_device(device, dtype, config.cpu_bfloat16)
     with naming(folder / CONFIG_NAME):
         spec, steps = spec_from_config(config), job.settings.steps
     plan = job.plan(spec)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -32,9 +33,17 @@ def click_prominence_db(samples: Tensor, rate_hz: int, hop: int, window_hops: in
     hops = second_difference[:, :n_whole].unflatten(1, (-1, hop)).square().mean(dim=2)  # [B, hops]
     energy = hops.unfold(1, window_hops, 1).mean(dim=2) + FLOOR**2  # [B, W]
     side, guard = round(SIDE_S * rate_hz / hop), round(GUARD_S * rate_hz / hop)
-    sides = F.pad(energy, (side, side), value=FLOOR**2).unfold(1, side - guard, 1).median(dim=2).values
+    sides = _median(F.pad(energy, (side, side), value=FLOOR**2).unfold(1, side - guard, 1))
     n = energy.shape[1]
     return 10 * (energy / torch.maximum(sides[:, :n], sides[:, side + guard + 1 :][:, :n])).log10()
+
+
+def _median(values: Tensor) -> Tensor:
+    """`values.median(dim=2).values`; on the CPU by numpy, which takes a tenth of the time."""
+    if values.device.type != "cpu" or values.requires_grad:
+        return values.median(dim=2).values
+    middle = (values.shape[2] - 1) // 2
+    return torch.from_numpy(np.partition(values.numpy(), middle, axis=2)[..., middle].copy())
 
 
 def suppress_clicks(samples: Tensor, rate_hz: int) -> Tensor:

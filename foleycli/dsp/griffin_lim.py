@@ -14,21 +14,25 @@ import torch
 from torch import Tensor
 
 from foleycli.dsp.mel import hann_window, mel_filters
+from foleycli.onednn import linear
 
 NOISE_SEED = 44100
 NOISE_PERIOD = 1 << 19  # samples (12 s) after which the fixed noise repeats
 MOMENTUM = 0.99
+LEAST_POWER = 1e-36  # of a complex number whose phase counts; what is 0 stays 0
 MEL_ITERATIONS = 8  # of the magnitudes: more change nothing that can be heard
 
 
 def invert_mel(mel: Tensor, rate_hz: int, n_fft: int) -> Tensor:
     """A magnitude mel spectrogram [B, mels, F], as `dsp.mel.mel_spectrogram` makes it, to spectra [B, bins, F]."""
     filters = mel_filters(rate_hz, n_fft, mel.shape[1], mel.device)  # [mels, bins]
-    weight_of_bin = filters.sum(dim=0)[:, None] + 1e-6  # [bins, 1]
-    spectra = (filters.T @ mel).clamp_min(1e-9) / weight_of_bin
+    to_bins = filters.T.contiguous()
+    weight_of_bin = filters.sum(dim=0) + 1e-6  # [bins]
+    mel = mel.transpose(1, 2).contiguous()  # [B, F, mels]
+    spectra = linear(mel, to_bins).clamp_min(1e-9) / weight_of_bin  # [B, F, bins]
     for _ in range(MEL_ITERATIONS):
-        spectra = spectra * (filters.T @ (mel / (filters @ spectra + 1e-9))) / weight_of_bin
-    return spectra * (n_fft / 4)
+        spectra = spectra * linear(mel / (linear(spectra, filters) + 1e-9), to_bins) / weight_of_bin
+    return (spectra * (n_fft / 4)).transpose(1, 2)
 
 
 def griffin_lim(magnitudes: Tensor, n_fft: int, hop: int, start_sample: int, n_iterations: int) -> Tensor:
@@ -50,15 +54,18 @@ def griffin_lim(magnitudes: Tensor, n_fft: int, hop: int, start_sample: int, n_i
     inverse_weight = torch.where(is_inside, 1 / weight.clamp_min(1e-11), 0.0)  # [N]: silence before and after the sound
 
     def to_samples(spectra: Tensor) -> Tensor:
-        return _overlap_add(torch.fft.irfft(spectra, n=n_fft) * window, hop) * inverse_weight
+        return _overlap_add(torch.fft.irfft(spectra, n=n_fft).mul_(window), hop).mul_(inverse_weight)
 
     phases = _noise_phases(n_frames=n_frames, n_fft=n_fft, hop=hop, start_sample=start_sample, device=magnitudes.device)
-    previous = torch.zeros_like(phases)
+    spectra, previous = magnitudes * phases, torch.zeros_like(phases)
     for _ in range(n_iterations):
-        consistent = torch.fft.rfft(to_samples(magnitudes * phases).unfold(1, n_fft, hop) * window)
-        phases = unit_phase(torch.sub(consistent, previous, alpha=MOMENTUM / (1 + MOMENTUM)))
-        previous = consistent
-    return to_samples(magnitudes * phases)[:, n_fft // 2 :][:, :n_samples]
+        consistent = torch.fft.rfft(to_samples(spectra).unfold(1, n_fft, hop) * window)
+        ahead = torch.sub(consistent, previous, alpha=MOMENTUM / (1 + MOMENTUM))
+        # Scaled to the given magnitudes; by real numbers, since torch's `sgn` and `abs` of complex ones take thrice as
+        # long as a Fourier transform.
+        power = torch.addcmul(ahead.real.square(), ahead.imag, ahead.imag).clamp_min_(LEAST_POWER)
+        spectra, previous = ahead * power.rsqrt_().mul_(magnitudes), consistent
+    return to_samples(spectra)[:, n_fft // 2 :][:, :n_samples]
 
 
 def _overlap_add(frames: Tensor, hop: int) -> Tensor:

@@ -111,10 +111,22 @@ def _signatures(frames: np.ndarray) -> list[Signature]:
     n, height, width, _ = frames.shape
     rows, columns = height // LAYOUT_PX, width // LAYOUT_PX
     cropped = frames[:, : rows * LAYOUT_PX, : columns * LAYOUT_PX]
-    blocks = cropped.reshape(n, LAYOUT_PX, rows, LAYOUT_PX, columns, 3)
-    # Every other pixel of a block is enough for its mean.
-    small = blocks[:, :, ::2, :, ::2].mean(axis=(2, 4), dtype=np.float32)  # [n, 28, 28, 3]
+    # Every other pixel of a block is enough for its mean.  Sums of rows, then of columns: numpy takes six times as long
+    # for the mean of both at once.
+    whole = np.uint16 if rows * columns <= 4 * 256 else np.uint32
+    by_row = sum_of([cropped[:, k::rows] for k in range(0, rows, 2)], whole)  # [n, 28, W, 3]
+    by_row = by_row.reshape(n, LAYOUT_PX, LAYOUT_PX, columns, 3)
+    total = sum_of([by_row[:, :, :, k] for k in range(0, columns, 2)], whole)  # [n, 28, 28, 3]
+    small = total.astype(np.float32) / (-(-rows // 2) * -(-columns // 2))
     return [Signature(_histogram(picture), picture.mean(axis=-1)) for picture in small]
+
+
+def sum_of(parts: list[np.ndarray], dtype: type[np.unsignedinteger]) -> np.ndarray:
+    """The sum of arrays of one shape, as whole numbers of a type that holds it."""
+    total = parts[0].astype(dtype)
+    for part in parts[1:]:
+        total += part
+    return total
 
 
 def _histogram(picture: np.ndarray) -> np.ndarray:

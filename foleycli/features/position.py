@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 
 from foleycli.features.base import Extractor
+from foleycli.features.cuts import sum_of
 from foleycli.features.row_buffer import RowBuffer
 from foleycli.records import Stream
 from foleycli.timebase import FEATURE_FPS
@@ -76,10 +77,13 @@ class PositionSession:
 def _small_grey(frames: np.ndarray) -> np.ndarray:
     """Frames uint8 [n, H, W, 3], H and W multiples of SIDE_PX, as grey pictures float32 [n, SIDE_PX, SIDE_PX]."""
     step = 2 if min(frames.shape[1:3]) >= 4 * SIDE_PX else 1  # every other pixel is enough for the mean of a block
-    red, green, blue = (frames[:, ::step, ::step, k] for k in range(3))
-    grey = (red.astype(np.float32) + green + blue) / 3
-    blocks = grey.reshape(len(grey), SIDE_PX, grey.shape[1] // SIDE_PX, SIDE_PX, grey.shape[2] // SIDE_PX)
-    return blocks.mean(axis=(2, 4))
+    n, height, width, _ = frames.shape
+    rows, columns = height // SIDE_PX, width // SIDE_PX
+    whole = np.uint16 if rows * columns <= 64 else np.uint32
+    by_row = sum_of([frames[:, k::rows] for k in range(0, rows, step)], whole)  # [n, 56, W, 3]
+    by_row = by_row.reshape(n, SIDE_PX, SIDE_PX, columns, 3)
+    total = sum_of([by_row[:, :, :, k, colour] for k in range(0, columns, step) for colour in range(3)], whole)
+    return total.astype(np.float32) / np.float32(3 * -(-rows // step) * -(-columns // step))
 
 
 def _smooth(grey: np.ndarray) -> np.ndarray:

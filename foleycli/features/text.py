@@ -8,7 +8,7 @@ and its own loader may reach for the network.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -53,27 +53,31 @@ class WordLlamaText:
     def encode(self, words: Sequence[str]) -> np.ndarray:
         # The table is case-sensitive; the labels of the training sounds are in lower case.
         texts = [" ".join(text.lower().split()) for text in words]
-        tokens = [self._tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
+        tokens = [_tokenizer().encode(text, add_special_tokens=False).ids for text in texts]
         vectors = np.zeros((len(words), self.dim), np.float32)
         for n_tokens in {len(ids) for ids in tokens} - {0}:  # all texts of a length at once: there can be thousands
             rows = [row for row, ids in enumerate(tokens) if len(ids) == n_tokens]
-            vectors[rows] = self._table[[tokens[row] for row in rows]].astype(np.float32).mean(axis=1)
+            vectors[rows] = _table()[[tokens[row] for row in rows]].astype(np.float32).mean(axis=1)
         length = np.linalg.norm(vectors, axis=1, keepdims=True)  # [n, 1]
         return (vectors / np.maximum(length, 1e-9)).astype(np.float32)  # [n, D]
 
-    @cached_property
-    def _tokenizer(self) -> Tokenizer:
-        from tokenizers import Tokenizer
 
-        path = package_file("wordllama", "tokenizers/l2_supercat_tokenizer_config.json", REINSTALL)
-        tokenizer = Tokenizer.from_file(str(path))
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
-        return tokenizer
+@cache
+def _tokenizer() -> Tokenizer:
+    """WordLlama's tokenizer, read once in a process."""
+    from tokenizers import Tokenizer
 
-    @cached_property
-    def _table(self) -> np.ndarray:
-        from safetensors.numpy import load_file
+    path = package_file("wordllama", "tokenizers/l2_supercat_tokenizer_config.json", REINSTALL)
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
 
-        path = package_file("wordllama", "weights/l2_supercat_256.safetensors", REINSTALL)
-        return load_file(path)["embedding.weight"]  # float16 [vocabulary, D]
+
+@cache
+def _table() -> np.ndarray:
+    """WordLlama's vectors float16 [vocabulary, D], read once in a process."""
+    from safetensors.numpy import load_file
+
+    path = package_file("wordllama", "weights/l2_supercat_256.safetensors", REINSTALL)
+    return load_file(path)["embedding.weight"]

@@ -1,31 +1,48 @@
 """The generated sound as a file to hand over: rate, channels, mix, level and format.
 
-A float WAV of any length enters; a .wav, .flac, .mp3, .m4a or .ogg leaves.  Everything streams
-through ffmpeg.  The true peak never passes -1 dBTP, or what the loudness specification allows: where it would, the
-whole sound is turned down by one plain gain, because a limiter would pump under every hit.
+A float WAV of any length enters; a .wav, .flac, .mp3, .m4a or .ogg leaves.  Everything streams, in blocks of a few
+seconds; ffmpeg mixes and encodes where that is asked for.  The true peak never passes -1 dBTP, or what the loudness
+specification allows: where it would, the whole sound is turned down by one plain gain, because a limiter would pump
+under every hit.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import soundfile
+import soxr
+
+from foleycli.dsp.loudness import LoudnessMeter
 from foleycli.errors import FoleyError
 from foleycli.media import ffmpeg
-from foleycli.media.audio import on_picture_clock
-from foleycli.media.loudness import PRINTED_DB, Loudness, measure, measure_file
+from foleycli.media.audio import on_picture_clock, to_channels, write_lossless
+from foleycli.media.loudness import (
+    LOUDEST_DBTP,
+    METERS_DIFFER_DB,
+    PRINTED_DB,
+    Loudness,
+    measure,
+    measure_file,
+    meter_file,
+)
 from foleycli.media.probe import SoundTrack, probe_audio, sound_tracks
 from foleycli.media.source import open_input
-from foleycli.records import Report, silent
+from foleycli.records import Audio, Report, silent
 from foleycli.settings.loudness import LoudnessTarget
 
 LOSSY_KBPS = {1: 160, 2: 256}
 # Same settings, same bytes: no writer's version, date or random serial number in the file.
 EXACT = {"fflags": "+bitexact", "flags:a": "+bitexact"}
 MOST_RAISED_DB = 24.0  # to reach a loudness: what is softer by more is noise, or meant to be hardly heard
+BLOCK_S = 10  # of sound that is in memory at once
+MOST_WAV_BYTES = 4_000_000_000  # a longer WAV is an RF64, which ffmpeg writes
+BROKEN_HINT = "Convert it to 16 or 24 bit, or make it again"
 METER_TOP_DBTP = 3.0  # the meter counts up to +10 LUFS; weighting and two channels make 6 dB more than the peak
 ENCODER_TRIES = 5  # a lossy encoder moves peaks: encode, measure, turn down, again
 
@@ -60,6 +77,15 @@ class _Mix:
     @property
     def duration_s(self) -> float:
         return self.n_samples / self.rate_hz
+
+    @property
+    def needs_ffmpeg(self) -> bool:
+        """Whether there is more to mix than one or two channels of generated sound."""
+        return self.original is not None or self.generated_channels > 2
+
+    @property
+    def lossless_bytes(self) -> int:
+        return self.n_samples * self.channels * 3
 
 
 def finish_sound(
@@ -101,7 +127,7 @@ def finish_sound(
         channels=channels,
         n_samples=n_samples,
     )
-    before = _measured(mix, report)
+    before = _measured(mix, report) if mix.needs_ffmpeg else _metered(mix, report)
     wanted_db = wanted_gain_db(before, target) if whole_gain_db is None else whole_gain_db
     whole_db = min(wanted_db, room_db(before, target))
     _write(mix, whole_db, out, report)
@@ -132,7 +158,7 @@ def level_db(measured: Loudness, target: LoudnessTarget) -> float:
 
 def room_db(measured: Loudness, target: LoudnessTarget) -> float:
     """The gain that brings a sound's peak to the ceiling of a target; inf for silence."""
-    return target.ceiling_dbtp - PRINTED_DB - measured.peak_dbtp
+    return target.ceiling_dbtp - METERS_DIFFER_DB - measured.peak_dbtp
 
 
 def encode_sound(sound_wav: Path, out: Path, ceiling_dbtp: float, report: Report = silent) -> Loudness:
@@ -181,16 +207,21 @@ def choose_tracks(original: Path, wanted: Sequence[int] | None) -> tuple[tuple[S
 def _write_until_below(mix: _Mix, whole_db: float, out: Path, ceiling_dbtp: float) -> tuple[float, Loudness]:
     """Measure what a lossy encoder wrote, and write it again softer while it peaks above the ceiling."""
     for _ in range(ENCODER_TRIES):
-        after = measure_file(out)
+        after = meter_file(out)
         excess_db = after.peak_dbtp + PRINTED_DB - ceiling_dbtp
         if excess_db <= 0:
             return whole_db, after
         whole_db -= excess_db + 0.1
         _write(mix, whole_db, out, silent)  # progress never goes back
-    return whole_db, measure_file(out)
+    return whole_db, meter_file(out)
 
 
 def _write(mix: _Mix, whole_db: float, out: Path, report: Report) -> None:
+    if out.suffix.lower() in (".wav", ".flac") and not mix.needs_ffmpeg and mix.lossless_bytes < MOST_WAV_BYTES:
+        gain = np.float32(10 ** (whole_db / 20))
+        like = Audio(np.zeros((mix.channels, 0), np.float32), mix.rate_hz)
+        write_lossless((block * gain for block in _blocks(mix, "write", report)), like, out)
+        return
     sound = _mixed(mix).filter("volume", f"{whole_db:.4f}dB")
     output = sound.output(
         ffmpeg.file_url(out),
@@ -200,6 +231,48 @@ def _write(mix: _Mix, whole_db: float, out: Path, report: Report) -> None:
         **_encoder(out, mix.channels),
     )
     ffmpeg.run(ffmpeg.command(output, "-copyts"), f"writing {out.name}", report, "write", mix.duration_s)
+
+
+def _metered(mix: _Mix, report: Report) -> Loudness:
+    """Loudness and peak of generated sound alone; repeated where it is too short for one gating block (0.4 s)."""
+    meter = LoudnessMeter(mix.rate_hz, mix.channels)
+    for _ in range(1 if mix.duration_s >= 0.5 else math.ceil(0.5 / mix.duration_s) + 1):
+        for block in _blocks(mix, "loudness", report):
+            meter.push(block)
+    meter.push(np.zeros((mix.channels, 0), np.float32), is_last=True)
+    if meter.peak_dbtp > LOUDEST_DBTP:
+        raise FoleyError(f"the generated sound has a peak {meter.peak_dbtp:.0f} dB above full scale", BROKEN_HINT)
+    return Loudness(meter.lufs, meter.peak_dbtp)
+
+
+def _blocks(mix: _Mix, stage: str, report: Report) -> Iterator[np.ndarray]:
+    """The generated sound float32 [C, n] at its rate, channels, gain and exact length, as `_mixed` gives it."""
+    gain, n_done = np.float32(10 ** (mix.gain_db / 20)), 0
+    for block in _resampled(mix.generated, mix.rate_hz):
+        if not np.isfinite(block).all():
+            raise FoleyError("the generated sound has values that are not finite", BROKEN_HINT)
+        kept = block[:, : mix.n_samples - n_done] * gain
+        n_done += kept.shape[1]
+        yield to_channels(kept, mix.channels)
+        report(stage, n_done / mix.rate_hz, mix.duration_s)
+    while n_done < mix.n_samples:
+        n = min(mix.n_samples - n_done, BLOCK_S * mix.rate_hz)
+        n_done += n
+        yield np.zeros((mix.channels, n), np.float32)
+    report(stage, mix.duration_s, mix.duration_s)
+
+
+def _resampled(wav: Path, rate_hz: int) -> Iterator[np.ndarray]:
+    """A WAV float32 [C, n] at another rate, block by block."""
+    with soundfile.SoundFile(wav) as file:
+        blocks = file.blocks(BLOCK_S * file.samplerate, dtype="float32", always_2d=True)
+        if file.samplerate == rate_hz:
+            yield from (block.T for block in blocks)
+            return
+        resampler = soxr.ResampleStream(file.samplerate, rate_hz, file.channels, dtype="float32", quality="VHQ")
+        for block in blocks:
+            yield resampler.resample_chunk(block).T
+        yield resampler.resample_chunk(np.zeros((0, file.channels), np.float32), last=True).T
 
 
 def _mixed(mix: _Mix) -> Any:

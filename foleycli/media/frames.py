@@ -13,6 +13,7 @@ from foleycli.errors import FoleyError
 from foleycli.media import ffmpeg
 from foleycli.media.source import open_input
 from foleycli.records import Video
+from foleycli.threads import decoder_threads
 
 # Containers round time stamps to a millisecond at worst: a picture that comes so little late is on time.
 LATE_S = 0.001
@@ -104,7 +105,8 @@ def _command(video: Video, fps: Fraction, start_s: float, n: int, sizing: tuple[
         "format=rgb24",
     )
     seek = {"ss": f"{start_s - 1:.3f}"} if start_s > 2 else {}  # a second early: seeks are by decoding time
-    source = open_input(video.path, noautorotate=None, noaccurate_seek=None, **seek)
+    n_threads = decoder_threads()
+    source = open_input(video.path, noautorotate=None, noaccurate_seek=None, threads=n_threads, **seek)
     picture = source["V:0"]  # V: without cover art, so the stream that the probe chose
     output = picture.output("pipe:1", vf=",".join(chain), format="rawvideo", pix_fmt="rgb24", **{"frames:v": n})
-    return ffmpeg.command(output, "-copyts")
+    return ffmpeg.command(output, "-copyts", "-filter_threads", str(n_threads))

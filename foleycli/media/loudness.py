@@ -1,4 +1,4 @@
-"""Loudness (EBU R 128) and true peak of an ffmpeg audio stream."""
+"""Loudness (EBU R 128) and true peak of what ffmpeg makes, and of files of ours."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
+
+from foleycli.dsp.loudness import LoudnessMeter
 from foleycli.errors import FoleyError
 from foleycli.media import ffmpeg
 from foleycli.records import Report, silent
@@ -16,6 +20,8 @@ PRINTED_DB = 0.05  # ffmpeg prints loudness and peak to a tenth of a decibel
 SILENT_LUFS = -70.0  # the absolute gate of BS.1770: what is softer has no loudness
 LOUDEST_DBTP = 60.0  # above full scale: what is louder is no sound but broken numbers
 END_SAMPLES = 64  # of silence after the sound: ffmpeg's meter does not see the peaks of the last 16 otherwise
+METERED_FRAMES = 400  # of an encoder, some 10 s, at once
+METERS_DIFFER_DB = 0.1  # true-peak meters, by so much
 COUNTS = "Number_of_NaNs+Number_of_Infs"
 UNMEASURED_LUFS = -100.0  # the meter's own values before its first window is full, and for silence, are below
 
@@ -36,7 +42,11 @@ class Loudness:
 
 
 def measure(
-    stream: Any, *options: str, what: str = "the sound", report: Report = silent, total_s: float = 0.0
+    stream: Any,
+    *options: str,
+    what: str = "the sound",
+    report: Report = silent,
+    total_s: float = 0.0,
 ) -> Loudness:
     """Measure an ffmpeg-python audio stream by decoding it once.
 
@@ -94,8 +104,24 @@ class _Readings:
 
 
 def measure_file(path: Path) -> Loudness:
-    """Loudness and true peak of the first sound in a file of ours."""
+    """Loudness and true peak of the first sound in a file, by ffmpeg's meter."""
     return measure(ffmpeg.open_input(path).audio, what=f"the sound of {path.name}")
+
+
+def meter_file(path: Path) -> Loudness:
+    """Loudness and true peak of the first sound, of one or two channels, in a file that we have just written."""
+    with av.open(f"file:{path}") as container:
+        stream = container.streams.audio[0]
+        meter = LoudnessMeter(stream.rate, stream.channels)
+        to_float, held = av.AudioResampler(format="fltp"), []
+        for frame in container.decode(stream):
+            held += [each.to_ndarray() for each in to_float.resample(frame)]
+            if len(held) >= METERED_FRAMES:
+                meter.push(np.concatenate(held, axis=1))
+                held = []
+        held += [each.to_ndarray() for each in to_float.resample(None)]
+        meter.push(np.concatenate([np.zeros((stream.channels, 0), np.float32), *held], axis=1), is_last=True)
+    return Loudness(meter.lufs, meter.peak_dbtp)
 
 
 def _number(text: str) -> float:

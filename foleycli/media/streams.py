@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import subprocess
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -105,6 +106,13 @@ def describe_streams(path: Path) -> dict[int, Facts]:
 
 def listing(path: Path) -> str:
     """What ffmpeg prints about a file."""
+    status = path.stat()
+    return _listing(path.absolute(), status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=64)
+def _listing(path: Path, mtime_ns: int, size: int) -> str:
+    """`listing` of a file in this very state."""
     args = [str(ffmpeg.find_ffmpeg()), "-hide_banner", "-protocol_whitelist", "file", "-format_whitelist", FORMATS]
     args += ["-i", ffmpeg.file_url(readable(path))]
     done = subprocess.run(args, stdin=subprocess.DEVNULL, capture_output=True)
@@ -193,12 +201,13 @@ def _cover(container: InputContainer, stream: Stream, fact: Facts) -> Cover | No
     return Cover(data, name, mime_type) if data else None
 
 
-def lost_marks(source: str, result: str) -> list[str]:
-    """Notes on what ffmpeg lists of the source's picture and not of the result's; see `listing`."""
+def lost_marks(source: Path, result: Path) -> list[str]:
+    """Notes on what ffmpeg lists of the source's picture and not of the result's."""
+    there = {name: words for name, words in MARKS.items() if re.search(words, listing(source), re.I)}
     return [
         f"{name} cannot be kept: it is left out"
-        for name, words in MARKS.items()
-        if re.search(words, source, re.I) and not re.search(words, result, re.I)
+        for name, words in there.items()
+        if not re.search(words, listing(result), re.I)
     ]
 
 

@@ -66,8 +66,8 @@ def load_model(folder: Path, device: str = "auto", dtype: str = "auto") -> Model
     Errors: FoleyError for a device that is not there, damaged files, or parts that do not fit.
     """
     chosen = choose_device(device)
-    precision = choose_dtype(dtype, chosen)
     config = read_config(folder)
+    precision = choose_dtype(dtype, chosen, config.cpu_bfloat16)
     if config.kind != "family":
         raise FoleyError(
             f"{folder} holds a {config.kind or 'part of a model'}, not a model that renders", "See: foley models list"
@@ -86,7 +86,7 @@ def load_model(folder: Path, device: str = "auto", dtype: str = "auto") -> Model
         sync=load_part(folder, config, "sync", chosen, precision),
         semantic=load_part(folder, config, "semantic", chosen, precision)
         if config.semantic
-        else ImageTagger(text, chosen),
+        else ImageTagger(text, chosen, precision),
         text=text,
         device=chosen,
         dtype=precision,

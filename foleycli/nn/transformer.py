@@ -128,7 +128,7 @@ class GeluMlp(nn.Module):
         self.out = Linear(hidden, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.out(F.gelu(self.inner(x), approximate="tanh"))
+        return self.out(self.inner.with_gelu(x))
 
 
 class SwiGluMlp(nn.Module):

@@ -20,7 +20,8 @@ def load_model(name_or_folder: str | Path = DEFAULT_MODEL, *, device: str = "aut
     """Load a model: a name that `foley models list` shows, or a folder of weights.  Nothing is downloaded.
 
     device   "auto" (CUDA, else MPS, else the CPU), "cpu", "cuda", "cuda:1", "mps"
-    dtype    "auto" (bfloat16 on CUDA cards that have it, else float32), "float32", "bfloat16", "float16"
+    dtype    "auto" (bfloat16 where the hardware has it and the model bears it, else float32), or "float32", "bfloat16",
+             "float16"
     Errors: FoleyError for an unknown or damaged model, or a device that is not there.
     """
     return models.load_model(resolve(str(name_or_folder)), device, dtype)

@@ -41,6 +41,7 @@ class ModelConfig:
     semantic: str = ""  # or "hub:OWNER/NAME", as for `text`
     text: str = ""
     settings: dict[str, Any] = field(default_factory=dict)  # that it is best rendered with, by names of `Settings`
+    cpu_bfloat16: bool = False  # whether `--dtype auto` is bfloat16 on CPUs that have it: see `device.choose_dtype`
     network: dict[str, Any] | str = field(default_factory=dict)  # its shape, or the name of a published network
     event_threshold: float | None = field(default=None, metadata={"low": 0.0, "high": 1.0})  # of a sync encoder
     weights: str = WEIGHTS_NAME  # the name of its weights file; of codecs in two files:
