@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-from foleycli.device import choose_device, choose_dtype, generator, has_cpu_only, name_device, oom_as_foley_error
+from foleycli import device
+from foleycli.device import (
+    choose_device,
+    choose_dtype,
+    cpu_has_bfloat16,
+    generator,
+    has_cpu_only,
+    name_device,
+    oom_as_foley_error,
+)
 from foleycli.errors import FoleyError
 
 
@@ -15,6 +24,25 @@ def test_unknown_names_are_refused() -> None:
     with pytest.raises(FoleyError, match="'int8'"):
         choose_dtype("int8", torch.device("cpu"))
     assert choose_dtype("auto", torch.device("cpu")) == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("flags", "wanted"), [("fpu avx512_bf16 xsave", True), ("fpu amx_bf16", True), ("bf16", False)]
+)
+def test_fast_bfloat16_is_told_by_the_processors_flags(tmp_path, flags, wanted) -> None:
+    info = tmp_path / "cpuinfo"
+    info.write_text(f"model name\t: A\nflags\t\t: {flags}\nbugs\t: none\n")
+    assert cpu_has_bfloat16(info) is wanted
+    assert cpu_has_bfloat16(tmp_path / "missing") is False
+
+
+@pytest.mark.parametrize(("is_there", "wanted"), [(True, "bfloat16"), (False, "float32")])
+def test_a_model_that_bears_bfloat16_gets_it_where_it_is_fast(monkeypatch, is_there, wanted) -> None:
+    monkeypatch.setattr(device, "cpu_has_bfloat16", lambda: is_there)
+    assert str(choose_dtype("auto", torch.device("cpu"), True)) == f"torch.{wanted}"
+    assert name_device("cpu", "auto", True) == ("cpu", wanted)
+    assert name_device("cpu", "auto") == ("cpu", "float32")
+    assert choose_dtype("float32", torch.device("cpu"), True) == torch.float32
 
 
 def test_every_purpose_has_its_own_noise() -> None:

@@ -11,7 +11,7 @@ import soundfile
 
 from foleycli.media.audio import SoundWriter
 from foleycli.media.finish import finish_sound
-from foleycli.media.loudness import measure_file
+from foleycli.media.loudness import measure_file, meter_file
 from foleycli.settings.loudness import SPECIFICATIONS, LoudnessTarget, loudness_target
 
 RATE_HZ = 48000
@@ -76,3 +76,15 @@ def test_the_peak_of_the_specification_wins(tmp_path: Path) -> None:
         peaks[ceiling_dbtp] = measure_file(tmp_path / "out.wav").peak_dbtp
         assert done.lowered_db < 0
     assert peaks == {-1.0: pytest.approx(-1.05, abs=0.1), -2.0: pytest.approx(-2.05, abs=0.1)}
+
+
+@pytest.mark.parametrize("ending", [".wav", ".m4a", ".ogg"])
+def test_our_meter_reads_what_ffmpegs_reads(tmp_path: Path, ending: str) -> None:
+    noise = np.random.default_rng(0).standard_normal((3 * RATE_HZ, 2)) * np.geomspace(0.01, 0.2, 3 * RATE_HZ)[:, None]
+    soundfile.write(tmp_path / "made.wav", np.cumsum(noise, axis=0) / 20 % 0.5, RATE_HZ, subtype="FLOAT")
+    out = tmp_path / f"out{ending}"
+    finish_sound(tmp_path / "made.wav", out, rate_hz=RATE_HZ, channels=2, n_samples=3 * RATE_HZ)
+    ours, ffmpegs = meter_file(out), measure_file(out)
+    assert ours.lufs == pytest.approx(ffmpegs.lufs, abs=0.1)
+    assert ours.peak_dbtp == pytest.approx(ffmpegs.peak_dbtp, abs=0.2)
+    assert ours.peak_dbtp <= -1.0
