@@ -101,14 +101,8 @@ app.command(
     epilog=console.examples(
         ("A model from its recipe", "foley train sync --config presets/train/sync-mini.yaml --out runs/sync"),
         ("Go on after a stop", "foley train sync --config presets/train/sync-mini.yaml --out runs/sync --resume"),
-        (
-            "What it would cost",
-            "foley train salsa-v --config presets/train/salsav-large.yaml --plan --gpus 8 --gpu h100",
-        ),
-        (
-            "The same, small enough for a CPU, on prepared clips",
-            "foley train salsa-v --config presets/train/salsav-large.yaml --reduced --set data.shards=data",
-        ),
+        ("What it would cost", "foley train salsa-v --config presets/train/salsav-large.yaml --plan"),
+        ("Small enough for a CPU", "foley train salsa-v --config presets/train/salsav-large.yaml --reduced"),
     ),
 )(train.train)
 app.add_typer(data.app, name="data")
