@@ -167,7 +167,7 @@ def _make_row(task: Task) -> Outcome:
 
             results = task.job.run(model)
             if task.with_report:
-                write_reports(task.job, results)
+                write_reports(task.job, results, model)
             if task.with_pictures:
                 from foleycli.batch.pictures import write_pictures
 

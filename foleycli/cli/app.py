@@ -26,6 +26,7 @@ from foleycli.cli import (
     library,
     models,
     presets,
+    redo,
     render,
     train,
 )
@@ -81,6 +82,15 @@ app.command(
         ("The take begins the video; make the rest", "foley extend clip.mp4 --ref take.wav -o out.mp4"),
     ),
 )(extend.extend)
+app.command(
+    "redo",
+    epilog=console.examples(
+        ("The result of a report again, to another file", "foley redo out.json -o again.wav"),
+        ("A second and a half anew, all else as it is", "foley redo out.json --from 3.2 --to 4.7 --force"),
+        ("The same with other words, by frames", 'foley redo out.json --from 80f --to 2.5 --prompt "a slap" -o b.wav'),
+        ("The third of several takes is the one", "foley redo out.take1.json --keep 3"),
+    ),
+)(redo.redo)
 app.command(
     "evaluate",
     epilog=console.examples(

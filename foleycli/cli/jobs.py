@@ -108,7 +108,7 @@ def run_jobs(requests: Sequence[Request], run: RunOptions) -> None:
                     if run.report:
                         from foleycli.report.files import write_reports
 
-                        write_reports(job, results)
+                        write_reports(job, results, model)
                 show_results(source, job, results, run)
     if tally.failed:
         raise typer.Exit(tally.exit_code)

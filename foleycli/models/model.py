@@ -22,8 +22,8 @@ from foleycli.features.tagger import ImageTagger
 from foleycli.features.text import TextEncoder, WordLlamaText
 from foleycli.hub.resolve import resolve
 from foleycli.settings.checking import short_repr
-from foleycli.weights.config import AGAIN, WEIGHTS_NAME, ModelConfig, read_config
-from foleycli.weights.folder import verify
+from foleycli.weights.config import AGAIN, ModelConfig, read_config
+from foleycli.weights.folder import weights_sha256
 
 # What loads a part: "module:function", imported when it is needed, by the part's role in a model and the
 # "class" in its config.json.  Codecs take (folder, device, with_codes), all others (folder, device, dtype).
@@ -58,6 +58,7 @@ class Model:
     device: torch.device
     dtype: torch.dtype
     default_settings: Mapping[str, object] = field(default_factory=dict)  # that it is best rendered with, by name
+    folder: Path | None = None  # it was loaded from
 
 
 def load_model(folder: Path, device: str = "auto", dtype: str = "auto") -> Model:
@@ -76,11 +77,9 @@ def load_model(folder: Path, device: str = "auto", dtype: str = "auto") -> Model
     family = load_family(folder, chosen, precision)
     makes_codes = family.spec.latents == "codes"
     codec = load_part(folder, config, "codec", chosen, makes_codes)
-    # Published files of gigabytes were hashed when they were fetched.
-    is_hashed = config.weights != WEIGHTS_NAME and config.sha256
     model = Model(
         name=config.name or folder.name,
-        sha256=config.sha256 if is_hashed else verify(folder),
+        sha256=weights_sha256(folder),
         family=family,
         codec=TokenCodec(codec) if makes_codes else codec,
         sync=load_part(folder, config, "sync", chosen, precision),
@@ -91,6 +90,7 @@ def load_model(folder: Path, device: str = "auto", dtype: str = "auto") -> Model
         device=chosen,
         dtype=precision,
         default_settings=config.default_settings,
+        folder=folder,
     )
     _check_fit(model)
     return model

@@ -553,6 +553,7 @@ def cue_result(
         notes=(*job.sheet.notes, *finished.notes, *notes),
         peak_dbtp=finished.peak_dbtp,
         lufs=finished.lufs,
+        applied_db=finished.applied_db,
         recordings=list(matches.values()),
         room_tone=room if job.wants_room_tone() else None,
         files=tuple(path for path in job.outputs()[1:] if path.exists()),

@@ -5,9 +5,9 @@ analyze -> plan -> generate -> write
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -94,6 +94,12 @@ class RenderJob:
     def results(self) -> list[Path]:
         """Those of the files that are results, with a report of their own: no stems, no credits."""
         return self.outputs()
+
+    def sampled_with(self, seed: int) -> list[int]:
+        """The seeds of the batch in which the take with this seed is sampled."""
+        seeds = seeds_from(self.settings.seed, self.takes)
+        first = seeds.index(seed) // TAKES_AT_ONCE * TAKES_AT_ONCE
+        return seeds[first : first + TAKES_AT_ONCE]
 
     def is_done(self) -> bool:
         """Whether all outputs are there, readable and of the right length: an earlier run has written them."""
@@ -310,6 +316,14 @@ class SpanJob(RenderJob):
 
     edits: tuple[SpanEdit, ...] = ()
     kept: Path | None = None  # the result before the last edit, whose samples are kept; None: it is made again
+    # Seeds that were sampled together, the job's own among them: alone it differs in the last bit.  (): alone.
+    batch: tuple[int, ...] = ()
+    # What its report says on, where it is one of several takes: see `report.session`.
+    siblings: Mapping[str, Any] = field(default_factory=dict, metadata={"is_reported": False})
+
+    def sampled_with(self, seed: int) -> list[int]:
+        """See `RenderJob.sampled_with`."""
+        return list(self.batch) or [seed]
 
     def check(self) -> None:
         """See `RenderJob.check`; errors: UsageError for a span that is not within the result, too."""
@@ -329,7 +343,7 @@ class SpanJob(RenderJob):
 
     def run(self, model: Model, report: Report = silent) -> list[RenderResult]:
         """Make the sound, then each span anew, and write the result; errors as `RenderJob.run`."""
-        if not self.edits:
+        if not self.edits and not self.batch:
             return super().run(model, report)
         import torch
 

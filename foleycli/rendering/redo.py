@@ -80,16 +80,20 @@ def redo_spans(job: SpanJob, model: Model, report: Report) -> RenderResult:
                 base.features,
                 base.plan,
                 job.settings,
-                [job.settings.seed],
+                job.batch or [job.settings.seed],
                 reference=base.reference_latents,
                 report=report,
-            )[0]  # [L, D]
+            )[job.batch.index(job.settings.seed) if job.batch else 0]  # [L, D]
     with temporary_beside(job.out, ".wav", job.needed_bytes() * (1 + len(edits))) as mono:
         own = None if base.recorded.is_alone(engine) else latents
         take = decode_take(base, own, job.settings.seed, mono, job=job, model=model, clock=clock, report=report)
+        if not edits:
+            with clock.stage("mux"):
+                finished = write_result(job, base.part, take.wav, job.out, base.analysis.position, report)
+            return render_result(job, base, take, job.out, model=model, finished=finished, clock=clock)
         sound = mono.with_name("0.wav")
         finished = _finish(job, base, take.wav, sound, report)
-        whole_gain_db, notes = finished.gain_db - job.settings.gain_db, finished.notes
+        applied_db, notes = finished.applied_db, finished.notes
         for k, edited in enumerate(edits, start=1):
             if edited is edits[-1]:
                 sound, more = _kept(job, base, sound, take.wav if k == 1 else None, report)
@@ -100,7 +104,7 @@ def redo_spans(job: SpanJob, model: Model, report: Report) -> RenderResult:
                 _decode(mono, latents, [base, *(one.prepared for one in edits[:k])], job, k, model, report)
             with clock.stage("mux"):
                 new, joined = (mono.with_name(f"{k}.{name}.wav") for name in ("new", "joined"))
-                _finish(edited.job, base, mono, new, report, whole_gain_db)
+                _finish(edited.job, base, mono, new, report, applied_db - job.settings.gain_db)
                 splice(sound, new, joined, edited.edit.start_s, edited.edit.end_s)
                 sound = joined
         with clock.stage("mux"):
@@ -108,7 +112,8 @@ def redo_spans(job: SpanJob, model: Model, report: Report) -> RenderResult:
     result = render_result(job, base, take, job.out, model=model, finished=finished, clock=clock)
     found = [match for one in (base, *(edited.prepared for edited in edits)) for match in one.choice.matches]
     once = {match.recording.name: match for match in reversed(found)}
-    return replace(result, notes=notes + finished.notes, recordings=list(reversed(once.values())))
+    recordings = list(reversed(once.values()))
+    return replace(result, applied_db=applied_db, notes=notes + finished.notes, recordings=recordings)
 
 
 def _edited(edit: SpanEdit, job: SpanJob, base: Prepared, model: Model, clock: StageClock) -> Edited:

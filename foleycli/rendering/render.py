@@ -165,6 +165,7 @@ def render_result(
         notes=finished.notes,
         peak_dbtp=finished.peak_dbtp,
         lufs=finished.lufs,
+        applied_db=finished.applied_db,
         reference=prepared.reference,
         recordings=prepared.choice.matches,
         room_tone=prepared.choice.room_tone,

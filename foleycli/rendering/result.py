@@ -49,6 +49,7 @@ class RenderResult:
     stage_s: dict[str, float]  # seconds spent in each of STAGES
     peak_dbtp: float | None = None  # None: silence, or not measured
     lufs: float | None = None
+    applied_db: float = 0.0  # what the sound was multiplied with to be the file's, all reasons together
     take: int | None = None  # rank among several, 1 for the best; their `stage_s` are of all together
     sync_score: float | None = None  # how well it fits the picture: comparable within one render
     reference: Path | None = None  # the sound whose timbre is matched, given or found in a library

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, is_dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +19,10 @@ from foleycli.media.frames import read_frames
 from foleycli.media.output import replacing, report_files
 from foleycli.records import Video
 from foleycli.report.picture import STRIP, draw_report, n_pictures
+from foleycli.report.session import session_facts
 
 if TYPE_CHECKING:
+    from foleycli.models.model import Model
     from foleycli.rendering.job import ExtendJob, RenderJob
     from foleycli.rendering.result import CueResult, RenderResult
 
@@ -74,7 +76,9 @@ def _cue(one: CueResult) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A value of a cue for JSON."""
+    """A value of a cue or a job for JSON."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
     if isinstance(value, (Fraction, Path)):
         return str(value)
     return [_plain(one) for one in value] if isinstance(value, tuple) else value
@@ -101,21 +105,28 @@ def inputs(job: RenderJob | ExtendJob) -> dict[str, Any]:
     """The job's files, part and takes, as plain values for JSON; its settings and output are among the facts."""
     told = [name for name, one in job.__dataclass_fields__.items() if one.metadata.get("is_reported", True)]
     values = {name: getattr(job, name) for name in told if name not in ("settings", "out", "video")}
-    plain = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+    plain = {name: _plain(value) for name, value in values.items()}
     return {"video": str(job.video.path) if job.video else None, **plain}
 
 
-def write_reports(job: RenderJob | ExtendJob, results: Sequence[RenderResult]) -> None:
-    """The two files of `--report` beside each result of a job."""
+def write_reports(job: RenderJob | ExtendJob, results: Sequence[RenderResult], model: Model) -> None:
+    """The two files of `--report` beside each result of a job; the JSON is what `foley redo` goes on from."""
     for result in results:
         as_json, as_png = report_files(result.out)
-        write_json(as_json, result, job)
+        write_json(as_json, result, job, session_facts(as_json, job, result, results, model))
         write_picture(as_png, result, job.video, result.start_s)
 
 
-def write_json(path: Path, result: RenderResult, job: RenderJob | ExtendJob) -> None:
-    """Write the facts and the job; the file is renamed into place."""
-    text = json.dumps({**facts(result), "input": inputs(job)}, indent=2, ensure_ascii=False) + "\n"
+def write_json(
+    path: Path, result: RenderResult, job: RenderJob | ExtendJob, session: Mapping[str, Any] | None = None
+) -> None:
+    """Write the facts and the job, and what makes it again (`report.session`); the file is renamed into place."""
+    write_told(path, {**facts(result), "input": inputs(job), **({"session": session} if session else {})})
+
+
+def write_told(path: Path, told: Mapping[str, Any]) -> None:
+    """Write a report; the file is renamed into place."""
+    text = json.dumps(told, indent=2, ensure_ascii=False) + "\n"
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
 

@@ -37,6 +37,15 @@ def verify(folder: Path) -> str:
     return found
 
 
+def weights_sha256(folder: Path) -> str:
+    """The SHA-256 that a model is known by; published files of gigabytes were hashed when they were fetched.
+
+    Errors: FoleyError for a folder that is none, or weights that are not those that config.json names.
+    """
+    config = read_config(folder)
+    return config.sha256 if config.weights != WEIGHTS_NAME and config.sha256 else verify(folder)
+
+
 def save(
     tensors: Mapping[str, torch.Tensor], folder: Path, config: ModelConfig, dtype: torch.dtype | None = None
 ) -> None:
