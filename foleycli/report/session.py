@@ -131,7 +131,8 @@ def session_facts(
     kind = "extend" if isinstance(job, ExtendJob) else getattr(job, "kind", "render")
     video = {"video": job.video.path} if job.video is not None else {}
     if isinstance(job, ExtendJob):
-        inputs, sounds, edits, batch = {**video, "take": job.take}, None, (), []
+        inputs, sounds, batch = {**video, "take": job.take}, None, []
+        edits: Sequence[SpanEdit] = ()
     else:
         inputs = {**video, **({"reference": job.reference} if job.reference else {})}
         sounds, edits = job.sounds, getattr(job, "edits", ())
