@@ -6,21 +6,15 @@ and looks there first whether it is done.
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from foleycli.batch.work import Outcome, Task, failure, make_row
+from foleycli.cluster import connect
 from foleycli.errors import FoleyError
 
-if TYPE_CHECKING:
-    from distributed import Client
-
 AT_ONCE = 2000  # rows that the scheduler knows of: enough for any number of workers, little memory
-CONNECT_S = 30.0
-ENTRY_HINT = "Install it: pip install 'foleycli[cluster]'"
 
 
 def run_on_cluster(tasks: Sequence[Task], address: str) -> Iterator[Outcome]:
@@ -29,7 +23,7 @@ def run_on_cluster(tasks: Sequence[Task], address: str) -> Iterator[Outcome]:
     address   of the scheduler (tcp://HOST:8786), or the file that `dask scheduler --scheduler-file` wrote
     Errors: FoleyError where distributed is not installed, or no scheduler answers.
     """
-    with _connected(address) as client:
+    with connect(address, "foley-batch") as client:
         from distributed import as_completed
 
         run, left = uuid.uuid4().hex[:8], iter(tasks)
@@ -47,21 +41,6 @@ def run_on_cluster(tasks: Sequence[Task], address: str) -> Iterator[Outcome]:
             future.release()
             if (following := next(left, None)) is not None:
                 done.add(submitted(following))
-
-
-def _connected(address: str) -> Client:
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise FoleyError("--scheduler needs the package distributed", ENTRY_HINT) from error
-    try:
-        if os.path.isfile(address):
-            return Client(scheduler_file=address, timeout=CONNECT_S, set_as_default=False, name="foley-batch")
-        return Client(address, timeout=CONNECT_S, set_as_default=False, name="foley-batch")
-    except (OSError, ValueError) as error:
-        raise FoleyError(
-            f"no Dask scheduler answers at {address}", "Start one: dask scheduler; then dask worker ADDRESS"
-        ) from error
 
 
 def _outcome(task: Task, error: BaseException | None) -> Outcome:

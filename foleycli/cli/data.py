@@ -26,6 +26,15 @@ Jobs = Annotated[
 Scheduler = Annotated[str, typer.Option("--scheduler", metavar="ADDRESS", help="A Dask scheduler whose workers do it.")]
 
 
+def _jobs(jobs: int | None, scheduler: str) -> int:
+    """How many processes; errors: UsageError where a cluster is given beside them."""
+    if jobs is not None and scheduler:
+        raise UsageError(
+            "--jobs and --scheduler are both given", "A cluster has as many workers as it was started with"
+        )
+    return jobs or (1 if scheduler else usable_cpus())
+
+
 def _encoder(name: str, help: str) -> typer.models.OptionInfo:
     return typer.Option(name, metavar="NAME|FOLDER", help=help, rich_help_panel=ENCODERS)
 
@@ -66,6 +75,7 @@ def prepare(
 
     Goes on where it was stopped. Files that cannot be read are listed in DIR/broken.jsonl and left out.
     """
+    n_jobs = _jobs(jobs, scheduler)
     if source.suffix.lower() != ".csv" and videos is not None:
         raise UsageError("--videos is for a CSV", "A folder of videos is its own source")
     import_torch()
@@ -90,7 +100,7 @@ def prepare(
             out,
             settings,
             videos=videos,
-            jobs=jobs or usable_cpus(),
+            jobs=n_jobs,
             scheduler=scheduler,
             device=where,
             report=report,
@@ -120,7 +130,7 @@ def curate(
     imagebind: Annotated[float, _threshold("--imagebind", "Lowest cosine of sound and picture, by ImageBind.")] = 0.3,
     sync: Annotated[
         float, _threshold("--sync", "Without ImageBind: by how much a sound must fit its picture better than others.")
-    ] = 0.0,
+    ] = 0.05,
     tags: Annotated[
         float, _threshold("--tags", "Without ImageBind: cosine of label and picture that is enough by itself.")
     ] = 0.5,
@@ -140,6 +150,7 @@ def curate(
 
     Writes DIR/curation: kept.txt for `data.kept` of a recipe, report.md with borderline cases, report.json.
     """
+    n_jobs = _jobs(jobs, scheduler)
     import_torch()
     from foleycli.datasets import curate as curating
     from foleycli.datasets.curation_report import write_page
@@ -164,7 +175,7 @@ def curate(
             folder,
             thresholds,
             files,
-            jobs=jobs or usable_cpus(),
+            jobs=n_jobs,
             scheduler=scheduler,
             device=where,
             report=report,
@@ -172,7 +183,10 @@ def curate(
         write_page(curated, dataset, thresholds)
     for name in ("ImageBind", "PaSST"):
         if name == "ImageBind" and name not in files:
-            console.note("without ImageBind: the sync encoder and the image tagger decide what belongs together", quiet)
+            console.note(
+                "without ImageBind: a sync encoder and an image tagger decide what belongs together, far less surely",
+                quiet,
+            )
         elif name == "PaSST" and not {"PaSST", "PANNs"} & files.keys():
             console.note("without an AudioSet tagger: speech and music are known by the labels alone", quiet)
     if json:

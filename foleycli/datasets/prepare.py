@@ -136,6 +136,7 @@ def prepare(
     device     where the encoders run, in every process
     Errors: as `check`; a full disk.  Inputs that cannot be read are listed in `broken.jsonl` instead.
     """
+    source, out, videos = source.absolute(), out.absolute(), videos and videos.absolute()  # for workers elsewhere
     index, sources, without_file = check(source, out, settings, videos)
     out.mkdir(parents=True, exist_ok=True)
     if not (out / INDEX_NAME).exists():

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import TypeVar
 
+from foleycli.cluster import connect
 from foleycli.errors import FoleyError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-INSTALL = "Install it: pip install 'foleycli[cluster]'"
 
 
 def run_tasks(
@@ -77,20 +77,5 @@ def executor(jobs: int, scheduler: str) -> Iterator[Executor]:
         with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
             yield pool
         return
-    with dask_client(scheduler) as client, client.get_executor() as pool:  # type: ignore[attr-defined]
+    with connect(scheduler, "foley-data") as client, client.get_executor() as pool:
         yield pool
-
-
-@contextmanager
-def dask_client(scheduler: str) -> Iterator[object]:
-    """A client of the scheduler at this address; errors: FoleyError without Dask, or where nothing answers."""
-    try:
-        from distributed import Client
-    except ImportError:
-        raise FoleyError("--scheduler needs the package distributed", INSTALL) from None
-    try:
-        client = Client(scheduler, timeout="10s")
-    except (OSError, ValueError, TimeoutError) as error:
-        raise FoleyError(f"no Dask scheduler answers at {scheduler}: {error}", "Start one: dask scheduler") from error
-    with client:
-        yield client

@@ -45,7 +45,7 @@ def test_a_lost_workers_row_is_made_again_and_none_twice(tasks_of, clips, tmp_pa
 
 
 def test_no_scheduler_is_one_clear_error(tasks_of, clips, monkeypatch):
-    monkeypatch.setattr("foleycli.batch.cluster.CONNECT_S", 0.2)
+    monkeypatch.setattr("foleycli.cluster.CONNECT_S", 0.2)
     for address in ("tcp://127.0.0.1:9", "nonsense", "ftp://x"):
         with pytest.raises(FoleyError) as error:
             list(run_on_cluster([], address))
