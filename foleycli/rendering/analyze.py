@@ -18,6 +18,7 @@ from foleycli.features.cuts import CutDetector, cut_times
 from foleycli.features.extract import extract_features
 from foleycli.features.position import MotionPosition
 from foleycli.features.tagger import labels_of
+from foleycli.media.ahead import read_ahead
 from foleycli.media.frames import grid_length, read_frames
 from foleycli.media.probe import probe
 from foleycli.models.model import Model
@@ -57,7 +58,8 @@ def analyze(
 ) -> VideoAnalysis:
     """Watch a video, or the part of it from `start_s` on, with a model's picture encoders.
 
-    The pictures are read once for each form that encoders need: once in all for the shipped models.
+    The pictures are read once for each form that encoders need: once in all for the shipped models; two chunks are
+    read ahead while one is encoded.
     Memory grows by the features alone, about 20 kB a second.
 
     video             a file, or what `media.probe.probe` says of one
@@ -83,7 +85,7 @@ def analyze(
         )
         alike = [extractor for extractor in extractors if extractor.frame_format == wanted]
         report("features", 0, n_frames)
-        streams |= extract_features(_timed(frames, clock), alike, n_frames, report)
+        streams |= extract_features(_timed(read_ahead(frames), clock), alike, n_frames, report)
     waited_s = clock.spent_s["decode"] - waited_before_s
     clock.spent_s["features"] += time.perf_counter() - began_s - waited_s
     with clock.stage("features"):
