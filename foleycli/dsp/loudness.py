@@ -34,33 +34,48 @@ def k_weighting(rate_hz: int, n_fft: int) -> np.ndarray:
     return shelf * (1 - 2 * z + z * z) / poles
 
 
-class LoudnessMeter:
-    """Takes blocks float32 [C, n] of one or two channels; then `lufs` and `peak_dbtp` are known."""
+class PeakMeter:
+    """Takes blocks float32 [C, n]; then `peak_dbtp` is known."""
 
     def __init__(self, rate_hz: int, channels: int) -> None:
-        self.rate_hz = rate_hz
-        self._hop = round(rate_hz / 10)
-        self._context = np.zeros((channels, math.ceil(CONTEXT_S * rate_hz)))
-        self._pending = np.zeros((channels, 0), np.float32)  # less than a hop
-        self._powers: list[np.ndarray] = []  # K-weighted power of each hop, all channels together
         self._upsampler = soxr.ResampleStream(rate_hz, OVERSAMPLING * rate_hz, channels, dtype="float32")
         self._peak = 0.0
-        self._responses: dict[int, np.ndarray] = {}
 
     def push(self, samples: np.ndarray, *, is_last: bool = False) -> None:
         """Measure more of the sound; `is_last` closes it."""
-        self._note_peak(self._upsampler.resample_chunk(np.ascontiguousarray(samples.T, np.float32), last=is_last))
-        self._note_peak(samples)
-        whole = np.concatenate([self._pending, samples], axis=1)
-        n = whole.shape[1] // self._hop * self._hop
-        self._pending = whole[:, n:].copy()
-        if n:
-            self._powers.append(self._weighted_powers(whole[:, :n]))
+        self._note(self._upsampler.resample_chunk(np.ascontiguousarray(samples.T, np.float32), last=is_last))
+        self._note(samples)
 
     @property
     def peak_dbtp(self) -> float:
         """The true peak; -inf for silence."""
         return 20 * math.log10(self._peak) if self._peak > 0 else -math.inf
+
+    def _note(self, samples: np.ndarray) -> None:
+        if samples.size:
+            self._peak = max(self._peak, float(samples.max()), -float(samples.min()))
+
+
+class LoudnessMeter(PeakMeter):
+    """Takes blocks float32 [C, n] of one or two channels; then `lufs` and `peak_dbtp` are known."""
+
+    def __init__(self, rate_hz: int, channels: int) -> None:
+        super().__init__(rate_hz, channels)
+        self.rate_hz = rate_hz
+        self._hop = round(rate_hz / 10)
+        self._context = np.zeros((channels, math.ceil(CONTEXT_S * rate_hz)), np.float32)
+        self._pending = np.zeros((channels, 0), np.float32)  # less than a hop
+        self._powers: list[np.ndarray] = []  # K-weighted power of each hop, all channels together
+        self._responses: dict[int, np.ndarray] = {}
+
+    def push(self, samples: np.ndarray, *, is_last: bool = False) -> None:
+        """Measure more of the sound; `is_last` closes it."""
+        super().push(samples, is_last=is_last)
+        whole = np.concatenate([self._pending, samples], axis=1)
+        n = whole.shape[1] // self._hop * self._hop
+        self._pending = whole[:, n:].copy()
+        if n:
+            self._powers.append(self._weighted_powers(whole[:, :n]))
 
     @property
     def lufs(self) -> float:
@@ -75,21 +90,18 @@ class LoudnessMeter:
         gate = _lufs_of(heard.mean()) + RELATIVE_GATE_LU
         return max(SILENT_LUFS, float(_lufs_of(heard[_lufs_of(heard) > gate].mean())))
 
-    def _note_peak(self, samples: np.ndarray) -> None:
-        if samples.size:
-            self._peak = max(self._peak, float(samples.max()), -float(samples.min()))
-
     def _weighted_powers(self, samples: np.ndarray) -> np.ndarray:
         """K-weighted power of each hop of [C, n], summed over the channels."""
         n_context, n = self._context.shape[1], samples.shape[1]
         both = np.concatenate([self._context, samples], axis=1)
         n_fft = 1 << (n_context + n - 1).bit_length()
         if n_fft not in self._responses:
-            self._responses[n_fft] = k_weighting(self.rate_hz, n_fft)
+            self._responses[n_fft] = k_weighting(self.rate_hz, n_fft).astype(np.complex64)
         # What wraps around falls on the context, or on the zeros that fill the block.
         weighted = np.fft.irfft(np.fft.rfft(both, n_fft) * self._responses[n_fft], n_fft)[:, n_context : n_context + n]
         self._context = both[:, -n_context:]
-        return np.square(weighted).reshape(len(samples), -1, self._hop).mean(axis=2).sum(axis=0)
+        powers = np.square(weighted).reshape(len(samples), -1, self._hop).mean(axis=2, dtype=np.float64)
+        return powers.sum(axis=0)
 
 
 def _lufs_of(power: np.ndarray) -> np.ndarray:

@@ -10,8 +10,10 @@ from typing import Any
 
 import av
 import numpy as np
+from av.audio.stream import AudioStream
+from av.container import InputContainer
 
-from foleycli.dsp.loudness import LoudnessMeter
+from foleycli.dsp.loudness import LoudnessMeter, PeakMeter
 from foleycli.errors import FoleyError
 from foleycli.media import ffmpeg
 from foleycli.records import Report, silent
@@ -113,15 +115,29 @@ def meter_file(path: Path) -> Loudness:
     with av.open(f"file:{path}") as container:
         stream = container.streams.audio[0]
         meter = LoudnessMeter(stream.rate, stream.channels)
-        to_float, held = av.AudioResampler(format="fltp"), []
-        for frame in container.decode(stream):
-            held += [each.to_ndarray() for each in to_float.resample(frame)]
-            if len(held) >= METERED_FRAMES:
-                meter.push(np.concatenate(held, axis=1))
-                held = []
-        held += [each.to_ndarray() for each in to_float.resample(None)]
-        meter.push(np.concatenate([np.zeros((stream.channels, 0), np.float32), *held], axis=1), is_last=True)
+        _feed(meter, container, stream)
     return Loudness(meter.lufs, meter.peak_dbtp)
+
+
+def peak_of_file(path: Path) -> float:
+    """True peak of the first sound in a file that we have just written; -inf for silence."""
+    with av.open(f"file:{path}") as container:
+        stream = container.streams.audio[0]
+        meter = PeakMeter(stream.rate, stream.channels)
+        _feed(meter, container, stream)
+    return meter.peak_dbtp
+
+
+def _feed(meter: PeakMeter, container: InputContainer, stream: AudioStream) -> None:
+    """Have a meter hear all of a stream."""
+    to_float, held = av.AudioResampler(format="fltp"), []
+    for frame in container.decode(stream):
+        held += [each.to_ndarray() for each in to_float.resample(frame)]
+        if len(held) >= METERED_FRAMES:
+            meter.push(np.concatenate(held, axis=1))
+            held = []
+    held += [each.to_ndarray() for each in to_float.resample(None)]
+    meter.push(np.concatenate([np.zeros((stream.channels, 0), np.float32), *held], axis=1), is_last=True)
 
 
 def _number(text: str) -> float:

@@ -22,7 +22,7 @@ from foleycli.media import ffmpeg
 from foleycli.media.check import Promise, check_result
 from foleycli.media.edit_list import shorten_picture
 from foleycli.media.finish import EXACT
-from foleycli.media.loudness import PRINTED_DB, measure_file, meter_file
+from foleycli.media.loudness import PRINTED_DB, measure_file, peak_of_file
 from foleycli.media.output import temporary_beside
 from foleycli.media.part import EDIT_LIST_ENDINGS, TICK_S, Cut, Part, find_cut, packets_before
 from foleycli.media.probe import picture_start_s, probe_audio
@@ -192,7 +192,7 @@ def _write_until_below(inputs: _Inputs, out: Path, ceiling_dbtp: float, report: 
             late_s = picture_start_s(out) or 0.0
             if late_s > TICK_S:
                 _write(inputs, out, silent, gain_db=lowered_db, sound_late_s=late_s)
-        peak_dbtp = meter_file(out).peak_dbtp
+        peak_dbtp = peak_of_file(out)
         excess_db = peak_dbtp + PRINTED_DB - ceiling_dbtp
         if excess_db <= 0 or inputs.is_pcm or out.suffix.lower() == ".mkv":  # PCM and FLAC peak where the WAV did
             break
