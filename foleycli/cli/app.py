@@ -28,6 +28,7 @@ from foleycli.cli import (
     presets,
     redo,
     render,
+    spot,
     train,
 )
 from foleycli.errors import (
@@ -74,6 +75,14 @@ app.command(
         ),
     ),
 )(batch.batch)
+app.command(
+    "spot",
+    epilog=console.examples(
+        ("Which cues a reel asks for", "foley spot reel.mov -o cues.csv"),
+        ("For an editor and for a sampler", "foley spot reel.mov -o cues.edl -o hits.mid"),
+        ("Then the sound of the sheet", "foley render reel.mov --cues cues.csv -o preview.mov"),
+    ),
+)(spot.spot)
 app.command(
     "extend",
     epilog=console.examples(

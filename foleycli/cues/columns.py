@@ -42,6 +42,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 TOLD = ("events", "shot", "shots", "seen", "color", "colour")  # that `foley spot` writes for people: not read
 BY_NAME = {name: column for column, names in SYNONYMS.items() for name in names}
 YES, NO = ("yes", "true", "y", "1", "x", "on", "silent", "mute"), ("no", "false", "n", "0", "off", "-", "")
+PLACEHOLDER = re.compile(r"^cue \S+$")  # of a cue that has no words: see `title_of`
 ONE_SHOT_S = Fraction(2)  # how long a marker without a length is, whose time is a hit
 
 
@@ -91,7 +92,7 @@ def sheet_of(
 
     Errors: FoleyError naming the first row that is wrong, and how many others are.
     """
-    rows = list(rows)
+    rows = [replace(row, values=_without_placeholders(row.values)) for row in rows]
     if not any(row.values.get("prompt") for row in rows):  # then names are what is heard
         rows = [replace(row, values={**row.values, "prompt": row.values.get("name", "")}) for row in rows]
     cues: list[Cue] = []
@@ -115,6 +116,24 @@ def sheet_of(
     if not cues:
         raise FoleyError(f"{path.name} has no cues", "A cue has an in and an out, such as 1.5 and 3.2")
     return CueSheet(tuple(sorted(cues, key=lambda cue: cue.start_s)), tuple(notes))
+
+
+def title_of(cue: Cue) -> str:
+    """A cue's name, or what is heard, or its number: for formats that must have words."""
+    return " ".join((cue.name or cue.prompt).split()) or f"cue {cue.number}"
+
+
+def words_of(cue: Cue) -> str:
+    """What is heard, or the cue's name, or its number."""
+    return " ".join((cue.prompt or cue.name).split()) or f"cue {cue.number}"
+
+
+def _without_placeholders(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        column: value
+        for column, value in values.items()
+        if not (column in ("name", "prompt") and isinstance(value, str) and PLACEHOLDER.match(value))
+    }
 
 
 def marker_values(start: Any, end: Any, name: str, clock: ReelClock, reel_s: Fraction) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import re
 from fractions import Fraction
 from pathlib import Path
 
-from foleycli.cues.columns import Row, comment_values, comments_of, sheet_of
+from foleycli.cues.columns import Row, comment_values, comments_of, sheet_of, title_of
 from foleycli.cues.cue import CueSheet
 from foleycli.cues.table import values_of
 from foleycli.cues.text import read_text
@@ -85,7 +85,7 @@ def edl_text(sheet: CueSheet, clock: ReelClock, title: str) -> str:
         source = [clock.of_lengths().timecode_of_frame(frame) for frame in (0, end - first)]
         record = [clock.timecode_of_frame(frame) for frame in (first, end)]
         lines.append(f"{n:03}  AX       A     C        {' '.join([*source, *record])}")
-        lines.append(f"* FROM CLIP NAME: {cue.name or cue.prompt or f'cue {cue.number}'}")
+        lines.append(f"* FROM CLIP NAME: {title_of(cue)}")
         for comment in comments_of(values_of(cue, clock)):
             name, _, value = comment.partition(": ")
             lines.append(f"* {name.upper()}: {' '.join(value.split())}")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from foleycli.cues.columns import Row, comment_values, comments_of, marker_values, sheet_of
+from foleycli.cues.columns import Row, comment_values, comments_of, marker_values, sheet_of, title_of
 from foleycli.cues.cue import CueSheet
 from foleycli.cues.table import values_of
 from foleycli.cues.text import read_text
@@ -138,7 +138,7 @@ def fcpxml_text(sheet: CueSheet, clock: ReelClock, video: Video) -> str:
             "marker",
             start=_text(clock.start_s + first / clock.fps),
             duration=_text(n / clock.fps),
-            value=cue.name or cue.prompt or f"cue {cue.number}",
+            value=title_of(cue),
             note="\n".join(comments_of(values)),
         )
     ET.indent(root)

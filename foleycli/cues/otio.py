@@ -14,7 +14,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from foleycli.cues.columns import Row, comment_values, known_columns, marker_values, sheet_of
+from foleycli.cues.columns import Row, comment_values, known_columns, marker_values, sheet_of, title_of
 from foleycli.cues.cue import CueSheet
 from foleycli.cues.table import values_of
 from foleycli.cues.text import read_text
@@ -192,7 +192,7 @@ def otio_text(sheet: CueSheet, clock: ReelClock, video: Video) -> str:
         markers.append(
             {
                 "OTIO_SCHEMA": "Marker.2",
-                "name": cue.name or cue.prompt or f"cue {cue.number}",
+                "name": title_of(cue),
                 "color": "GREEN",
                 "marked_range": span(first, max(1, clock.frame(cue.end_s) - first)),
                 "metadata": {METADATA: own},

@@ -6,7 +6,7 @@ import re
 from fractions import Fraction
 from pathlib import Path
 
-from foleycli.cues.columns import Row, comment_values, comments_of, sheet_of
+from foleycli.cues.columns import Row, comment_values, comments_of, sheet_of, words_of
 from foleycli.cues.cue import CueSheet
 from foleycli.cues.table import values_of
 from foleycli.cues.text import read_text
@@ -41,7 +41,7 @@ def srt_text(sheet: CueSheet, clock: ReelClock) -> str:
     blocks = []
     for n, cue in enumerate(sheet.cues, start=1):
         comments = [line for line in comments_of(values_of(cue, clock)) if not line.startswith("prompt: ")]
-        words = " ".join((cue.prompt or cue.name).split()) or "(nothing was recognised)"
+        words = words_of(cue)
         blocks.append("\n".join([str(n), f"{_time(cue.start_s)} --> {_time(cue.end_s)}", words, *comments, ""]))
     return "\n".join(blocks)
 

@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from foleycli.cues.columns import Row, known_columns, marker_values, sheet_of
+from foleycli.cues.columns import Row, known_columns, marker_values, sheet_of, words_of
 from foleycli.cues.cue import Cue, CueSheet, Event
 from foleycli.cues.text import read_text
 from foleycli.cues.times import ReelClock, nearest, shown
@@ -151,7 +151,7 @@ def reaper_text(sheet: CueSheet, clock: ReelClock) -> str:
     writer.writerow(["#", "Name", "Start", "End", "Length"])
     for n, cue in enumerate(sheet.cues, start=1):
         times = (cue.start_s, cue.end_s, cue.end_s - cue.start_s)
-        writer.writerow([f"R{n}", cue.prompt or cue.name, *(_minutes(time_s) for time_s in times)])
+        writer.writerow([f"R{n}", words_of(cue), *(_minutes(time_s) for time_s in times)])
     return out.getvalue()
 
 
@@ -162,8 +162,5 @@ def _minutes(time_s: Fraction) -> str:
 
 def labels_text(sheet: CueSheet) -> str:
     """Audacity's labels, in seconds from the first picture."""
-    lines = [
-        f"{float(cue.start_s):.6f}\t{float(cue.end_s):.6f}\t{' '.join((cue.prompt or cue.name).split())}"
-        for cue in sheet.cues
-    ]
+    lines = [f"{float(cue.start_s):.6f}\t{float(cue.end_s):.6f}\t{words_of(cue)}" for cue in sheet.cues]
     return "\n".join(lines) + "\n"

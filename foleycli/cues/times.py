@@ -31,6 +31,7 @@ NTSC = Fraction(30000, 1001)  # drop-frame exists at this rate and its multiples
 SECONDS = re.compile(r"^([+-]?)(?:(?:(\d{1,3}):)?(\d{1,4}):)?(\d{1,9}(?:[.,]\d{1,12})?|[.,]\d{1,12}) ?s?$")
 FRAMES = re.compile(r"^([+-]?)(\d{1,12}) ?f(?:rames?)?$")
 SAME_RATE = Fraction(1, 5000)  # 30 and 29.97 differ by five times as much
+SAME_TIME_S = Fraction(1, 2000)
 FORMS = "Write time code (01:00:02:12), seconds (2.5) or frames (60f)"
 
 
@@ -71,6 +72,11 @@ class ReelClock:
     def frame(self, time_s: Fraction) -> int:
         """The nearest picture's edge, counted from the first picture."""
         return nearest(time_s * self.fps)
+
+    def snapped(self, time_s: Fraction | float) -> Fraction:
+        """A measured time as the picture's edge that it is, within half a millisecond; others as they are."""
+        edge_s = self.frame(Fraction(time_s)) / self.fps
+        return edge_s if abs(edge_s - Fraction(time_s)) < SAME_TIME_S else Fraction(time_s)
 
     def timecode(self, time_s: Fraction) -> str:
         """The reel's time code at the nearest picture's edge."""
