@@ -12,7 +12,7 @@ import typer
 
 from foleycli.cli import console, fetched, options
 from foleycli.cli.guide import without_marks
-from foleycli.errors import EXIT_FAILED, FoleyError
+from foleycli.errors import EXIT_FAILED, FoleyError, UsageError
 from foleycli.hub import places
 from foleycli.hub.catalog import DEFAULT_MODEL, Entry, entries, find
 
@@ -276,20 +276,47 @@ def import_model(
     epilog=console.examples(
         ("See what would be uploaded", "foley models push runs/mine/model me/my-model --dry-run"),
         ("Upload it", "foley models push runs/mine/model me/my-model"),
+        (
+            "With a card of the training's log and a benchmark",
+            "foley models push runs/mine/model me/my-model --license mit --benchmark table/benchmark.json",
+        ),
     )
 )
 def push(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A model folder of yours.")],
     repo: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="The repository on the Hub.")],
+    license: Annotated[
+        str | None,
+        typer.Option("--license", metavar="ID", help="Make the model card, with this licence (mit, cc-by-4.0, ...)."),
+    ] = None,
+    benchmark: Annotated[
+        Path | None,
+        typer.Option("--benchmark", metavar="FILE", help="benchmark.json of foley evaluate, for the card."),
+    ] = None,
+    system: Annotated[
+        str, typer.Option("--system", metavar="NAME", help="Which of the benchmark's systems this model is.")
+    ] = "",
+    log: Annotated[
+        Path | None,
+        typer.Option(
+            "--log", metavar="FILE", help="The training's log, for the card.", show_default="log.jsonl beside FOLDER"
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Ask the Hub, change nothing.")] = False,
     quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
-    """Upload a model folder with its card to the Hub."""
+    """Upload a model folder with its card to the Hub; --license makes the card of what is known of the model."""
     from foleycli.hub import push as pushed
+    from foleycli.hub.card import CardSources
 
+    card = None
+    if license is not None:
+        card = CardSources(license, log, benchmark, system)
+    elif benchmark or system or log:
+        raise UsageError("a card is made where its licence is given", "Add --license mit, or another identifier")
     with console.progress(quiet) as report:
-        plan = pushed.push(folder, repo, dry_run, report)
+        plan = pushed.push(folder, repo, dry_run, report, card)
     if json:
         console.result_json(asdict(plan))
         return

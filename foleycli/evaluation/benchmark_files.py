@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from foleycli import __version__
-from foleycli.errors import FoleyError
 from foleycli.evaluation.benchmark import REAL, SET_DRAWS, Figure, Table
 from foleycli.evaluation.metrics.bootstrap import CONFIDENCE, Interval
 from foleycli.media.output import replacing
@@ -44,6 +43,7 @@ def to_dict(table: Table) -> dict[str, Any]:
             }
             for row in table.rows
         ],
+        "titles": {figure.key: f"{figure.title} {ARROWS[figure.better]}" for figure in table.figures},
         "not_measured": table.not_measured,
         "left_out": table.left_out,
         "names": table.clips,
@@ -52,23 +52,6 @@ def to_dict(table: Table) -> dict[str, Any]:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.6g}")
-
-
-def read_benchmark(path: Path) -> dict[str, Any]:
-    """What `write_files` wrote; errors: FoleyError for another file."""
-    hint = "Give the benchmark.json that foley evaluate --benchmark writes"
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        systems = {one["name"]: one["figures"] for one in values["systems"]}
-        is_whole = values["format"] == FORMAT and isinstance(values["clips"], int)
-        is_whole = is_whole and all(
-            isinstance(f["value"], (int, float)) for of in systems.values() for f in of.values()
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise FoleyError(f"{path} cannot be read as a benchmark: {error}", hint) from error
-    if not is_whole:
-        raise FoleyError(f"{path} is no benchmark of this version", hint)
-    return values
 
 
 def cell(figure: Figure, found: Interval | None, with_interval: bool = True) -> str:
