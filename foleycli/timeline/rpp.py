@@ -1,0 +1,117 @@
+"""A REAPER project: a track a class of sound, takes as takes, regions, the picture.
+
+Items hold whole files, so that the project plays what the preview plays; where the cue begins in its file is the
+item's snap offset, and the handles can be trimmed away.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+from foleycli.cues.times import NTSC
+from foleycli.timeline.timeline import Clip, Media, Timeline, Track
+
+# What REAPER calls a frame rate: a base, and 0 for it, 1 for drop-frame, 2 for the base by 1.001.
+BASES = (24, 25, 30, 48, 50, 60, 75)
+
+
+def rpp_text(timeline: Timeline, folder: Path) -> str:
+    """The project; paths are relative to `folder`, where it will lie."""
+    lines = [
+        '<REAPER_PROJECT 0.1 "6.0" 0',
+        f"  PROJOFFS {_seconds(timeline.clock.start_s)} 0 0",
+        f"  TIMEMODE 1 5 -1 {_rate(timeline.clock.fps, timeline.clock.is_drop)} 0 -1",
+        f"  SAMPLERATE {timeline.rate_hz} 1 0",
+        "  ITEMMIX 1",
+    ]
+    for region in timeline.regions:
+        start, end = (_seconds(timeline.seconds(sample)) for sample in (region.start, region.end))
+        guid = _guid(timeline, f"region {region.number}")
+        lines += [
+            f"  MARKER {region.number} {start} {_quoted(region.name)} 1 0 1 R {guid}",
+            f'  MARKER {region.number} {end} "" 1',
+        ]
+    lines += _picture(timeline, folder)
+    for track in timeline.tracks:
+        lines += _track(timeline, track, folder)
+    return "\n".join([*lines, ">", ""])
+
+
+def _picture(timeline: Timeline, folder: Path) -> Iterator[str]:
+    yield from (f"  <TRACK {_guid(timeline, 'picture')}", '    NAME "Picture"', "    <ITEM", "      POSITION 0")
+    yield from (
+        f"      LENGTH {_seconds(timeline.duration_s)}",
+        "      LOOP 0",
+        f"      NAME {_quoted(timeline.video.name)}",
+    )
+    yield from (
+        "      SOFFS 0",
+        "      <SOURCE VIDEO",
+        f"        FILE {_file(timeline.video, folder)}",
+        "      >",
+        "    >",
+        "  >",
+    )
+
+
+def _track(timeline: Timeline, track: Track, folder: Path) -> Iterator[str]:
+    yield from (f"  <TRACK {_guid(timeline, track.name)}", f"    NAME {_quoted(track.name)}", "    NCHAN 2")
+    for clip in track.clips:
+        yield from _item(timeline, clip, folder)
+    yield "  >"
+
+
+def _item(timeline: Timeline, clip: Clip, folder: Path) -> Iterator[str]:
+    """An item: the first take's place is the item's, the others are moved within their files to be in time."""
+    media = clip.media
+    yield from ("    <ITEM", f"      POSITION {_seconds(timeline.seconds(media.start))}")
+    yield f"      SNAPOFFS {_seconds(timeline.seconds(clip.start - media.start))}"
+    yield f"      LENGTH {_seconds(timeline.seconds(media.n_samples))}"
+    yield from ("      LOOP 0", "      ALLTAKES 0", "      FADEIN 1 0 0 1 0 0 0", "      FADEOUT 1 0 0 1 0 0 0")
+    yield f"      IGUID {_guid(timeline, media.path.name)}"
+    for k, take in enumerate(clip.takes):
+        if k:
+            yield "      TAKE"
+        yield from (f"      NAME {_quoted(_take_name(clip, take))}", "      VOLPAN 1 0 1 -1")
+        yield f"      SOFFS {_seconds(timeline.seconds(media.start - take.start))}"
+        yield from ("      <SOURCE WAVE", f"        FILE {_file(take.path, folder)}", "      >")
+    yield "    >"
+
+
+def _take_name(clip: Clip, take: Media) -> str:
+    return clip.name if len(clip.takes) == 1 else f"{clip.name}, take {take.take}"
+
+
+def _seconds(time_s: Fraction) -> str:
+    """Enough digits to find a sample of a day again."""
+    return f"{float(time_s):.12f}".rstrip("0").rstrip(".") or "0"
+
+
+def _rate(fps: Fraction, is_drop: bool) -> str:
+    base = next((base for base in BASES if abs(fps - base) < Fraction(1, 5)), 30)
+    if fps == base:
+        return f"{base} 0"
+    return f"{base} {1 if is_drop and fps == NTSC else 2}"
+
+
+def _file(path: Path, folder: Path) -> str:
+    try:
+        return _quoted(Path(os.path.relpath(os.path.abspath(path), os.path.abspath(folder))).as_posix())
+    except ValueError:  # on another drive of Windows
+        return _quoted(os.path.abspath(path))
+
+
+def _quoted(text: str) -> str:
+    """Text in a quote that it does not contain itself, on one line."""
+    text = " ".join(text.split())
+    quote = next((mark for mark in "\"'`" if mark not in text), "`")
+    return f"{quote}{text.replace('`', chr(39)) if quote == '`' else text}{quote}"
+
+
+def _guid(timeline: Timeline, name: str) -> str:
+    """The same for the same project: no random number is in it."""
+    return "{" + str(uuid.uuid5(uuid.NAMESPACE_URL, f"foley/{timeline.name}/{name}")).upper() + "}"
