@@ -203,6 +203,7 @@ def requests(
     stems_by: stem_options.StemsBy = None,
     stem_bits: stem_options.StemBits = None,
     handles: stem_options.Handles = None,
+    timeline: stem_options.Timelines = None,
     force: options.Force = False,
     resume: Resume = False,
     report: options.WithReport = False,
@@ -277,7 +278,7 @@ def requests(
         takes=takes or 1,
         pick_best=pick is not None,
         name=name if stems is None else None,
-        stems=stem_options.request(stems, stems_by, stem_bits, name),
+        stems=stem_options.request(stems, stems_by, stem_bits, name, timeline or (), len(paths)),
         is_alone=len(paths) == 1,
         inputs=[*paths, *(path for path in (ref, sounds, prompts, cues, _file(preset), _file(model)) if path)],
         run=run,
@@ -345,7 +346,7 @@ class RenderRequest:
         )
         sub_folder = "" if self.is_alone else out.stem
         if self.cues is not None:
-            deliveries = () if self.stems is None else (self.stems.delivery(sub_folder),)
+            deliveries = () if self.stems is None else self.stems.deliveries(sub_folder)
             job = cue_job(job, self.cues, self.run, deliveries)
         else:
             job = job if self.stems is None else self.stems.as_cue_job(job, sub_folder)

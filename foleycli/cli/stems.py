@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,10 +13,11 @@ import typer
 from foleycli.cli import options
 from foleycli.errors import UsageError
 from foleycli.settings.checking import short_repr
+from foleycli.timeline.files import check_timeline_name
 
 if TYPE_CHECKING:
     from foleycli.records import Video
-    from foleycli.rendering.cues import CueJob
+    from foleycli.rendering.cues import CueJob, Delivery
     from foleycli.rendering.delivery import StemDelivery
     from foleycli.rendering.job import RenderJob
 
@@ -54,6 +56,15 @@ Handles = Annotated[
         rich_help_panel=options.STEMS,
     ),
 ]
+Timelines = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--timeline",
+        metavar="FILE",
+        help="With --stems: picture, stems and takes as .rpp .otio .fcpxml .edl or .aaf; may be given again.",
+        rich_help_panel=options.STEMS,
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,14 @@ class StemRequest:
     by: Literal["cue", "track", "class"]
     bits: Literal["24", "32"]
     name: str | None  # a pattern
+    timelines: tuple[Path, ...] = ()
+
+    def deliveries(self, sub_folder: str = "") -> tuple[Delivery, ...]:
+        """Who takes the stems of one job: the files first, then the timelines that name them."""
+        from foleycli.rendering.timelines import TimelineDelivery
+
+        stems = self.delivery(sub_folder)
+        return (stems, *(TimelineDelivery(path, stems) for path in self.timelines))
 
     def delivery(self, sub_folder: str = "") -> StemDelivery:
         """Who writes the stems of one job; of several jobs each has a folder of its own."""
@@ -81,7 +100,7 @@ class StemRequest:
         """A render without cues as one cue that is all of it, which hands its stems over."""
         from foleycli.rendering.cues import whole_as_cue
 
-        return whole_as_cue(job, (self.delivery(sub_folder),))
+        return whole_as_cue(job, self.deliveries(sub_folder))
 
 
 def request(
@@ -89,11 +108,17 @@ def request(
     by: Literal["cue", "track", "class"] | None,
     bits: Literal["24", "32"] | None,
     name: str | None,
+    timelines: Sequence[Path],
+    n_videos: int,
 ) -> StemRequest | None:
-    """The options put together; errors: UsageError for those that say nothing without --stems, and for bad patterns."""
+    """The options put together.
+
+    Errors: UsageError for those that say nothing without --stems, for bad patterns, and for timelines of no known
+    format or of several videos.
+    """
     if folder is None:
-        for option, value in (("--stems-by", by), ("--stem-bits", bits)):
-            if value is not None:
+        for option, value in (("--stems-by", by), ("--stem-bits", bits), ("--timeline", timelines)):
+            if value:
                 raise UsageError(f"{option} is given without --stems", "Add --stems DIR")
         return None
     if folder.exists() and not folder.is_dir():
@@ -102,7 +127,13 @@ def request(
         from foleycli.stems.names import check_pattern
 
         check_pattern(name)
-    return StemRequest(folder, by or "cue", bits or "24", name)
+    if timelines and n_videos > 1:
+        raise UsageError(
+            f"--timeline names one file, but {n_videos} videos are given", "Give one video, or foley batch"
+        )
+    for path in timelines:
+        check_timeline_name(path)
+    return StemRequest(folder, by or "cue", bits or "24", name, tuple(timelines))
 
 
 def handle_s(text: str, video: Video) -> Fraction:
