@@ -81,7 +81,7 @@ def bench(
     if json:
         facts = asdict(measured)
         for row, given in zip(facts["rows"], measured.rows, strict=True):
-            row["real_time_factor"] = given.real_time_factor
+            row |= {"real_time_factor": given.real_time_factor, "shares": given.shares}
         console.result_json(facts)
         return
     _show(measured, clip or DEMO, quiet)
@@ -103,16 +103,20 @@ def _show(measured: Bench, clip: Path, quiet: bool) -> None:
     length_s = measured.rows[0].video_s
     how = f"{measured.device}, {measured.dtype}{', compiled' if measured.compiled else ''}"
     console.note(f"{clip.name}, {length_s:.1f} s, {measured.model} on {how}; load {measured.load_s:.1f} s", quiet)
+    machine = measured.machine
+    threads = console.count(machine.threads, "thread")
+    console.note(f"{machine.gpu or machine.cpu}, {threads}; torch {machine.versions['torch']}", quiet)
     if measured.random_weights:
         console.note("random weights: the times are the model's, the sound is noise; nothing was downloaded", quiet)
     if measured.without_encoders:
         console.note("encoders left out: features are random, their stage only prepares the pictures", quiet)
-    columns = ("steps", *(f"{stage} s" for stage in STAGES), "all s", "real-time factor", "peak MB", "weights")
+    columns = ("steps", *(f"{stage} s" for stage in STAGES), "all s", "CPU s", "real-time factor", "peak MB", "weights")
     rows = [
         (
             str(row.steps),
             *(f"{row.stage_s.get(stage, 0.0):.2f}" for stage in STAGES),
             f"{row.wall_s:.2f}",
+            f"{row.cpu_s:.2f}",
             f"{row.real_time_factor:.3f}",
             f"{row.peak_memory_mb:.0f}",
             "random" if measured.random_weights else "real",

@@ -1,7 +1,10 @@
-"""Time the main path stage by stage: a clip and a model in, one row per number of steps out."""
+"""Time the main path stage by stage: a clip and a model in, one row per number of steps and the machine out."""
 
 from __future__ import annotations
 
+import os
+import platform
+import re
 import sys
 import tempfile
 import time
@@ -9,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from foleycli import __version__
+from foleycli.media.ffmpeg import ffmpeg_version
 from foleycli.media.probe import probe
 from foleycli.models.compile import compile_network
 from foleycli.models.model import Model
@@ -16,6 +21,7 @@ from foleycli.records import Report, silent
 from foleycli.rendering import cost as speed
 from foleycli.rendering.job import RenderJob
 from foleycli.settings.settings import Settings
+from foleycli.threads import usable_cpus
 
 STAGES = ("decode", "features", "sampler", "codec", "mux")
 STEPS = (4, 8, 32)
@@ -29,12 +35,61 @@ class Row:
     video_s: float
     stage_s: dict[str, float]
     wall_s: float  # end to end, without loading the model
+    cpu_s: float  # of this process and of those it started; decoding and features overlap
     peak_memory_mb: float  # of the process so far; on CUDA, of the device in this run
 
     @property
     def real_time_factor(self) -> float:
         """Seconds of work per second of video: below 1 is faster than real time."""
         return self.wall_s / self.video_s
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The part of `wall_s` that each stage took, and "rest": what is in none of them."""
+        parts = {stage: round(spent_s / self.wall_s, 4) for stage, spent_s in self.stage_s.items()}
+        return {**parts, "rest": round(max(0.0, 1 - sum(parts.values())), 4)}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the times depend on."""
+
+    cpu: str  # the processor's name
+    usable_cpus: int  # by affinity and quota
+    threads: int  # of torch
+    gpu: str  # "": it is not used
+    versions: dict[str, str]  # of foley, Python, torch, NumPy, PyAV and ffmpeg
+
+
+def machine_of(model: Model) -> Machine:
+    """The machine that this process runs on, with the device of a model."""
+    import av
+    import numpy as np
+    import torch
+
+    is_cuda = model.device.type == "cuda"
+    return Machine(
+        cpu=_cpu_name(),
+        usable_cpus=usable_cpus(),
+        threads=torch.get_num_threads(),
+        gpu=torch.cuda.get_device_name(model.device) if is_cuda else "",
+        versions={
+            "foley": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "av": av.__version__,
+            "ffmpeg": ffmpeg_version(),
+        },
+    )
+
+
+def _cpu_name(cpu_info: Path = Path("/proc/cpuinfo")) -> str:
+    try:
+        named = re.search(r"^model name\s*: *(.*)$", cpu_info.read_text(encoding="utf-8"), re.MULTILINE)
+    except OSError:  # not Linux
+        named = None
+    return named[1] if named else platform.processor() or platform.machine()
 
 
 @dataclass(frozen=True)
@@ -46,6 +101,7 @@ class Bench:
     load_s: float
     rows: list[Row]
     speed: speed.Speed
+    machine: Machine
     dtype: str = "float32"
     compiled: bool = False
     random_weights: bool = False  # times are those of real ones, the sound is noise
@@ -86,8 +142,18 @@ def run(
         max(row.peak_memory_mb for row in rows),
     )
     dtype = str(model.dtype).removeprefix("torch.")
-    how = (dtype, compiled, random_weights, without_encoders)
-    return Bench(model.name, str(model.device), load_s, rows, line, *how)
+    return Bench(
+        model=model.name,
+        device=str(model.device),
+        load_s=load_s,
+        rows=rows,
+        speed=line,
+        machine=machine_of(model),
+        dtype=dtype,
+        compiled=compiled,
+        random_weights=random_weights,
+        without_encoders=without_encoders,
+    )
 
 
 def _ending(clip: Path) -> str:
@@ -108,11 +174,22 @@ def _once(job: RenderJob, model: Model, steps: int) -> Row:
 
         torch.cuda.reset_peak_memory_stats(model.device)
     job.out.unlink(missing_ok=True)
-    begun_s = time.perf_counter()
+    begun_s, begun_cpu_s = time.perf_counter(), _cpu_s()
     [result] = replace(job, settings=replace(job.settings, steps=steps)).run(model)
-    wall_s = time.perf_counter() - begun_s
-    peak_mb = _peak_memory_mb(model) if is_cuda else process_peak_mb()
-    return Row(steps, result.duration_s, result.stage_s, wall_s, peak_mb)
+    return Row(
+        steps=steps,
+        video_s=result.duration_s,
+        stage_s=result.stage_s,
+        wall_s=time.perf_counter() - begun_s,
+        cpu_s=_cpu_s() - begun_cpu_s,
+        peak_memory_mb=_peak_memory_mb(model) if is_cuda else process_peak_mb(),
+    )
+
+
+def _cpu_s() -> float:
+    """Processor time of this process and of those it started that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _peak_memory_mb(model: Model) -> float:
