@@ -50,7 +50,7 @@ def test_json_says_on_which_machine_and_where_the_time_went(foley, clips):
     assert sum(row["shares"].values()) == pytest.approx(1.0, abs=0.01) and row["cpu_s"] > 0
     assert set(row["shares"]) == {*STAGE_S, "rest"}
     machine = facts["machine"]
-    assert machine["cpu"] and 1 <= machine["usable_cpus"] and machine["threads"] == torch.get_num_threads()
+    assert machine["cpu"] and machine["usable_cpus"] >= 1 and machine["threads"] == torch.get_num_threads()
     assert machine["versions"]["torch"] == torch.__version__ and all(machine["versions"].values())
 
 
