@@ -46,7 +46,7 @@ def test_silence_has_no_readings(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", sorted(SPECIFICATIONS))
 def test_a_second_meter_finds_what_a_specification_says(tmp_path: Path, name: str) -> None:
     rng = np.random.default_rng(3)
-    samples = rng.standard_normal((2, 6 * RATE_HZ)) * np.repeat(rng.uniform(0.05, 0.1, 12), RATE_HZ // 2)  # [2, N]
+    samples = rng.standard_normal((2, 3 * RATE_HZ)) * np.repeat(rng.uniform(0.05, 0.1, 6), RATE_HZ // 2)  # [2, N]
     with SoundWriter(tmp_path / "made.wav", RATE_HZ, 2) as writer:
         writer.write(samples)
     target, out = loudness_target(name), tmp_path / "out.wav"

@@ -23,7 +23,10 @@ def reel(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize(
     ("more", "rate_hz", "n_before"),  # the picture that is seen at 1.0 s is the twenty-third after the first
-    [((), 48000, 0), (("--start", 1.0, "--rate", 96000), 96000, 23)],
+    [
+        pytest.param((), 48000, 0, marks=pytest.mark.slow),
+        (("--start", 1.0, "--rate", 96000), 96000, 23),
+    ],
 )
 def test_a_wav_of_a_reel_knows_its_place(render, reel, tmp_path, more, rate_hz, n_before):
     out = tmp_path / "out.wav"

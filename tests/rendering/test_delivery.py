@@ -92,7 +92,7 @@ def rest_db(mix: Path, folder: Path, start: int) -> float:
 @pytest.mark.parametrize(
     ("name", "asked"),
     [
-        ("mix.wav", {"by": "track", "loudness_lufs": "r128"}),
+        slow("mix.wav", {"by": "track", "loudness_lufs": "r128"}),
         slow("mix.mov", {"by": "cue", "rate_hz": 96000, "loudness_lufs": "netflix"}),
         slow("mix.wav", {"by": "class", "channels": 2, "loudness_lufs": "atsc", "loudness_per": "cue"}),
     ],

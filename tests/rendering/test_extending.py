@@ -240,7 +240,7 @@ def test_loudspeakers_of_a_take_stay(extend, tmp_path, layout, mask, subtype):
     assert np.array_equal(whole_numbers(out)[: round(0.6 * 48000)], whole_numbers(take))
 
 
-@pytest.mark.parametrize(("at", "n_before"), [(None, 0), ("0.5", 24000)])
+@pytest.mark.parametrize(("at", "n_before"), [pytest.param(None, 0, marks=pytest.mark.slow), ("0.5", 24000)])
 def test_a_broadcast_wav_stays_one_and_its_take_keeps_its_time(extend, clips, write_take, tmp_path, at, n_before):
     samples = read_audio(write_take(tmp_path / "plain.wav", 48000, 2)).samples
     bext = Bext(

@@ -20,7 +20,7 @@ from foleycli.stems.write import WAYS, By, Reel, blocks_of, files_of, write_stem
 
 RATE_HZ = 48000
 START = 86352 * 1001 * 2  # samples from midnight to 00:59:58:00 at 23.976, counted in real seconds
-N = 8 * RATE_HZ
+N = 6 * RATE_HZ
 
 
 @pytest.fixture
@@ -60,8 +60,7 @@ def _mix(stems: list[Stem], reel: Reel) -> np.ndarray:
     return mix
 
 
-@pytest.mark.parametrize("by", WAYS)
-@pytest.mark.parametrize("sample_format", ["pcm24", "float32"])
+@pytest.mark.parametrize(("by", "sample_format"), [("cue", "pcm24"), ("track", "float32"), ("class", "pcm24")])
 def test_stems_null_against_the_mix(stems: list[Stem], reel: Reel, tmp_path: Path, by: By, sample_format) -> None:
     """Placed by their own TimeReference, as an editor places them."""
     out = tmp_path / "out"
