@@ -141,6 +141,7 @@ class Record:
         Where the block fails the record is again as it was.
         """
         before = self.path.read_bytes() if self.path.exists() else None
+        earlier = self.read()
         outputs = dict.fromkeys(map(str, files))
         self._write({"state": "begun", "foley": __version__, "key": key, "outputs": outputs, "worker": this_worker()})
         facts: dict[str, Any] = {}
@@ -153,6 +154,7 @@ class Record:
             "state": "done",
             "foley": __version__,
             "key": key,
+            "n_made": 1 + (earlier.get("n_made", 0) if earlier.get("key") == key else 0),  # more than 1: on purpose
             "inputs": [identity(path) for path in inputs],
             "outputs": {name: identity(Path(name)) for name in outputs},
         }

@@ -20,18 +20,19 @@ from foleycli.media.probe import probe
 from foleycli.rendering.job import RenderJob
 from foleycli.settings.settings import Settings
 
+CHEAP = Settings(prompt="glass", steps=1, engine="flow", room="off", library=False)
+
 
 @pytest.fixture
 def tasks_of(model_name, tmp_path) -> Callable[..., list[Task]]:
-    """`tasks_of(clip, n)`: n rows of copies of a clip, at one step, with the model alone."""
+    """`tasks_of(clip, n)`: n rows of copies of a clip; without other settings at one step, with the model alone."""
 
-    def make(clip: Path, n: int, steps: int = 1) -> list[Task]:
-        settings = Settings(prompt="glass", steps=steps, engine="flow", room="off", library=False)
+    def make(clip: Path, n: int, settings: Settings = CHEAP, out: str = "out") -> list[Task]:
         model = ModelOptions(resolve(model_name), "cpu", "auto", threads=1)
         tasks = []
         for number in range(1, n + 1):
             source = Path(shutil.copy(clip, tmp_path / f"{number}{clip.suffix}"))
-            job = RenderJob(video=probe(source), out=tmp_path / "out" / f"{number}.wav", settings=settings)
+            job = RenderJob(video=probe(source), out=tmp_path / out / f"{number}.wav", settings=settings)
             files = tuple(job.outputs())
             task = Task(
                 number=number,
@@ -39,13 +40,13 @@ def tasks_of(model_name, tmp_path) -> Callable[..., list[Task]]:
                 job=job,
                 model=model,
                 key=job_key(job, model_sha256="", dtype="auto", files=files),
-                record=Record.of(job.out, tmp_path / "out"),
+                record=Record.of(job.out, tmp_path / out),
                 files=files,
                 with_report=False,
                 with_pictures=False,
             )
             tasks.append(task)
-        (tmp_path / "out").mkdir(exist_ok=True)
+        (tmp_path / out).mkdir(exist_ok=True)
         return tasks
 
     return make

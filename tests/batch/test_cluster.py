@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +14,9 @@ import soundfile
 
 from foleycli.batch import work
 from foleycli.batch.cluster import run_on_cluster
+from foleycli.batch.pool import run_in_processes
 from foleycli.errors import FoleyError
+from foleycli.settings.settings import Settings
 
 distributed = pytest.importorskip("distributed", reason="the extra foleycli[cluster] is not installed")
 
@@ -64,3 +68,39 @@ def test_a_worker_of_another_version_refuses_rows(tasks_of, clips, monkeypatch):
     monkeypatch.setattr(work, "__version__", "999")
     outcome = work.make_row(task)
     assert outcome.status == "failed" and "foley 999" in outcome.error and not task.job.out.exists()
+
+
+def cpu_s() -> float:
+    """Processor seconds of this process and of its children that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+@pytest.mark.slow
+def test_sixty_rows_on_three_workers_one_of_which_is_killed(tasks_of, clips, tmp_path, killing, monkeypatch):
+    """What the cluster costs beyond three processes that make a third of the rows each; idle cores would be seen by
+    the clock alone, which other work on the machine disturbs: it is printed."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    clip, settings = clips("reordered.mp4"), Settings(prompt="glass breaking")
+    began_s, before_s = time.monotonic(), cpu_s()
+    for k in range(3):
+        alone = list(run_in_processes(tasks_of(clip, 20, settings, out=f"alone{k}"), 1))
+        assert all(outcome.status == "done" for outcome in alone)
+    single_s, single_cpu_s = time.monotonic() - began_s, cpu_s() - before_s
+
+    tasks = tasks_of(clip, 60, settings)
+    killed = killing(n_done=15)
+    began_s, before_s = time.monotonic(), cpu_s()
+    with cluster(3, tmp_path / "dask") as local:
+        outcomes = list(run_on_cluster(tasks, local.scheduler_address))
+        spent_s = time.monotonic() - began_s
+    efficiency = single_cpu_s / (cpu_s() - before_s)
+    by_clock = single_s / 2 / spent_s
+    print(f"efficiency {efficiency:.2f} by processor time, {by_clock:.2f} of two cores by the clock")
+
+    assert sorted((outcome.number, outcome.status) for outcome in outcomes) == [(k, "done") for k in range(1, 61)]
+    assert killed and len({outcome.worker for outcome in outcomes}) == 4
+    for task in tasks:
+        said = task.record.done(task.key, task.job.inputs(), task.files)
+        assert said and said["n_made"] == 1 and task.job.is_done()
+    assert efficiency >= 0.8
