@@ -10,81 +10,48 @@ import hashlib
 import json
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import filelock
 
 from foleycli import __version__
-from foleycli.settings.settings import Settings
 from foleycli.weights.folder import sha256_of
 
 FOLDER = ".foley-batch"
-NOT_IN_KEY = (
-    "video",
-    "out",
-    "overwrite",
-)  # of a job: its input is known by its content, its output by the record's name
 
 
-class Job(Protocol):
-    """What a batch needs to know of a job."""
+def row_key(options: Mapping[str, Any], model_sha256: str) -> str:
+    """A hash of what decides a row's results beside its inputs: its options, the model, this version of foley.
 
-    @property
-    def out(self) -> Path: ...
-
-    @property
-    def settings(self) -> Settings: ...
-
-    def inputs(self) -> list[Path]:
-        """The files and folders that are read."""
-
-    def outputs(self) -> list[Path]:
-        """The files that are written."""
-
-    def length_s(self) -> float:
-        """Seconds of sound."""
-
-
-def job_key(job: Job, *, model_sha256: str, dtype: str, files: Sequence[Path]) -> str:
-    """A hash of what decides the result beside its inputs: the job's own fields, the model, this version of foley.
-
-    files   everything that is written, reports too: another set is another job
+    options   of `foley render`, by name; of paths only the name counts, since what they hold is known by `identity`
     """
-    assert is_dataclass(job)
-    own = {field.name: _plain(getattr(job, field.name)) for field in fields(job) if field.name not in NOT_IN_KEY}
-    kind = type(job).__name__
-    names = [file.name for file in files]
-    of_all = {"job": kind, **own, "model": model_sha256, "dtype": dtype, "files": names, "foley": __version__}
-    return hashlib.sha256(json.dumps(of_all, sort_keys=True).encode()).hexdigest()
+    given = {name: _plain(value) for name, value in options.items() if value is not None}
+    text = json.dumps({"options": given, "model": model_sha256, "foley": __version__}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _plain(value: object) -> Any:
-    """A value as JSON has it; of paths only the name, since what they hold counts."""
-    if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    """A value as JSON has it."""
     if isinstance(value, Path):
         return value.name
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {str(name): _plain(item) for name, item in value.items()}
-    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 @dataclass(frozen=True)
 class Record:
-    """The record of one row; `path` is in FOLDER, and need not exist."""
+    """The record of one row; its file need not exist."""
 
-    path: Path
+    out: Path  # the result
+    root: Path  # the folder of all results, which `out` is below; files in the record are relative to it
 
-    @classmethod
-    def of(cls, out: Path, out_dir: Path) -> Record:
-        """The record of the result `out`, which is below `out_dir`."""
-        return cls(out_dir / FOLDER / out.relative_to(out_dir).with_name(out.name + ".json"))
+    @property
+    def path(self) -> Path:
+        """The file, in FOLDER."""
+        return self.root / FOLDER / self.out.relative_to(self.root).with_name(self.out.name + ".json")
 
     @property
     def still(self) -> Path:
@@ -106,19 +73,27 @@ class Record:
     def own_files(self) -> set[Path]:
         """Files that a batch has written here and nobody has changed since: they may be replaced."""
         found = self.read()
+        files = {self.root / name: facts for name, facts in found.get("outputs", {}).items()}
         if found.get("state") == "begun":  # it was stopped on the way: which of them it wrote is not known
-            return {Path(name) for name in found["outputs"]}
-        return {Path(name) for name, facts in found.get("outputs", {}).items() if _is_same(Path(name), facts)}
+            return set(files)
+        return {file for file, facts in files.items() if _is_same(file, facts)}
 
-    def done(self, key: str, inputs: Sequence[Path], files: Sequence[Path]) -> dict[str, Any] | None:
-        """What it says, if the same job has made all `files` from the same inputs and they are whole; else None."""
+    def done(self, key: str, inputs: Sequence[Path]) -> dict[str, Any] | None:
+        """What it says, if the row was made with this key from the same inputs, and all files are whole; else None.
+
+        inputs   those that are known before the row is checked; others that it read, the record names
+        """
         found = self.read()
         if found.get("state") != "done" or found.get("key") != key:
             return None
-        kept, read = found["outputs"], found["inputs"]
-        is_whole = set(kept) == set(map(str, files)) and all(_is_same(Path(name), kept[name]) for name in kept)
-        is_same = len(inputs) == len(read) and all(map(_is_same, inputs, read))
+        is_whole = all(_is_same(self.root / name, facts) for name, facts in found["outputs"].items())
+        read = [*inputs, *(self.root / facts["path"] for facts in found["inputs"][len(inputs) :])]
+        is_same = len(read) == len(found["inputs"]) and all(map(_is_same, read, found["inputs"]))
         return found if is_whole and is_same else None
+
+    def relative(self, file: Path) -> str:
+        """A file as the record names it, wherever the folder of results is seen from."""
+        return os.path.relpath(file, self.root)
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
@@ -142,7 +117,7 @@ class Record:
         """
         before = self.path.read_bytes() if self.path.exists() else None
         earlier = self.read()
-        outputs = dict.fromkeys(map(str, files))
+        outputs = dict.fromkeys(map(self.relative, files))
         self._write({"state": "begun", "foley": __version__, "key": key, "outputs": outputs, "worker": this_worker()})
         facts: dict[str, Any] = {}
         try:
@@ -155,8 +130,8 @@ class Record:
             "foley": __version__,
             "key": key,
             "n_made": 1 + (earlier.get("n_made", 0) if earlier.get("key") == key else 0),  # more than 1: on purpose
-            "inputs": [identity(path) for path in inputs],
-            "outputs": {name: identity(Path(name)) for name in outputs},
+            "inputs": [{"path": self.relative(path), **identity(path)} for path in inputs],
+            "outputs": {name: identity(self.root / name) for name in outputs},
         }
         self._write({**said, **facts})
 
@@ -201,7 +176,7 @@ def _is_same(path: Path, known: dict[str, Any]) -> bool:
     """Whether a file is the one that `identity` saw; it is read only where its time has changed."""
     try:
         if path.is_dir():
-            return identity(path) == known
+            return identity(path)["sha256"] == known["sha256"]
         facts = path.stat()
         if facts.st_size != known.get("bytes"):
             return False

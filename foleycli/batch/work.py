@@ -47,8 +47,9 @@ class Task:
     source: Path
     job: RenderJob | ExtendJob
     model: ModelOptions
-    key: str  # `record.job_key`
+    key: str  # `record.row_key`
     record: Record
+    inputs: tuple[Path, ...]  # all that is read, beside the model
     files: tuple[Path, ...]  # all that is written
     with_report: bool
     with_pictures: bool  # for the page
@@ -93,16 +94,18 @@ def failure(number: int, source: Path, error: Exception) -> Outcome:
     return Outcome(number, source, "failed", error=told.message, hint=told.hint, trace=trace, worker=this_worker())
 
 
-def recorded(task: Task, said: dict[str, Any], status: Literal["done", "skipped"] = "skipped") -> Outcome:
-    """The outcome of a row whose record says that it is done."""
+def recorded(
+    number: int, source: Path, record: Record, said: dict[str, Any], status: Literal["done", "skipped"]
+) -> Outcome:
+    """The outcome of a row from what its record says."""
     return Outcome(
-        task.number,
-        task.source,
+        number,
+        source,
         status,
         length_s=said["length_s"],
         spent_s=said["spent_s"],
-        results=said["results"],
-        record=task.record,
+        results=[{**facts, "output": str(record.root / facts["output"])} for facts in said["results"]],
+        record=record,
         worker=said["worker"],
     )
 
@@ -156,12 +159,11 @@ def _make_row(task: Task) -> Outcome:
             f"this worker has foley {__version__}, the batch was started by {task.foley}", "Install the same everywhere"
         )
     model = kept(task.model)
-    inputs = task.job.inputs()
     with task.record.claimed():
-        if said := task.record.done(task.key, inputs, task.files):
-            return recorded(task, said, "done")
+        if said := task.record.done(task.key, task.inputs):
+            return recorded(task.number, task.source, task.record, said, "done")
         began_s = time.monotonic()
-        with task.record.writing(task.key, inputs, task.files) as facts:
+        with task.record.writing(task.key, task.inputs, task.files) as facts:
             from foleycli.report.files import facts as facts_of
             from foleycli.report.files import write_reports
 
@@ -178,7 +180,7 @@ def _make_row(task: Task) -> Outcome:
                 "input": str(task.source),
                 "length_s": task.job.length_s(),
                 "spent_s": time.monotonic() - began_s,
-                "results": [facts_of(result) for result in results],
+                "results": [{**facts_of(one), "output": task.record.relative(one.out)} for one in results],
                 "worker": this_worker(),
             }
-        return recorded(task, facts, "done")
+        return recorded(task.number, task.source, task.record, facts, "done")

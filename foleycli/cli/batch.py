@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,13 +13,14 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from foleycli.batch.manifest import Row, read_manifest
-from foleycli.batch.record import FOLDER, Record, job_key
+from foleycli.batch.record import FOLDER, Record, row_key
 from foleycli.batch.summary import Tally, write_table
 from foleycli.batch.work import ModelOptions, Outcome, Task, failure, recorded
 from foleycli.cli import console, fetched, jobs, naming, options, plan, render, rows
 from foleycli.errors import FoleyError, UsageError
 
 MOST_JOBS = 64
+MOST_CHECKS = 8  # rows that are checked at the same time
 NOT_OPTIONS = ("videos", "out", "out_dir", "resume")  # of render, that a batch has in another form
 TAKEN_HINT = "Give --force to replace it, or another folder with --out-dir"
 
@@ -98,14 +99,16 @@ _with_options_of_render()
 
 @dataclass(frozen=True)
 class Checked:
-    """A row that can be made."""
+    """A row that can be made, or that is done."""
 
     row: Row
     source: Path
-    job: jobs.Job
     run: jobs.RunOptions
+    options: dict[str, Any]  # those that decide the result
     record: Record
+    inputs: tuple[Path, ...]  # all that is read
     files: tuple[Path, ...]  # all that is written
+    job: jobs.Job | None  # None: the row is done
 
 
 @dataclass
@@ -120,6 +123,7 @@ class Call:
     common: dict[str, Any]  # options of render, for rows that do not set them
     outcomes: list[Outcome] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
+    models: dict[str, str] = field(default_factory=dict)  # hashes by name
     began_s: float = field(default_factory=time.monotonic)
 
     @property
@@ -176,52 +180,100 @@ class Call:
         return naming.Source(path, Path() if ".." in folder.parts else folder)
 
     def _checked(self, found: Sequence[tuple[Row, naming.Source]]) -> list[Checked]:
-        """The rows that can be made; every other one is told."""
-        taken: dict[Path, int] = {}  # files that rows before would write
-        sources = {source.path.resolve() for row, source in found if row.file}
+        """The rows that are done or can be made; every other one is told."""
+        taken: dict[Path, int] = {}  # files of rows before
+        sources = {source.path.absolute() for row, source in found if row.file}
         checked = []
         with console.counting("checked", len(found), self.is_quiet) as update:
-            for k, (row, source) in enumerate(found, start=1):
-                try:
-                    one = self._check(row, source)
-                    for file in one.files:
-                        if file in taken:
-                            message = f"it would be written to {file}, as that of line {taken[file]}"
-                            raise UsageError(message, "Give it another name in the column out")
-                        if file.resolve() in sources:
-                            raise UsageError(
-                                f"{file} is an input of the batch", "Choose another name in the column out"
-                            )
+            for k, ((row, source), one) in enumerate(zip(found, self._each_checked(found), strict=True), start=1):
+                error = one if isinstance(one, Exception) else self._clash(one, taken, sources)
+                if error is not None:
+                    self._show(failure(row.number, source.path if row.file else Path(), error))
+                elif isinstance(one, Checked):
                     taken |= dict.fromkeys(one.files, row.number)
                     checked.append(one)
-                except Exception as error:
-                    self._show(failure(row.number, source.path if row.file else Path(), error))
                 update(k, f"{len(checked)} can be made" if self.tally.failed else "")
         return checked
 
-    def _check(self, row: Row, source: naming.Source) -> Checked:
+    def _each_checked(self, found: Sequence[tuple[Row, naming.Source]]) -> Iterator[Checked | Exception]:
+        """Every row, or what is wrong with it; several at a time, since most of it is reading of files."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        from foleycli.threads import usable_cpus
+
+        def check(one: tuple[Row, naming.Source]) -> Checked | Exception:
+            try:
+                return self._check(*one)
+            except Exception as error:
+                return error
+
+        pool = ThreadPoolExecutor(min(MOST_CHECKS, usable_cpus()))
+        try:
+            yield from pool.map(check, found)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _clash(self, one: Checked, taken: Mapping[Path, int], sources: Collection[Path]) -> FoleyError | None:
+        """Why a row's files cannot be written beside those of others; None: they can."""
+        for file in one.files:
+            if file in taken:
+                message = f"it would be written to {file}, as that of line {taken[file]}"
+                return UsageError(message, "Give it another name in the column out")
+            if file.absolute() in sources:
+                return UsageError(f"{file} is an input of the batch", "Choose another name in the column out")
+        return None
+
+    def _asked(self, row: Row, source: naming.Source) -> dict[str, Any]:
+        """The options of `foley render` for a row."""
         if row.error is not None:
             raise row.error
-        own = rows.options_of(row, Path() if self.manifest.is_dir() else self.manifest.parent, self.out_dir)
+        folder = Path() if self.manifest.is_dir() else self.manifest.parent
+        own = rows.options_of(row, folder, self.out_dir)
+        # Whether a file may be replaced is for the row's record to say.
         asked = {**self.common, **own, "videos": [source.path], "resume": False, "force": True}
-        out = own.get("out")
-        if out is not None:
+        if "out" in own:
             asked |= {"name": None, "out_dir": None}
-            if not self.common["dry_run"]:
-                jobs.make_folder(out.parent)
         else:
             asked |= {"out": None, "out_dir": self.out_dir / source.folder}
+        if "stems" not in own and (stems := self.common.get("stems")) is not None:
+            asked["stems"] = stems / source.folder / source.path.stem
+        if not self.common["dry_run"] and "out" in own:
+            jobs.make_folder(own["out"].parent)
+        return asked
+
+    def _check(self, row: Row, source: naming.Source) -> Checked:
+        asked = self._asked(row, source)
         (request,), run = render.requests(**asked)
         fetched.check_name(run.model)
+        record = Record(request.out, self.out_dir)
+        options = {name: value for name, value in asked.items() if name not in rows.NOT_DECISIVE}
+        inputs = rows.read_by(asked)
+        key = row_key(options, self._model_sha256(run.model))
+        if not self.common["force"] and (said := record.done(key, inputs)):
+            files = tuple(record.root / name for name in said["outputs"])
+            return Checked(row, source.path, run, options, record, tuple(inputs), files, job=None)
         job = request.prepare()
         files = tuple(written_files(job, run.report))
-        record = Record.of(job.out, self.out_dir)
         if not self.common["force"]:
             own_files = record.own_files()
             foreign = [file for file in files if file.exists() and file not in own_files]
             if foreign:
                 raise FoleyError(f"{foreign[0]} already exists", TAKEN_HINT)
-        return Checked(row, source.path, job, run, record, files)
+        inputs += [path for path in job.inputs() if path not in inputs]
+        return Checked(row, source.path, run, options, record, tuple(inputs), files, job=job)
+
+    def _model_sha256(self, name: str) -> str:
+        """A hash of the model's config.json, which names all weights by theirs; "": the model is not here."""
+        from foleycli.hub.resolve import resolve
+        from foleycli.weights.config import CONFIG_NAME
+        from foleycli.weights.folder import sha256_of
+
+        if not self.models.get(name):
+            try:
+                self.models[name] = sha256_of(resolve(name) / CONFIG_NAME)
+            except FoleyError:
+                self.models[name] = ""
+        return self.models[name]
 
     def _make(self, checked: Sequence[Checked]) -> None:
         """Make what is not done, show every row as it finishes, write the page and the table."""
@@ -244,33 +296,31 @@ class Call:
     def _tasks(self, checked: Sequence[Checked]) -> list[Task]:
         """What is to be made, rows of one model together; what is done already is shown."""
         from foleycli.batch.pool import threads_each
-        from foleycli.weights.config import CONFIG_NAME
-        from foleycli.weights.folder import sha256_of
 
-        names = dict.fromkeys(one.run.model for one in checked)
-        accept, quiet = self.common["accept_license"], self.is_quiet
-        folders = {name: fetched.model_folder(name, accept, quiet) for name in names}
-        known = {name: sha256_of(folder / CONFIG_NAME) for name, folder in folders.items()}  # which names all weights
+        folders: dict[str, Path] = {}
         tasks = []
         for one in checked:
-            threads = threads_each(self.n_workers, one.run.threads)
+            if one.job is None:
+                self._show(recorded(one.row.number, one.source, one.record, one.record.read(), "skipped"))
+                continue
+            run = one.run
+            if run.model not in folders:  # only now: gigabytes are not fetched for rows that are refused
+                folders[run.model] = fetched.model_folder(run.model, run.accept_license, run.quiet)
+            threads = threads_each(self.n_workers, run.threads)
+            model = ModelOptions(folders[run.model], run.device, run.dtype, run.compiled, threads)
             task = Task(
                 number=one.row.number,
                 source=one.source,
                 job=one.job,
-                model=ModelOptions(
-                    folders[one.run.model], one.run.device, one.run.dtype, one.run.compiled, threads=threads
-                ),
-                key=job_key(one.job, model_sha256=known[one.run.model], dtype=one.run.dtype, files=one.files),
+                model=model,
+                key=row_key(one.options, self._model_sha256(run.model)),
                 record=one.record,
+                inputs=one.inputs,
                 files=one.files,
-                with_report=one.run.report,
+                with_report=run.report,
                 with_pictures=self.with_page,
             )
-            if not self.common["force"] and (said := task.record.done(task.key, task.job.inputs(), task.files)):
-                self._show(recorded(task, said))
-            else:
-                tasks.append(task)
+            tasks.append(task)
         order = list(folders.values())
         return sorted(tasks, key=lambda task: order.index(task.model.folder))
 
@@ -307,6 +357,9 @@ class Call:
     def _show_plans(self, checked: Sequence[Checked]) -> None:
         """What `--dry-run` says of every row."""
         for one in checked:
+            if one.job is None:
+                console.note(f"{one.source}: done already", self.is_quiet)
+                continue
             folder = fetched.model_folder(one.run.model, one.run.accept_license, self.is_quiet, may_fetch=False)
             plan.show(plan.make(one.job, folder, one.run.device, one.run.dtype), one.source, self.is_json)
 

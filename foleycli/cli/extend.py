@@ -111,11 +111,12 @@ def extend(
         threads=threads,
     )
 
+    to = out or ref.with_name(f"{ref.stem}.extended.wav")
+
     def prepare() -> ExtendJob:
-        to = out or ref.with_name(f"{ref.stem}.extended.wav")
         return _job(ref, video, to, settings=settings, at=at, duration_s=duration_s, loop=loop, run=run)
 
-    jobs.run_jobs([jobs.Request(ref, prepare)], run)
+    jobs.run_jobs([jobs.Request(ref, prepare, to)], run)
 
 
 def _check_together(video: Path | None, at: str | None, duration: str | None, loop: bool) -> None:

@@ -53,6 +53,7 @@ class Request:
 
     source: Path
     prepare: Callable[[], Job]
+    out: Path  # the result's file, the first take's where there are several
 
 
 @dataclass

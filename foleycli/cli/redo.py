@@ -99,15 +99,16 @@ def redo(
         threads=threads,
     )
     changes = {"prompt": prompt, "negative_prompt": negative_prompt, "seed": seed}
+    target = out or session.output.path
 
     def prepare() -> RenderJob | ExtendJob:
         check(session, run)
-        job = job_of(session, out or session.output.path, from_, to, changes)
+        job = job_of(session, target, from_, to, changes)
         job.check()
         jobs.check_outputs(job, session.paths(), run)
         return job
 
-    jobs.run_jobs([jobs.Request(report, prepare)], run)
+    jobs.run_jobs([jobs.Request(report, prepare, target)], run)
 
 
 def check(session: Session, run: jobs.RunOptions) -> None:

@@ -285,7 +285,7 @@ def requests(
     )
     outs = _outputs(sources, out, out_dir, asked)
     pairs = zip(paths, outs, strict=True)
-    return [jobs.Request(video, partial(asked.job, video, to)) for video, to in pairs], run
+    return [jobs.Request(video, partial(asked.job, video, to), to) for video, to in pairs], run
 
 
 @wraps(requests, assigned=set(WRAPPER_ASSIGNMENTS) - {"__doc__", "__name__", "__qualname__"})

@@ -19,6 +19,8 @@ from foleycli.settings.checking import expand_user, short_repr
 NOT_IN_ROWS = frozenset(
     "videos out_dir name prompts force resume report device threads compiled quiet json dry_run accept_license".split()  # noqa: SIM905
 )
+# What does not decide how a result sounds or what is written; the model is known by its hash.
+NOT_DECISIVE = (NOT_IN_ROWS - {"name", "report"}) | {"out", "model"}
 OUTPUTS = ("out", "stems", "timeline")  # columns that name what is written: in the folder of results
 FILE_OR_NAME = ("model", "preset")
 YES, NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
@@ -66,6 +68,12 @@ def options_of(row: Row, folder: Path, out_dir: Path) -> dict[str, Any]:
     except console.TyperUsageError as error:
         raise UsageError(console.usage_message(error), "Values are those of the options: foley render -h") from error
     return {name: _placed(name, parsed[name], folder, out_dir) for name in names}
+
+
+def read_by(asked: Mapping[str, Any]) -> list[Path]:
+    """The files and folders that a row's options name and that are read."""
+    named = [value for name, value in asked.items() if isinstance(value, Path) and name not in (*OUTPUTS, "out_dir")]
+    return [*asked["videos"], *named, *([preset] if (preset := Path(asked["preset"])).is_file() else [])]
 
 
 def _args(param: Any, column: str, value: Any) -> list[str]:

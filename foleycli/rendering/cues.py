@@ -97,6 +97,10 @@ class CueJob(RenderJob):
     deliveries: tuple[Delivery, ...] = field(default=(), metadata={"is_reported": False})
     kind: ClassVar[str] = "cues"
 
+    def inputs(self) -> list[Path]:
+        """The files that `run` reads, references of single cues too."""
+        return [*super().inputs(), *(cue.reference for cue in self.sheet.cues if cue.reference is not None)]
+
     def outputs(self) -> list[Path]:
         """The file with the mix, and what the stems go to."""
         return [self.out, *(path for delivery in self.deliveries for path in delivery.outputs(self))]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from foleycli.batch.record import FOLDER, Record, job_key
+from foleycli.batch.record import FOLDER, Record
 from foleycli.batch.work import ModelOptions, Task
 from foleycli.hub.resolve import resolve
 from foleycli.media.probe import probe
@@ -33,15 +33,15 @@ def tasks_of(model_name, tmp_path) -> Callable[..., list[Task]]:
         for number in range(1, n + 1):
             source = Path(shutil.copy(clip, tmp_path / f"{number}{clip.suffix}"))
             job = RenderJob(video=probe(source), out=tmp_path / out / f"{number}.wav", settings=settings)
-            files = tuple(job.outputs())
             task = Task(
                 number=number,
                 source=source,
                 job=job,
                 model=model,
-                key=job_key(job, model_sha256="", dtype="auto", files=files),
-                record=Record.of(job.out, tmp_path / out),
-                files=files,
+                key="",
+                record=Record(job.out, tmp_path / out),
+                inputs=(source,),
+                files=tuple(job.outputs()),
                 with_report=False,
                 with_pictures=False,
             )

@@ -101,6 +101,6 @@ def test_sixty_rows_on_three_workers_one_of_which_is_killed(tasks_of, clips, tmp
     assert sorted((outcome.number, outcome.status) for outcome in outcomes) == [(k, "done") for k in range(1, 61)]
     assert killed and len({outcome.worker for outcome in outcomes}) == 4
     for task in tasks:
-        said = task.record.done(task.key, task.job.inputs(), task.files)
+        said = task.record.done(task.key, task.inputs)
         assert said and said["n_made"] == 1 and task.job.is_done()
     assert efficiency >= 0.8

@@ -26,7 +26,7 @@ def test_a_killed_worker_costs_its_row_another_try(tasks_of, clips, killing):
     assert killed and killed[0] not in {outcomes[1].worker, outcomes[2].worker}
     for task in tasks:
         assert soundfile.info(task.job.out).duration == pytest.approx(0.2)
-        assert task.record.done(task.key, task.job.inputs(), task.files)
+        assert task.record.done(task.key, task.inputs)
     worker = int(outcomes[2].worker.split(":")[1])
     with pytest.raises(ProcessLookupError):
         os.kill(worker, 0)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from foleycli.batch import record as records
-from foleycli.batch.record import Record, job_key
+from foleycli.batch.record import Record, row_key
 from foleycli.media.probe import probe
 from foleycli.rendering.job import RenderJob
 from foleycli.settings.settings import Settings
@@ -27,56 +26,51 @@ def job(clips, tmp_path) -> RenderJob:
 def record(job, tmp_path) -> Record:
     """That of a job whose result is one file with a few bytes."""
     job.out.parent.mkdir()
-    record = Record.of(job.out, tmp_path)
+    record = Record(job.out, tmp_path)
     with record.claimed(), record.writing("key", job.inputs(), job.outputs()) as facts:
         job.out.write_bytes(b"sound")
         facts["length_s"] = 2.0
     return record
 
 
-def key(job, model_sha256="a", dtype="auto", files=()):
-    return job_key(job, model_sha256=model_sha256, dtype=dtype, files=files or job.outputs())
-
-
-def test_a_key_tells_settings_model_and_files_apart_but_not_places(job, tmp_path, monkeypatch):
-    same = replace(job, out=tmp_path / "other" / "out.wav", video=replace(job.video, path=Path("moved.mp4")))
-    assert key(same) == key(job) == key(replace(job, overwrite=False))
+def test_a_key_tells_options_and_models_apart_but_not_places(monkeypatch):
+    options = {"prompt": "rain", "seed": 1, "ref": Path("a/take.wav"), "takes": None, "timeline": [Path("x/a.otio")]}
+    same = {**options, "ref": Path("b/take.wav"), "gain_db": None, "timeline": [Path("y/a.otio")]}
+    key = row_key(options, "a")
+    assert row_key(same, "a") == key
     others = [
-        key(replace(job, settings=replace(job.settings, seed=1))),
-        key(replace(job, start_s=0.1)),
-        key(replace(job, takes=2)),
-        key(job, model_sha256="b"),
-        key(job, dtype="float16"),
-        key(job, files=[job.out, job.out.with_suffix(".json")]),
+        row_key({**options, "seed": 2}, "a"),
+        row_key({**options, "takes": 2}, "a"),
+        row_key({**options, "ref": Path("a/other.wav")}, "a"),
+        row_key(options, "b"),
     ]
     monkeypatch.setattr(records, "__version__", "999")
-    assert len({key(job), *others}) == 1 + len(others)
+    assert len({key, row_key(options, "a"), *others}) == 2 + len(others)
 
 
 def test_what_was_made_is_done(job, record):
-    assert record.done("key", job.inputs(), job.outputs())["length_s"] == 2.0
-    assert record.done("other", job.inputs(), job.outputs()) is None
-    assert record.done("key", [*job.inputs(), job.out], job.outputs()) is None
-    assert record.done("key", job.inputs(), [*job.outputs(), job.out.with_suffix(".json")]) is None
+    assert record.done("key", job.inputs())["length_s"] == 2.0
+    assert record.done("other", job.inputs()) is None
+    assert record.done("key", [*job.inputs(), job.out]) is None
     assert record.own_files() == {job.out}
 
 
 def test_a_changed_file_is_not_what_was_made(job, record):
     job.out.write_bytes(b"edits")  # as long as before
-    assert record.done("key", job.inputs(), job.outputs()) is None
+    assert record.done("key", job.inputs()) is None
     assert record.own_files() == set(), "somebody's own work is not to be written over"
     job.out.unlink()
-    assert record.done("key", job.inputs(), job.outputs()) is None
+    assert record.done("key", job.inputs()) is None
 
 
 def test_a_new_time_alone_changes_nothing_and_new_content_of_an_input_does(job, record):
     for path in (job.out, job.video.path):
         os.utime(path, (1, 1))
-    assert record.done("key", job.inputs(), job.outputs())
+    assert record.done("key", job.inputs())
     data = bytearray(job.video.path.read_bytes())
     data[-1] ^= 1
     job.video.path.write_bytes(data)
-    assert record.done("key", job.inputs(), job.outputs()) is None
+    assert record.done("key", job.inputs()) is None
 
 
 def test_a_folder_of_sounds_is_known_by_what_is_in_it(job, record, tmp_path):
@@ -85,25 +79,25 @@ def test_a_folder_of_sounds_is_known_by_what_is_in_it(job, record, tmp_path):
     (sounds / "a.wav").write_bytes(b"1")
     with record.writing("key", [sounds], job.outputs()):
         pass
-    assert record.done("key", [sounds], job.outputs())
+    assert record.done("key", [sounds])
     (sounds / "b.wav").write_bytes(b"2")
-    assert record.done("key", [sounds], job.outputs()) is None
+    assert record.done("key", [sounds]) is None
 
 
 def test_a_row_that_was_stopped_on_the_way_is_not_done_and_its_files_are_ours(job, record):
     with pytest.raises(SystemExit), record.writing("new", job.inputs(), job.outputs()):
         raise SystemExit
-    assert record.done("key", job.inputs(), job.outputs()), "a row that fails leaves what was there before"
+    assert record.done("key", job.inputs()), "a row that fails leaves what was there before"
     writing = record.writing("new", job.inputs(), job.outputs())
     writing.__enter__()  # as a kill leaves it
     job.out.write_bytes(b"half of two takes")
     for wanted in ("key", "new"):
-        assert record.done(wanted, job.inputs(), job.outputs()) is None
+        assert record.done(wanted, job.inputs()) is None
     assert record.own_files() == {job.out}
 
 
 def test_a_first_row_that_fails_leaves_no_record(job, tmp_path):
-    record = Record.of(job.out, tmp_path)
+    record = Record(job.out, tmp_path)
     with pytest.raises(ValueError), record.claimed(), record.writing("key", job.inputs(), job.outputs()):
         raise ValueError
     assert [path.name for path in record.path.parent.iterdir()] == []
@@ -112,7 +106,7 @@ def test_a_first_row_that_fails_leaves_no_record(job, tmp_path):
 def test_a_damaged_record_is_none(job, record):
     for text in ("", "[]", "{", '"state"'):
         record.path.write_text(text)
-        assert record.done("key", job.inputs(), job.outputs()) is None and record.own_files() == set()
+        assert record.done("key", job.inputs()) is None and record.own_files() == set()
 
 
 def test_a_row_is_held_by_one_at_a_time(record):

@@ -45,8 +45,11 @@ def made_at(folder: Path) -> dict[str, int]:
 
 @pytest.fixture
 def no_work_after(monkeypatch):
-    def stop():
-        monkeypatch.setattr("foleycli.rendering.job.RenderJob.run", lambda *_: pytest.fail("nothing is left to do"))
+    def stop(run="foleycli.rendering.job.RenderJob.run"):
+        def fail(*_):
+            raise AssertionError("nothing is left to do")
+
+        monkeypatch.setattr(run, fail)
 
     return stop
 
@@ -170,6 +173,34 @@ def test_a_folder_with_prompts_keeps_its_folders_and_never_takes_results_for_vid
     no_work_after()
     told = batch(shots, *options)
     assert [line["status"] for line in told.lines] == ["skipped", "skipped"]
+
+
+def test_a_row_with_cues_is_a_reel_and_its_stems_go_with_it(batch, folder, clips, no_work_after):
+    shutil.copy(clips("silent.mp4"), folder / "reel.mp4")
+    write(folder / "cues.csv", ("in", "out", "prompt"), ("0.2", "0.7", "glass"), ("0.9", "1.4", "wood"))
+    manifest = write(
+        folder / "m.csv", ("file", "cues", "out", "stems"), ("reel.mp4", "cues.csv", "mix.wav", "stems"),
+        ("reel.mp4", "gone.csv", "gone.wav", ""),
+    )  # fmt: skip
+    told = batch(manifest, "--json")
+    assert told.code == 3 and [line["status"] for line in told.lines] == ["failed", "done"], told.err
+    stems = sorted((folder / "out/stems").glob("*.wav"))
+    assert len(stems) == 2 and soundfile.info(folder / "out/mix.wav").duration == pytest.approx(1.6)
+    no_work_after("foleycli.rendering.cues.CueJob.run")
+    assert [line["status"] for line in batch(manifest, "--json").lines] == ["failed", "skipped"]
+    stems[0].unlink()
+    assert "nothing is left to do" in batch(manifest).err, "a stem that is gone is made again"
+
+
+def test_what_is_done_is_not_even_looked_into_from_wherever_the_folder_is_seen(batch, folder, monkeypatch):
+    manifest = write(folder / "m.csv", ("file", "out"), ("shots/a.mp4", "sub/a.wav"))
+    assert batch(manifest).code == 0
+    monkeypatch.setattr("foleycli.media.probe.probe", None)
+    assert batch(manifest).out.splitlines()[1].split("\t")[:3] == ["0", "1", "0"]
+    monkeypatch.chdir(folder)
+    told = batch(Path("m.csv"), "--json")
+    assert [(line["status"], line["results"][0]["output"]) for line in told.lines] == [("skipped", "out/sub/a.wav")]
+    assert (folder / "out/summary.csv").read_text().count("skipped") == 1
 
 
 def test_one_batch_at_a_time_in_a_folder(batch, folder):
