@@ -1,9 +1,9 @@
-"""`foley data prepare|curate`: from filmed clips to what a training reads."""
+"""`foley data prepare|curate|export`: from filmed clips to what a training reads."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -12,7 +12,7 @@ from foleycli.errors import UsageError
 from foleycli.threads import import_torch, usable_cpus
 
 app = typer.Typer(
-    help="Data sets: prepare, curate.",
+    help="Data sets: prepare, curate, export.",
     epilog=console.examples(
         ("Shards of a folder of videos", "foley data prepare videos/ --out data"),
         ("What of it is worth learning from", "foley data curate data"),
@@ -195,3 +195,32 @@ def curate(
     kept, n = (sum(curated.report[key].values()) for key in ("kept", "examples"))
     console.note(f"{kept} of {n} examples are kept; {curated.folder / 'report.md'} says why the others are not", quiet)
     console.result(str(curated.folder / curating.KEPT_NAME))
+
+
+@app.command(
+    epilog=console.examples(
+        ("The clips that nothing was trained on", "foley data export data --split test --out held-out"),
+        ("Of them those that curation kept", "foley data export data --kept data/curation/kept.txt --out held-out"),
+    )
+)
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A data set of `foley data prepare`.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="A new folder for the clips.")],
+    split: Annotated[Literal["train", "val", "test"], typer.Option("--split", help="Which of its clips.")] = "test",
+    kept: Annotated[
+        Path | None, typer.Option("--kept", metavar="FILE", help="Only these: the kept.txt of foley data curate.")
+    ] = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Write the clips of a split as files with picture and sound, and their labels as words.csv."""
+    import_torch()
+    from foleycli.datasets.export import export_split
+    from foleycli.datasets.reader import Dataset
+    from foleycli.media.ffmpeg import find_ffmpeg
+
+    dataset = Dataset(folder, kept)
+    find_ffmpeg()
+    with console.progress(quiet) as report:
+        written = export_split(dataset, split, out, report)
+    for path in written:
+        console.result(str(path))

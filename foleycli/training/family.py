@@ -102,7 +102,8 @@ class FamilyTask(Generic[NetworkT]):
         self.clips = from_dict(ClipData, self.data.clips, "recipe, data.clips")
         for part in (self.data.codec, self.data.sync):
             resolve(part)  # refused here, not in a worker
-        check_sounds(self.clips)
+        if not self.data.shards:
+            check_sounds(self.clips)
         self.network: NetworkT = self.build(recipe)
         self.fill(self.network)
         self.shards: Dataset | None = None

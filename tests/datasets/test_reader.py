@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from prepared import SETTINGS
 from foleycli.datasets import shards
 from foleycli.datasets.reader import Dataset, ShardStream
 from foleycli.errors import FoleyError
+from foleycli.media.audio import read_audio
+from foleycli.media.probe import probe
 from foleycli.training.recipe import Recipe
 from foleycli.training.salsav import SalsaVTask
 from foleycli.training.sync import SyncTask
@@ -86,6 +89,21 @@ def test_a_damaged_shard_is_an_error_that_names_it(made, tmp_path):
         list(shards.read_shard(damaged))
     with pytest.raises(FoleyError, match="is no prepared data set"):
         Dataset(tmp_path)
+
+
+def test_a_split_is_exported_as_clips_that_play_with_their_words(made, foley, tmp_path):
+    told = foley("data", "export", made.out, "--split", "test", "--out", tmp_path / "held-out")
+    [path] = [Path(line) for line in told.out.splitlines()]
+    [stored] = Dataset(made.out).read("test", 0, "media")
+    assert path.stem == stored.key and (tmp_path / "held-out" / "words.csv").read_text() == f"{path.name},dog barking\n"
+    video = probe(path)
+    assert (video.n_frames, video.fps) == (125, 25) and video.has_audio
+    np.testing.assert_array_equal(read_audio(path).samples[0], stored.sound()[0])
+    assert "is there and not empty" in foley("data", "export", made.out, "--out", tmp_path / "held-out").error
+    assert (
+        "no examples of the split val"
+        in foley("data", "export", made.out, "--split", "val", "--out", tmp_path / "x").error
+    )
 
 
 def family_recipe(made, **data: object) -> Recipe:
