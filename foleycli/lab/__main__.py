@@ -25,6 +25,7 @@ MEASUREMENTS = {
     "sound_set": "make the recorded sounds that the shipped weights were trained on",
     "scorer": "whether an encoder can tell a film's own sound from the same sound moved",
     "sweep": "one model over sampler steps, guidance and prompts",
+    "training_speed": "clips a second, memory and share of the peak of a recipe, then minutes of a training",
     "tagger": "what an AudioSet tagger finds in generated sounds and in real ones",
 }
 

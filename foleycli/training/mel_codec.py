@@ -8,8 +8,10 @@ L1 alone learns, is quieter than any of them, and the mean of a band's magnitude
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,18 +106,22 @@ class MelCodecTask:
 
     def batches(self, first_step: int, rank: int, world_size: int) -> Iterator[Tensor]:
         """Log-mels [B, 2, mels, frames] of crops (see `log_mels`), from a pool that grows, then is refreshed."""
-        rng = np.random.default_rng((self.recipe.seed, first_step, rank, 1))
-        pool = Pool(self._crops(rng), self.data.pool)
-        pool.take(self.data.first)
+        data, step = self.data, first_step
+        n_taken = data.first + step * data.fresh_per_step
+        pool = Pool.after(partial(self._crops, rank=rank), data.pool, n_taken)
         while True:
+            rng = np.random.default_rng((self.recipe.seed, step, rank, 1))
             drawn = torch.stack(pool.draw(self.recipe.batch_size, rng)).float()
             gains = torch.from_numpy(rng.uniform(*GAINS, (self.recipe.batch_size, 1, 1, 1))).float()
             yield torch.where(drawn > LOG_FLOOR, drawn + gains, drawn).clamp_min(LOG_FLOOR)
-            pool.take(self.data.fresh_per_step)
+            pool.take(data.fresh_per_step)
+            step += 1
 
-    def _crops(self, rng: np.random.Generator) -> Iterator[Tensor]:
-        while True:
-            yield self.log_mels(random_crop(self.sounds, self.n_samples, rng)).half()  # many are kept
+    def _crops(self, first: int, rank: int) -> Iterator[Tensor]:
+        """Crops from number `first` on; halves, since many are kept."""
+        for number in itertools.count(first):
+            rng = np.random.default_rng((self.recipe.seed, number, rank, 2))
+            yield self.log_mels(random_crop(self.sounds, self.n_samples, rng)).half()
 
     @property
     def n_samples(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -16,6 +16,21 @@ class Pool(Generic[T]):
     def __init__(self, items: Iterator[T], size: int) -> None:
         self._items, self._size, self._next = items, size, 0
         self._latest: list[T] = []
+
+    @classmethod
+    def after(cls, items_from: Callable[[int], Iterator[T]], size: int, n_taken: int) -> Pool[T]:
+        """The pool as it is after `n_taken` items: a training that goes on draws from what it would have had.
+
+        items_from  the stream from the item of a number on
+        """
+        first = max(0, n_taken - size)
+        pool = cls(items_from(first), size)
+        pool.take(n_taken - first)
+        if first:  # item k lies at k modulo the size
+            shift = first % size
+            pool._latest = pool._latest[-shift:] + pool._latest[:-shift] if shift else pool._latest
+            pool._next = n_taken
+        return pool
 
     def take(self, n_fresh: int) -> None:
         """Let `n_fresh` new items push out the oldest."""

@@ -23,6 +23,7 @@ from foleycli.training.clips import (
     world_config,
 )
 from foleycli.training.film import film_clips
+from foleycli.training.pool import Pool
 from foleycli.training.recipe import Recipe
 from foleycli.training.shard_clips import ShardClips, held_out_shard_clips, open_shards
 from foleycli.training.workers import iterate_in_workers
@@ -67,6 +68,24 @@ def clip_stream(data: ClipData, recipe: Recipe, first_clip: int, rank: int, worl
         return iterate_in_workers(shard_clips, recipe.workers, prefetch=8)
     first = recipe.seed * 10_000_000 + first_clip * world_size + rank
     return iterate_in_workers(_ClipStream(data, first, world_size), recipe.workers, prefetch=8)
+
+
+def clip_pool(data: ClipData, recipe: Recipe, step: int, rank: int, world_size: int) -> Pool[TrainingClip]:
+    """What batches are drawn from at a step; it is refreshed at every step by `data.fresh_per_step` clips.
+
+    Where clips are kept (`data.cache`, `data.shards`) a resumed training has exactly those of one that was never
+    stopped.  Else they would have to be made again, and it begins with a few new ones.
+    """
+    n_first, n_fresh = 4 * recipe.batch_size, step * data.fresh_per_step
+
+    def clips_from(number: int) -> Iterator[TrainingClip]:
+        return clip_stream(data, recipe, first_clip=number, rank=rank, world_size=world_size)
+
+    if data.cache or data.shards:
+        return Pool.after(clips_from, data.pool, n_first + n_fresh)
+    pool = Pool(clips_from(n_fresh), data.pool)
+    pool.take(n_first)
+    return pool
 
 
 def held_out_clips(data: ClipData, n: int) -> list[TrainingClip]:

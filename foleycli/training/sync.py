@@ -25,9 +25,8 @@ from foleycli.hub.resolve import resolve
 from foleycli.training.clips import FPS, ClipData, TrainingClip
 from foleycli.training.film import film_clips
 from foleycli.training.loop import device_of
-from foleycli.training.pool import Pool
 from foleycli.training.recipe import Recipe, from_dict
-from foleycli.training.sources import HELD_OUT_SEED, check_sounds, clip_stream, held_out_clips
+from foleycli.training.sources import HELD_OUT_SEED, check_sounds, clip_pool, held_out_clips
 from foleycli.weights.checkpoint import load_into
 from foleycli.weights.config import WEIGHTS_NAME, ModelConfig
 from foleycli.weights.folder import save
@@ -86,14 +85,11 @@ class SyncTask:
 
     def batches(self, first_step: int, rank: int, world_size: int) -> Iterator[dict[str, Tensor]]:
         """Batches from a pool that starts with a few batches' worth of clips and is refreshed every step."""
-        fresh = self.data.fresh_per_step
-        clips = clip_stream(self.data, self.recipe, first_clip=first_step * fresh, rank=rank, world_size=world_size)
-        pool = Pool(clips, self.data.pool)
-        pool.take(4 * self.recipe.batch_size)
+        pool = clip_pool(self.data, self.recipe, first_step, rank, world_size)
         step = first_step
         while True:
             rng = np.random.default_rng((self.recipe.seed, 1, step, rank))
-            pool.take(fresh)
+            pool.take(self.data.fresh_per_step)
             drawn = pool.draw(self.recipe.batch_size, rng)
             yield collate([augment(clip, self.network.config.size_px, rng) for clip in drawn])
             step += 1

@@ -23,10 +23,9 @@ from foleycli.hub.resolve import resolve
 from foleycli.media.audio import resample
 from foleycli.training.clips import FPS, ClipData, TrainingClip
 from foleycli.training.loop import device_of
-from foleycli.training.pool import Pool
 from foleycli.training.recipe import Recipe, from_dict
 from foleycli.training.shard_clips import CLIP_RATE_HZ, held_out_split, open_shards
-from foleycli.training.sources import check_sounds, clip_stream, held_out_clips
+from foleycli.training.sources import check_sounds, clip_pool, held_out_clips
 from foleycli.training.sync import sigmoid_loss
 from foleycli.training.workers import iterate_in_workers
 from foleycli.weights.checkpoint import load_into
@@ -114,13 +113,10 @@ class SyncLargeTask:
             clips = iterate_in_workers(stream, self.recipe.workers, prefetch=n_rows)
             while True:
                 yield joined([next(clips) for _ in range(n_rows)])
-        fresh = self.data.fresh_per_step
-        grey = clip_stream(self.data, self.recipe, first_clip=first_step * fresh, rank=rank, world_size=world_size)
-        pool = Pool(grey, self.data.pool)
-        pool.take(4 * n_rows)
+        pool = clip_pool(self.data, self.recipe, first_step, rank, world_size)
         while True:
             rng = np.random.default_rng((self.recipe.seed, 1, step, rank))
-            pool.take(fresh)
+            pool.take(self.data.fresh_per_step)
             yield joined([self.cut_grey(clip, rng) for clip in pool.draw(n_rows, rng)])
             step += 1
 
