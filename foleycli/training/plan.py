@@ -29,7 +29,7 @@ GIB = 2**30
 OTHER_GIB = 2.0  # of CUDA itself, its libraries' workspaces and what its allocator cannot use
 ASSUMED_SHARE = {"bfloat16": 0.4, "auto": 0.4, "float32": 0.1}  # of the peak: transformers; convolutions in TF32
 COUNTED_ROWS = 4  # operations grow with the rows: a few are counted; even, so that shares of a batch come out
-MEASURED_S = 3.0  # of steps, on the device at hand
+MEASURED_S = 2.0  # of steps, on the device at hand
 MOST_MEASURED = 60_000_000  # parameters, on a CPU
 
 

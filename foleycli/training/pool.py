@@ -44,3 +44,7 @@ class Pool(Generic[T]):
 
     def draw(self, n: int, rng: np.random.Generator) -> list[T]:
         return [self._latest[k] for k in rng.integers(len(self._latest), size=n)]
+
+    def draw_distinct(self, n: int, rng: np.random.Generator) -> list[T]:
+        """None of them twice, where there are enough."""
+        return [self._latest[k] for k in rng.choice(len(self._latest), size=n, replace=n > len(self._latest))]

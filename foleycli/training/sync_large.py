@@ -117,7 +117,8 @@ class SyncLargeTask:
         while True:
             rng = np.random.default_rng((self.recipe.seed, 1, step, rank))
             pool.take(self.data.fresh_per_step)
-            yield joined([self.cut_grey(clip, rng) for clip in pool.draw(n_rows, rng)])
+            # The same clip twice would be its own negative.
+            yield joined([self.cut_grey(clip, rng) for clip in pool.draw_distinct(n_rows, rng)])
             step += 1
 
     def cut_grey(self, clip: TrainingClip, rng: np.random.Generator | None = None) -> Snippets:

@@ -135,6 +135,7 @@ def test_foley_flow_learns_sixteen_clips_stage_by_stage(tmp_path, cache):
     for stage in ("-video", "-audio", "-align", ""):
         folders = {"video": "-video", "audio": "-audio", "aligned": "-align"}
         reads = [f"objective.{key}={tmp_path / ('run' + folders[key]) / 'model'}" for key in earlier.get(stage, [])]
+        reads += ["objective.freeze_video=true"] if stage == "" else []
         recipe = RECIPES / f"foleyflow-large{stage}.yaml"
         out = tmp_path / f"run{stage}"
         model = train("foley-flow", recipe, out, overrides=[*lines, *reads], is_reduced=True)
@@ -146,10 +147,11 @@ def test_the_synchronisation_encoder_learns_sixteen_clips(tmp_path):
     recipe = RECIPES / "sync-large.yaml"
     lines = ["data.shards=''"]
     model = train("sync-large", recipe, tmp_path / "run", overrides=lines, is_reduced=True)
-    assert last_losses(tmp_path / "run")["loss"] < 0.6
+    assert last_losses(tmp_path / "run")["loss"] < 1.5  # all wrong: 10; all right at the first temperature: 0.7
     task = SyncLargeTask(read_recipe(recipe, lines, is_reduced=True))
     clips = clip_stream(task.data, task.recipe, first_clip=0, rank=0, world_size=1)
-    cuts = [task.cut_grey(next(clips)) for _ in range(N_CLIPS)]
+    pool = [next(clips) for _ in range(2 * N_CLIPS)][-N_CLIPS:]  # of the clips that it was filled with, the latest
+    cuts = [task.cut_grey(clip) for clip in pool]
     encoder = sync_large.load(model, torch.device("cpu"))
     with torch.inference_mode():
         seen, heard = encoder(torch.stack([c.pictures for c in cuts]), torch.stack([c.samples for c in cuts]))
