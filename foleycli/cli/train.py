@@ -1,4 +1,4 @@
-"""`foley train codec|mel-codec|sync|salsa-v|maskvat|vaura|foley-flow`: from a recipe to a model folder."""
+"""`foley train codec|mel-codec|sync|dynamics|salsa-v|maskvat|vaura|foley-flow`: from a recipe to a model folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from foleycli.errors import UsageError
 if TYPE_CHECKING:
     from foleycli.training.plan import Plan
 
-Kind = Literal["codec", "mel-codec", "sync", "sync-large", "salsa-v", "maskvat", "vaura", "foley-flow"]
+Kind = Literal["codec", "mel-codec", "sync", "sync-large", "dynamics", "salsa-v", "maskvat", "vaura", "foley-flow"]
 PLAN = "Plan"
 
 

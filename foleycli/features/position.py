@@ -1,4 +1,4 @@
-"""Where in the picture something moves: frames in, the horizontal centre of motion and its weight out.
+"""Where in the picture something moves, and how much: frames in, the centre of motion and its size out.
 
 Motion is what of the difference between two frames no movement of the camera explains.  A pan, a roll or a zoom moves
 every pixel by an affine function of its place, and changes it by that movement times the brightness gradient (optical
@@ -35,16 +35,19 @@ WHOLE_LEVELS, WHOLE_JUMP_LEVELS, WHOLE_JUMP = 20.0, 4.0, 2.5
 
 
 class MotionPosition(Extractor):
-    """Extractor of the centre of motion, a stream of two columns.
+    """Extractor of the centre of motion, a stream of four columns.
 
     column 0   -1 (left edge) to 1 (right edge): mean place of the motion since the frame before
-    column 1   its weight: the mean over all pixels of the square root of the grey levels it changes; 0: nothing moves
+    column 1   its weight: the mean over all pixels of the square root of the grey levels it changes; 0: nothing moves,
+               or the whole picture is another one
+    column 2   the same mean where downwards does not count more than upwards, and whatever the picture does
+    column 3   and the largest of its pixels
     """
 
     name = "position"
     rate_hz = FEATURE_FPS
     frame_step = Fraction(1)
-    dim = 2
+    dim = 4
 
     def start(self) -> PositionSession:
         return PositionSession()
@@ -54,7 +57,7 @@ class MotionPosition(Extractor):
 class PositionSession:
     """One video on its way through `MotionPosition`."""
 
-    rows: RowBuffer = field(default_factory=lambda: RowBuffer(3))  # centre, weight, typical difference
+    rows: RowBuffer = field(default_factory=lambda: RowBuffer(5))  # centre, weight, mean, largest, typical difference
     last: np.ndarray | None = None  # float32 [1, SIDE_PX, SIDE_PX]: the frame before, smoothed
 
     def push(self, frames: np.ndarray) -> None:
@@ -66,12 +69,13 @@ class PositionSession:
         self.rows.append(torch.from_numpy(_centre_of_motion(grey)))
 
     def finish(self) -> Stream:
-        values = self.rows.all()  # [T, 3]
-        typical = F.pad(values[:, 2], (1, 1))
-        around = torch.maximum(typical[:-2], typical[2:])
-        is_another = (values[:, 2] > WHOLE_JUMP_LEVELS) & (values[:, 2] > WHOLE_JUMP * around)
-        values[is_another | (values[:, 2] > WHOLE_LEVELS), 1] = 0
-        return Stream(values[:, :2].clone(), MotionPosition.rate_hz)
+        rows = self.rows.all()  # [T, 5]
+        values, typical = rows[:, :4].clone(), rows[:, 4]
+        padded = F.pad(typical, (1, 1))
+        around = torch.maximum(padded[:-2], padded[2:])
+        is_another = (typical > WHOLE_JUMP_LEVELS) & (typical > WHOLE_JUMP * around)
+        values[is_another | (typical > WHOLE_LEVELS), 1] = 0
+        return Stream(values, MotionPosition.rate_hz)
 
 
 def _small_grey(frames: np.ndarray) -> np.ndarray:
@@ -94,17 +98,18 @@ def _smooth(grey: np.ndarray) -> np.ndarray:
 
 
 def _centre_of_motion(grey: np.ndarray) -> np.ndarray:
-    """Smoothed grey pictures [n + 1, H, W] to the columns of `PositionSession.rows` of all but the first, [n, 3]."""
+    """Smoothed grey pictures [n + 1, H, W] to the columns of `PositionSession.rows` of all but the first, [n, 5]."""
     mean, change = (grey[1:] + grey[:-1]) / 2, grey[1:] - grey[:-1]
     down, across = np.gradient(mean, axis=(1, 2))
     left, typical = _unexplained(change, mean, across, down)
     doubtful = MOTION_FACTOR * typical[:, None, None] + CAMERA_FACTOR * np.abs(change - left)
     moving = np.sqrt(np.maximum(np.abs(left) - doubtful, 0))
+    mean_motion, largest = moving.mean(axis=(1, 2)), moving.max(axis=(1, 2))
     moving[left * down > 0] *= RISING_SHARE  # the brightness moves against its gradient's sign: upwards
     columns = moving.mean(axis=1)  # [n, W]
     weight = columns.mean(axis=1)
     centre = columns @ _axis(columns.shape[1]) / (columns.shape[1] * np.maximum(weight, 1e-9))
-    return np.stack([centre, weight, typical], axis=1).astype(np.float32)
+    return np.stack([centre, weight, mean_motion, largest, typical], axis=1).astype(np.float32)
 
 
 def _unexplained(

@@ -54,7 +54,7 @@ class Entry:
     """One line of the catalogue: shipped in the package, or published by others and fetched by name."""
 
     name: str
-    kind: str  # family: makes sound; codec, sync, clip: what a family needs beside it
+    kind: str  # family: makes sound; codec, sync, dynamics, clip: what a family needs beside it
     what: str
     licence: Licence
     files: tuple[RemoteFile, ...] = ()  # empty: shipped
@@ -142,6 +142,7 @@ ENTRIES = (
     Entry("foleyflow-mini", "family", "Foley-Flow on a laptop: a flow along masked-aligned video features", MIT),
     Entry("mel-mini", "codec", "44.1 kHz codec: sound to 64 latent channels at 43 steps per second and back", MIT),
     Entry("sync-mini", "sync", "audio-visual synchronisation encoder: when the picture sounds", MIT),
+    Entry("dynamics-mini", "dynamics", "predicts loudness over seconds from sync-mini and motion", MIT),
     Entry("sync-scorer", "sync", "synchronisation encoder that ranks takes; no model is conditioned on it", MIT),
     _mmaudio("small_16k", 629, "af93cde404179f58e3919ac085b8033b", "MMAudio, 157 M, 16 kHz: the fastest of them"),
     _mmaudio("small_44k", 630, "babd74c884783d13701ea2820a5f5b6d", "MMAudio, 157 M, 44.1 kHz: quick takes"),

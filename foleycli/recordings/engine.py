@@ -20,13 +20,15 @@ BLOCK_S = 4.0  # that is mixed at once
 LEVEL_DB = -24.0  # RMS of textures
 HIT_PEAK_DB = 16.0  # peaks of hits and calls above it
 RANGE_DB: dict[Kind, float] = {
-    "hits": 9.0,
+    "hits": 6.0,
     "voice": 5.0,
-    "texture": 7.0,
+    "texture": 10.0,
 }  # that a level is moved at most
-SLOPE: dict[Kind, float] = {"hits": 0.8, "voice": 0.4, "texture": 0.6}  # of the predicted difference
+SLOPE: dict[Kind, float] = {"hits": 0.4, "voice": 0.8, "texture": 1.0}  # of the predicted difference
 STRENGTH_DB = 3.0  # for half the confidence of the most confident event
-SMOOTH_S = 0.8  # of the loudness that textures follow
+# Textures are evened first: what they do by themselves over EVEN_S has nothing to do with the picture.
+EVEN_S, EVEN_SHARE = 0.3, 0.8  # seconds, and the share of the difference in dB that is taken out
+EVEN_RANGE_DB = 20.0  # at most
 SCATTER_DB, SCATTER_PITCH = 0.5, 0.0125  # standard deviations between strokes of one take
 DULL_DB = 9.0  # a stroke so much softer than the loudest loses half its treble
 TREBLE_HZ = 2500  # about where treble begins
@@ -88,22 +90,32 @@ def place_blocks(
     n_samples: int,
     rate_hz: int,
     *,
+    dynamics_db: np.ndarray | None = None,
     seed: int = 0,
     heard: Heard = EVERYTHING,
 ) -> Iterator[np.ndarray]:
     """Sounds at the events and as loud as predicted: mono float32 blocks of BLOCK_S, the last one shorter.
 
     chosen       what is placed, the most important first: hits share the events, calls begin with them, textures go on
-    loudness_db  float [T], STEPS_PER_S a second, of any reference: the loudness predicted from the picture
+    loudness_db  float [T], STEPS_PER_S a second, of any reference: the loudness predicted from the picture; for hits
+    dynamics_db  and over seconds, for what goes on: calls and textures; None: the same
     heard        what of it sounds; all else is placed too, so that it does not move anything
     Same arguments and same seed, same bytes.
     """
-    moved_db = loudness_db - (np.median(loudness_db) if len(loudness_db) else 0.0)
-    moved_db = moved_db if len(moved_db) else np.zeros(1)
+    slow_db = loudness_db if dynamics_db is None else dynamics_db
+    moved_db = {"hits": _differences_db(loudness_db), "voice": _differences_db(slow_db)}
+    moved_db["texture"] = moved_db["voice"]
     shares = _shared_events(events, [one.kind for one in chosen], np.random.default_rng(seed))
     layers = [
         _Layer(
-            one, index, events=share, moved_db=moved_db, n_samples=n_samples, rate_hz=rate_hz, seed=seed, heard=heard
+            one,
+            index,
+            events=share,
+            moved_db=moved_db[one.kind],
+            n_samples=n_samples,
+            rate_hz=rate_hz,
+            seed=seed,
+            heard=heard,
         )
         for index, (one, share) in enumerate(zip(chosen, shares, strict=True))
     ]
@@ -132,6 +144,11 @@ def soft_limit(samples: np.ndarray) -> np.ndarray:
     """Float32 [N] with peaks above KNEE bent towards 1, all else untouched."""
     over = np.maximum(np.abs(samples) - KNEE, 0) / (1 - KNEE)
     return np.where(over > 0, np.sign(samples) * (KNEE + (1 - KNEE) * np.tanh(over)), samples).astype(np.float32)
+
+
+def _differences_db(loudness_db: np.ndarray) -> np.ndarray:
+    """A loudness [T] against its median; never empty."""
+    return loudness_db - np.median(loudness_db) if len(loudness_db) else np.zeros(1)
 
 
 def _shared_events(events: Events, kinds: Sequence[Kind], rng: np.random.Generator) -> list[Events]:
@@ -164,7 +181,8 @@ class _Layer:
         level_db = LEVEL_DB + LAYER_DB[min(index, len(LAYER_DB) - 1)]
         if chosen.kind == "texture":
             self.strokes = plan_texture(chosen, n_samples, rate_hz, rng) if heard.textures else iter(())
-            self.gains_db = _texture_gains_db(moved_db) + level_db  # [T]
+            range_db = RANGE_DB["texture"]
+            self.gains_db = np.clip(SLOPE["texture"] * moved_db, -range_db, range_db) + level_db  # [T]
         else:
             plan = plan_hits if chosen.kind == "hits" else plan_voice
             placed = plan(chosen, events, moved_db, n_samples, rate_hz, rng)
@@ -240,9 +258,10 @@ def plan_texture(chosen: ChosenSound, n_samples: int, rate_hz: int, rng: np.rand
 
 
 def sound_of_stroke(chosen: ChosenSound, stroke: Stroke, rate_hz: int) -> np.ndarray:
-    """A take as it is placed, float32 [N]: a texture at an RMS of 1 with soft ends, others at their gain."""
+    """A take as it is placed, float32 [N]: a texture evened, at an RMS of 1, with soft ends; others at their gain."""
     samples = chosen.takes[stroke.take].samples
     if chosen.kind == "texture":
+        samples = evened(samples, rate_hz)
         n = _cross_samples(samples, rate_hz)
         rise = np.sin(np.linspace(0, np.pi / 2, n, dtype=np.float32))  # equal power: what meets is not alike
         out = samples / max(1e-6, float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))))
@@ -277,12 +296,20 @@ def _stroke_levels_db(events: Events, moved_db: np.ndarray, kind: Kind) -> np.nd
     return np.maximum(levels_db - levels_db.max(), -RANGE_DB[kind])
 
 
-def _texture_gains_db(moved_db: np.ndarray) -> np.ndarray:
-    """Gains [T] of a texture, dB: the predicted loudness, smoothed."""
-    width = max(1, round(SMOOTH_S * STEPS_PER_S))
-    padded = np.pad(moved_db, (width // 2, width - 1 - width // 2), mode="edge")
-    smooth_db = np.convolve(padded, np.full(width, 1 / width), mode="valid")
-    return np.clip(SLOPE["texture"] * smooth_db, -RANGE_DB["texture"], RANGE_DB["texture"])
+def evened(samples: np.ndarray, rate_hz: int) -> np.ndarray:
+    """A texture [N] without most of what its level does by itself over EVEN_S and longer."""
+    step = max(1, rate_hz // 100)
+    n = len(samples) // step
+    if n < 2:
+        return samples
+    power = np.square(samples[: n * step], dtype=np.float64).reshape(n, step).mean(axis=1)  # [n], 100 a second
+    width = max(1, round(EVEN_S * rate_hz / step))
+    padded = np.pad(power, (width // 2, width - 1 - width // 2), mode="edge")
+    slow = np.convolve(padded, np.full(width, 1 / width), mode="valid")
+    level_db = 10 * np.log10(slow + 1e-12)
+    gain_db = EVEN_SHARE * np.clip(np.median(level_db) - level_db, -EVEN_RANGE_DB, EVEN_RANGE_DB)
+    gain = 10 ** (np.interp(np.arange(len(samples)), (np.arange(n) + 0.5) * step, gain_db) / 20)
+    return (samples * gain).astype(np.float32)
 
 
 class _Turns:

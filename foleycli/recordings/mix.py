@@ -23,7 +23,7 @@ from foleycli.recordings.engine import (
 Blocks = Callable[[], Iterator[np.ndarray]]  # mono float32, from the beginning each time: they are read twice
 
 MODEL_GAIN = 0.5  # of the model's sound beside recordings, both at equal level
-USUAL_ROOM_DB = LEVEL_DB - 22.0  # RMS of room tone
+USUAL_ROOM_DB = LEVEL_DB - 26.0  # RMS of room tone; more of it covers how hits die away
 GATE_DB = 15.0  # a sound's level is that of its moments within so much of its loud ones
 LOUD_PERCENT = 98  # a moment that is louder than so many
 
@@ -37,6 +37,12 @@ class Recorded:
     room_db: float  # RMS of the room tone, dB of full scale
     events: Events
     loudness_db: np.ndarray
+    dynamics_db: np.ndarray | None = None  # see `engine.place_blocks`
+
+    def ride_target_db(self) -> np.ndarray:
+        """The loudness that the model's sound is to follow: hits by the moment, what goes on over seconds."""
+        goes_on = self.chosen and not any(one.kind == "hits" for one in self.chosen)
+        return self.dynamics_db if goes_on and self.dynamics_db is not None else self.loudness_db
 
     @property
     def has_sound(self) -> bool:
@@ -61,7 +67,16 @@ class Recorded:
 
     def placed(self, n_samples: int, rate_hz: int, seed: int, heard: Heard = EVERYTHING) -> Iterator[np.ndarray]:
         """Its recordings in their places, as blocks."""
-        return place_blocks(self.chosen, self.events, self.loudness_db, n_samples, rate_hz, seed=seed, heard=heard)
+        return place_blocks(
+            self.chosen,
+            self.events,
+            self.loudness_db,
+            n_samples,
+            rate_hz,
+            dynamics_db=self.dynamics_db,
+            seed=seed,
+            heard=heard,
+        )
 
 
 @dataclass(frozen=True)

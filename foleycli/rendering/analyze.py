@@ -23,6 +23,7 @@ from foleycli.media.frames import grid_length, read_frames
 from foleycli.media.probe import probe
 from foleycli.models.model import Model
 from foleycli.records import Report, Stream, Video, silent
+from foleycli.rendering.dynamics import predict_dynamics_db
 from foleycli.rendering.result import StageClock
 from foleycli.timebase import FEATURE_FPS
 
@@ -38,6 +39,7 @@ class VideoAnalysis:
     labels: list[tuple[str, float]] = field(default_factory=list)  # with a confidence from 0 to 1
     events_s: list[float] = field(default_factory=list)  # predicted times of sounds
     loudness_db: np.ndarray | None = None  # float32 [T] at 25 Hz, expected from the picture; None: not known
+    dynamics_db: np.ndarray | None = None  # and how it moves over seconds, [T] of any reference; None: as loudness_db
     # Where something moves, float32 [T, 2] at 25 Hz: -1 (left edge) to 1 (right edge), and a weight; None: not asked.
     position: np.ndarray | None = None
 
@@ -64,7 +66,7 @@ def analyze(
 
     video             a file, or what `media.probe.probe` says of one
     detect_cuts       whether windows shall begin anew at scene cuts
-    locate_motion     whether it is found where across the picture something moves, for sound in stereo
+    locate_motion     whether it is found where and how much something moves, for sound in stereo and for its loudness
     extra_extractors  further encoders to feed in the same pass; their streams are in the result
     Errors: FoleyError when the video cannot be read.
     """
@@ -97,6 +99,8 @@ def analysis_of_streams(
 ) -> VideoAnalysis:
     """An analysis of feature streams that are there already, by extractor name."""
     sync, cuts, position = streams[model.sync.name], streams.get("cuts"), streams.get("position")
+    motion = position.values.numpy() if position is not None else None  # [T, 4]
+    loudness_db = model.sync.loudness_db(sync)
     return VideoAnalysis(
         duration_s=duration_s,
         start_s=start_s,
@@ -104,8 +108,9 @@ def analysis_of_streams(
         cuts_s=cut_times(cuts) if cuts is not None else [],
         labels=labels_of(streams[model.semantic.name]),
         events_s=model.sync.events_s(sync),
-        loudness_db=model.sync.loudness_db(sync),
-        position=position.values.numpy() if position is not None else None,
+        loudness_db=loudness_db,
+        dynamics_db=predict_dynamics_db(loudness_db, motion[:, 2:] if motion is not None else None),
+        position=motion[:, :2] if motion is not None else None,
     )
 
 
@@ -142,6 +147,9 @@ def excerpt(
     position = analysis.position
     if position is not None:
         position = position[_held_steps(len(position), FEATURE_FPS, begin_s, start_s, end_s, stop_s)]
+    dynamics = analysis.dynamics_db
+    if dynamics is not None:
+        dynamics = dynamics[_held_steps(len(dynamics), FEATURE_FPS, begin_s, start_s, end_s, stop_s)]
     return VideoAnalysis(
         duration_s=float(stop_s - begin_s),
         start_s=analysis.start_s + float(begin_s),
@@ -150,6 +158,7 @@ def excerpt(
         labels=labels_of(analysis.streams[model.semantic.name], float(start_s), float(end_s)),
         events_s=events_s,
         loudness_db=sync.loudness_db(streams[sync.name]),
+        dynamics_db=dynamics,
         position=position,
     )
 

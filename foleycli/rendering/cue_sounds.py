@@ -91,7 +91,6 @@ def render_cues(job: CueJob, model: Model, report: Report) -> RenderResult:
             each,
             start_s=part.start_s,
             duration_s=part.duration_s,
-            locate_motion=is_widened(job.settings, job.out),
             clock=clock,
             report=report,
         )
@@ -264,7 +263,7 @@ def make_raw(one: CueInputs, latents: Tensor | None, seed: int, wav: Path, fps: 
     if latents is not None:
         decode_to_wav(model, latents, wav)
         if analysis.loudness_db is not None and settings.ride > 0:
-            apply_gain_riding(wav, analysis.loudness_db, settings.ride)
+            apply_gain_riding(wav, one.recorded.ride_target_db(), settings.ride)
         if one.hits_s is not None:
             _rewrite(wav, strike(_samples(wav), rate_hz, one.hits_s, seed), rate_hz)
     if one.recorded.has_sound:

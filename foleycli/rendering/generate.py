@@ -97,7 +97,8 @@ def generate_takes(
     rate_hz = model.codec.rate_hz
     sounds = [decode(model.codec, track.to(model.device)) for track in tracks]
     if analysis.loudness_db is not None and settings.ride > 0:
-        sounds = [ride_gain(sound, rate_hz, analysis.loudness_db, settings.ride) for sound in sounds]
+        target_db = analysis.loudness_db if recorded is None else recorded.ride_target_db()
+        sounds = [ride_gain(sound, rate_hz, target_db, settings.ride) for sound in sounds]
     if recorded is not None and recorded.has_sound:
         sounds = [
             np.concatenate(list(recorded.blocks(blocks_of(sound, rate_hz), len(sound), rate_hz, seed)))

@@ -46,6 +46,7 @@ class RecordingChoice:
             room_db=room_level_db(settings),
             events=Events(events_s, strengths),
             loudness_db=np.zeros(1) if analysis.loudness_db is None else analysis.loudness_db,
+            dynamics_db=analysis.dynamics_db,
         )
 
     def read_room_tone(self, rate_hz: int) -> ChosenSound | None:

@@ -175,7 +175,7 @@ def _decode(
     if own is not None:
         decode_to_wav(model, own, wav, report)
         if last.analysis.loudness_db is not None and job.settings.ride > 0:
-            apply_gain_riding(wav, last.analysis.loudness_db, job.settings.ride)
+            apply_gain_riding(wav, last.recorded.ride_target_db(), job.settings.ride)
     if any(one.recorded.has_sound for one in layers):
         seeds = [job.settings.seed, *(edit.seed for edit in job.edits[:n_edits])]
         heard = [_heard(job.edits[:n_edits], k, rate_hz) for k in range(len(layers))]

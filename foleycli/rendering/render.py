@@ -17,7 +17,7 @@ from foleycli.recordings.mix import Recorded
 from foleycli.records import Features, Report
 from foleycli.rendering.analyze import VideoAnalysis, analyze
 from foleycli.rendering.generate import build_features, check_prompt, decode_to_wav, plan_for
-from foleycli.rendering.output import add_recordings, apply_gain_riding, is_widened, write_result
+from foleycli.rendering.output import add_recordings, apply_gain_riding, write_result
 from foleycli.rendering.plan import RenderPlan
 from foleycli.rendering.recordings import RecordingChoice, choose_recordings
 from foleycli.rendering.result import RenderResult, StageClock
@@ -55,7 +55,6 @@ def prepare(job: RenderJob, model: Model, clock: StageClock, report: Report) -> 
         start_s=part.start_s,
         duration_s=part.duration_s,
         detect_cuts=job.settings.cuts,
-        locate_motion=is_widened(job.settings, job.out),
         extra_extractors=[] if scorer is None or scorer is model.sync else [scorer],
         clock=clock,
         report=report,
@@ -114,7 +113,7 @@ def decode_take(
         if latents is not None:
             decode_to_wav(model, latents, wav, report)
             if analysis.loudness_db is not None and job.settings.ride > 0:
-                apply_gain_riding(wav, analysis.loudness_db, job.settings.ride)
+                apply_gain_riding(wav, prepared.recorded.ride_target_db(), job.settings.ride)
         if prepared.recorded.has_sound:
             rate_hz = model.codec.rate_hz
             n_samples = seconds_to_samples(prepared.part.duration_s, rate_hz)

@@ -27,6 +27,7 @@ TASKS = {  # what can be trained -> "module:its kind of task, or what finds it f
     "mel-codec": "foleycli.training.mel_codec:MelCodecTask",
     "sync": "foleycli.training.sync:SyncTask",
     "sync-large": "foleycli.training.sync_large:SyncLargeTask",
+    "dynamics": "foleycli.training.dynamics:DynamicsTask",
     "maskvat": "foleycli.training.maskvat:MaskVatTask",
     "salsa-v": "foleycli.training.salsav:SalsaVTask",
     "vaura": "foleycli.training.vaura:VAuraTask",

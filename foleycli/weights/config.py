@@ -16,7 +16,7 @@ from foleycli.settings.preset import check_settings
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
-KINDS = ("", "family", "codec", "sync", "clip", "stage")
+KINDS = ("", "family", "codec", "sync", "dynamics", "clip", "stage")
 MAX_CONFIG_BYTES = 1 << 24
 MAX_SIZE = 1 << 24  # of a number in a network's description: widths, lengths and rates are far below it
 AGAIN = "Get the model folder again"

@@ -44,7 +44,7 @@ def position_of(frames: np.ndarray, chunk: int = 50) -> np.ndarray:
         session.push(frames[first : first + chunk])
     session.push(frames[:0])
     stream: Stream = session.finish()
-    assert stream.rate_hz == 25 and stream.values.shape == (len(frames), 2)
+    assert stream.rate_hz == 25 and stream.values.shape == (len(frames), 4)
     return stream.values.numpy()
 
 
@@ -87,4 +87,11 @@ def test_smaller_frames_show_the_same():
 
 
 def test_a_video_without_frames_has_no_position():
-    assert position_of(np.zeros((0, 224, 224, 3), np.uint8)).shape == (0, 2)
+    assert position_of(np.zeros((0, 224, 224, 3), np.uint8)).shape == (0, 4)
+
+
+def test_the_size_of_motion_is_told_for_the_picture_and_for_its_most_moving_place():
+    still, ball = position_of(film(noise=1.0)), position_of(film(ball_px=112, noise=1.0))
+    assert ball[1:, 2].mean() > 5 * still[1:, 2].mean() and ball[1:, 3].mean() > 3 * still[1:, 3].mean()
+    assert (ball[1:, 3] > 10 * ball[1:, 2]).mean() > 0.8  # a small thing moves much
+    assert (ball[:, 2] >= ball[:, 1] - 1e-6).all() and (ball[0] == 0).all()

@@ -10,6 +10,8 @@ import pytest
 from clips import flash_clip
 
 from foleycli.errors import FoleyError
+from foleycli.features.dynamics import load
+from foleycli.training import run
 from foleycli.training.clips import ClipData
 from foleycli.training.film import DETECTOR_DELAY_S, film_clips, read_film
 from foleycli.training.recipe import Recipe
@@ -64,3 +66,17 @@ def test_film_is_the_asked_share_of_the_clips(film):
 def test_a_folder_without_an_index_is_refused(tmp_path):
     with pytest.raises(FoleyError, match=r"has no index\.jsonl"):
         next(film_clips(ClipData(film=str(tmp_path)), seed=0))
+
+
+def test_the_dynamics_head_learns_from_film_and_tells_of_film_and_worlds(film, tmp_path):
+    recipe = {
+        "name": "dynamics-test", "steps": 3, "batch_size": 2, "lr": 0.1, "warmup_steps": 1, "log_every": 1,
+        "precision": "float32", "objective": {"validation_clips": 1, "spread_db": 4.0},
+        "data": {"film": str(film), "p_film": 1.0, "duration_s": 1.2, "size_px": 56, "pool": 4},
+    }  # fmt: skip
+    (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))
+    folder = run.train("dynamics", tmp_path / "recipe.yaml", tmp_path / "run", device="cpu")
+    head = load(folder)
+    assert head.log_weight.shape == (4,) and len(set(head.log_weight.tolist())) > 1
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert {"film_head", "film_encoder", "worlds_head", "worlds_encoder"} <= set(lines[-1]["validation"])
