@@ -6,6 +6,7 @@ sound above the film's own.  DeSync (`embedders/desync.py`) asks a network that 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -29,9 +30,14 @@ MAX_OFFSET_S = 2.0  # searched in both directions: a clip must be twice as long
 
 def extract_stream(path: Path, extractor: Extractor) -> Stream:
     """The features of a video's pictures by one extractor; errors: FoleyError when it cannot be read."""
-    side_px, fit, scaling = extractor.frame_format
+    return extract_streams(path, [extractor])[extractor.name]
+
+
+def extract_streams(path: Path, extractors: Sequence[Extractor]) -> dict[str, Stream]:
+    """The features by several extractors that take the same pictures, by their names."""
+    side_px, fit, scaling = extractors[0].frame_format
     frames = read_frames(probe(path), FEATURE_FPS, side_px, side_px, fit=fit, scaling=scaling)
-    return extract_features(frames, [extractor])[extractor.name]
+    return extract_features(frames, extractors)
 
 
 def estimate_offset_s(extractor: SyncExtractor, stream: Stream, samples: np.ndarray, rate_hz: int) -> float | None:

@@ -29,6 +29,7 @@ STRENGTH_DB = 3.0  # for half the confidence of the most confident event
 # Textures are evened first: what they do by themselves over EVEN_S has nothing to do with the picture.
 EVEN_S, EVEN_SHARE = 0.3, 0.8  # seconds, and the share of the difference in dB that is taken out
 EVEN_RANGE_DB = 20.0  # at most
+ROOM_SHARE = 0.6  # of the loudness over seconds that room tone follows
 SCATTER_DB, SCATTER_PITCH = 0.5, 0.0125  # standard deviations between strokes of one take
 DULL_DB = 9.0  # a stroke so much softer than the loudest loses half its treble
 TREBLE_HZ = 2500  # about where treble begins
@@ -128,10 +129,16 @@ def place_blocks(
         yield out * _edge_gain(first, n, n_samples, rate_hz)
 
 
-def room_tone_blocks(room_tone: ChosenSound, n_samples: int, rate_hz: int, *, seed: int = 0) -> Iterator[np.ndarray]:
-    """A texture under everything at an RMS of 1, as blocks of `place_blocks`."""
+def room_tone_blocks(
+    room_tone: ChosenSound, n_samples: int, rate_hz: int, *, dynamics_db: np.ndarray | None = None, seed: int = 0
+) -> Iterator[np.ndarray]:
+    """A texture under everything at an RMS of 1, as blocks of `place_blocks`.
+
+    dynamics_db   as there; the room follows ROOM_SHARE of it: what moves is heard a little before it strikes
+    """
     nothing = Events(np.zeros(0), np.zeros(0))
-    for block in place_blocks([room_tone], nothing, np.zeros(1), n_samples, rate_hz, seed=seed):
+    loudness_db = np.zeros(1) if dynamics_db is None else ROOM_SHARE * dynamics_db
+    for block in place_blocks([room_tone], nothing, loudness_db, n_samples, rate_hz, seed=seed):
         yield block * np.float32(10 ** (-LEVEL_DB / 20))
 
 

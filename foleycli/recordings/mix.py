@@ -106,7 +106,12 @@ def mix_layers(
         gain = gain_to(LEVEL_DB, model_blocks(), rate_hz)
         parts.append((model_blocks(), gain * (MODEL_GAIN / norm if last.chosen else 1.0)))
     if last.room_tone is not None:
-        parts.append((room_tone_blocks(last.room_tone, n_samples, rate_hz, seed=room_seed), 10 ** (last.room_db / 20)))
+        parts.append(
+            (
+                room_tone_blocks(last.room_tone, n_samples, rate_hz, dynamics_db=last.dynamics_db, seed=room_seed),
+                10 ** (last.room_db / 20),
+            )
+        )
     for first in range(0, n_samples, block_samples(rate_hz)):
         out = np.zeros(min(block_samples(rate_hz), n_samples - first), np.float32)
         for blocks, gain in parts:

@@ -30,7 +30,7 @@ def loudness() -> np.ndarray:
 
 def measure(samples: np.ndarray, **other: np.ndarray) -> encoder.ClipMetrics:
     """Exact onset times and loudness, but for `other`."""
-    predicted = {"predicted_s": TIMES_S, "loudness": loudness(), **other}
+    predicted = {"predicted_s": TIMES_S, "loudness": loudness(), "dynamics": loudness(), **other}
     return encoder.compare(name="clicks", samples=samples, duration_s=DURATION_S, **predicted)
 
 
@@ -47,12 +47,12 @@ def test_late_times_score_nothing_at_60_ms(clicks):
 
 def test_loudness_of_another_clip_says_nothing(clicks):
     other = measure(clicks, loudness=np.roll(loudness(), 40))
-    assert abs(other.loudness) < 0.3
+    assert abs(other.loudness) < 0.3 and other.dynamics > 0.6
     assert measure(clicks, loudness=np.full(125, 0.4)).loudness == 0.0  # flat
 
 
 def test_halves_never_share_a_clip():
-    rows = [encoder.ClipMetrics(f"{k}.mp4", onsets, 3, 0.1, 0.1, 0.1) for k, onsets in enumerate([5, 9, 1, 4, 8, 7])]
+    rows = [encoder.ClipMetrics(f"{k}.mp4", onsets, 3, 0.1, 0.1, 0.1, 0.1) for k, onsets in enumerate([5, 9, 1, 4, 8, 7])]
     parts = encoder.halves(rows)
     assert [row.clip for row in parts["watched"]] == ["0.mp4", "3.mp4", "5.mp4"]
     assert [row.clip for row in parts["kept"]] == ["1.mp4", "4.mp4"]

@@ -196,3 +196,9 @@ def test_what_a_texture_does_by_itself_is_mostly_taken_out_and_its_grain_stays()
     assert seconds[0] > 7 and seconds[1] < 0.35 * seconds[0]
     assert len(calm) == len(swell) and abs(rms_db(np.diff(calm)) - rms_db(np.diff(swell))) < 2
     assert np.isfinite(evened(np.zeros(RATE, np.float32), RATE)).all() and len(evened(noise(0.001), RATE)) == 44
+
+
+def test_room_tone_follows_what_moves_by_a_share():
+    up = np.concatenate([np.full(250, -40.0), np.full(250, -34.0)])
+    tone = np.concatenate(list(room_tone_blocks(RAIN, 20 * RATE, RATE, dynamics_db=up)))
+    assert rms_db(tone[11 * RATE :]) - rms_db(tone[: 9 * RATE]) == pytest.approx(3.6, abs=0.5)
