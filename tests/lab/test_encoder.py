@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -52,7 +54,8 @@ def test_loudness_of_another_clip_says_nothing(clicks):
 
 
 def test_halves_never_share_a_clip():
-    rows = [encoder.ClipMetrics(f"{k}.mp4", onsets, 3, 0.1, 0.1, 0.1, 0.1) for k, onsets in enumerate([5, 9, 1, 4, 8, 7])]
+    row = encoder.ClipMetrics("", 0, 3, 0.1, 0.1, 0.1, 0.1)
+    rows = [replace(row, clip=f"{k}.mp4", onsets=onsets) for k, onsets in enumerate([5, 9, 1, 4, 8, 7])]
     parts = encoder.halves(rows)
     assert [row.clip for row in parts["watched"]] == ["0.mp4", "3.mp4", "5.mp4"]
     assert [row.clip for row in parts["kept"]] == ["1.mp4", "4.mp4"]
