@@ -44,9 +44,14 @@ def run(
         shown = ", ".join(clips[:5]) + (", …" if len(clips) > 5 else "")
         console.note(f"{name}: {len(clips)} that not all folders have are left out: {shown}", how.quiet)
     benchmark, failed = _measure(systems, words, sources, how)
-    from foleycli.evaluation.networks import missing_metrics
+    from foleycli.evaluation.networks import metrics_folder, missing_metrics
 
-    table = benchmark.table(missing_metrics(sources.files), left_out, n_draws)
+    # The table may be published: a folder of the user's own is not named in it.
+    missing = {
+        key: why.replace(str(metrics_folder()), "FOLEY_HOME/metrics")
+        for key, why in missing_metrics(sources.files).items()
+    }
+    table = benchmark.table(missing, left_out, n_draws)
     if out_dir is not None:
         from foleycli.evaluation.benchmark_files import write_files
 

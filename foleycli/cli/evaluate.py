@@ -169,6 +169,8 @@ def evaluate(
         _refuse_rendering([*given, *(["preset"] if preset != "default" else [])])
         if model is not None:
             raise UsageError("--benchmark measures folders, and --model is given", "Render them first: foley render")
+        if labels is not None:
+            raise UsageError("--labels is for one folder of sounds", "Leave out --benchmark or --labels")
         sources = _sources(aisfx, labels, run)
         draws = 1000 if bootstrap is None else bootstrap
         run_benchmark(paths, prompts, draws, out_dir=out_dir, sources=sources, how=run)

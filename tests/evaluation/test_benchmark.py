@@ -85,6 +85,7 @@ def test_the_table_has_the_packages_numbers(foley, folders, with_panns, tmp_path
     assert written["systems"] == told.lines[0]["systems"] and written["weights"] == {"PANNs": PANNS_FILE}
     missing = written["not_measured"]
     assert {"fad_vggish", "fd_passt", "ib_score", "desync_s", "clap_score"} <= missing.keys()
+    assert str(tmp_path) not in (out / "benchmark.md").read_text() and "FOLEY_HOME/metrics" in missing["fad_vggish"]
     assert "no clip has a picture" in missing["sync_mini_ms"] and not made.keys() & missing.keys()
 
 
@@ -151,6 +152,7 @@ def test_a_clip_with_a_picture_has_its_sync_and_a_short_one_has_none(tmp_path, m
         (("{real}", "{made}", "--steps", "4"), "--steps is for rendering"),
         (("{real}", "{made}", "--model", "salsav-mini"), "--benchmark measures folders"),
         (("{real}", "{made}", "--prompts", "gone.csv"), "gone.csv does not exist"),
+        (("{real}", "{made}", "--labels", "{real}"), "--labels is for one folder"),
         (("{real}", "{made}", "--out-dir", "{real}/clip00.wav"), "cannot be made"),
     ],
 )
