@@ -379,7 +379,7 @@ def _parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]
     named = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
     groups: list[dict[str, Any]] = []
     for part, scale in recipe.lr_scales.items():
-        chosen = [named.pop(name) for name in list(named) if name.startswith(f"{part}.")]
+        chosen = [named.pop(name) for name in list(named) if name == part or name.startswith(f"{part}.")]
         if not chosen:
             raise FoleyError(
                 f"recipe, lr_scales: the network has no part {short_repr(part)} that is trained",
