@@ -25,9 +25,9 @@ class Speed:
 # By family and width of the network, then by torch's device type.  What is not here was never measured: no estimate.
 SPEEDS: dict[tuple[str, int | None], dict[str, Speed]] = {
     ("salsa-v", 256): {
-        # 60 s of 720p at 8 steps, one thread of an idle Zen 5.
+        # 60 s of 720p, one thread of an idle Zen 5; the step is float32's, in bfloat16 it takes half as long.
         # take_mb: peak of 8 takes of the 7 s demo at 4 steps against that of one, 809 to 706 MB, a seventh of it.
-        "cpu": Speed(load_s=1.6, picture=0.095, per_step=0.0081, codec=0.028, memory_mb=960.0, take_mb=15.0)
+        "cpu": Speed(load_s=1.6, picture=0.055, per_step=0.0081, codec=0.022, memory_mb=960.0, take_mb=15.0)
     },
 }
 
