@@ -96,9 +96,9 @@ def check(
         foley=__version__,
         source=str(source.resolve()),
     )
-    if (out / INDEX_NAME).exists():
+    if (out / PLAN_NAME).exists():
         _check_same(shards.read_index(out), index, out)
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+    elif not (out / INDEX_NAME).exists() and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FoleyError(f"{out} is there and holds something else", "Give an empty or a new folder with --out")
     listing = list_sources(source, videos)
     return index, listing.sources, listing.without_file
@@ -139,10 +139,9 @@ def prepare(
     source, out, videos = source.absolute(), out.absolute(), videos and videos.absolute()  # for workers elsewhere
     index, sources, without_file = check(source, out, settings, videos)
     out.mkdir(parents=True, exist_ok=True)
-    if not (out / INDEX_NAME).exists():
-        shards.write_json(out / INDEX_NAME, asdict(index))
     run = partial(run_tasks, jobs=jobs, scheduler=scheduler)
     if not (out / PLAN_NAME).exists():
+        shards.write_json(out / INDEX_NAME, asdict(index))
         _write_plan(out, sources, without_file, settings, run=run, report=report)
     rows = shards.read_lines(out / PLAN_NAME)
     tasks = _tasks(out, rows, settings, device=device, threads=1 if jobs > 1 else 0)

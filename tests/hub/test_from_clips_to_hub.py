@@ -53,8 +53,9 @@ def test_the_guides_commands_lead_from_clips_to_the_hub(clips_and_table, foley, 
     assert foley("data", "export", "data", "--split", "test", "--out", "held-out").code == 0
     held_out = sorted(Path("held-out").glob("*.mkv"))
     for system, model in models.items():
-        told = foley("render", *held_out, "--model", model, "--prompts", "held-out/words.csv", "--steps", "2", "--room",
-                     "off", "--name", "{stem}.wav", "--out-dir", system)  # fmt: skip
+        words = ["--prompts", "held-out/words.csv"] if system != "vaura" else []  # which goes by the picture alone
+        told = foley("render", *held_out, "--model", model, *words, "--steps", "2", "--room", "off",
+                     "--name", "{stem}.wav", "--out-dir", system)  # fmt: skip
         assert told.code == 0, told.err
     told = foley("evaluate", "--benchmark", "held-out", *SYSTEMS, "--bootstrap", "20", "--out-dir", "table")
     assert told.code == 0 and [row.split("\t")[0] for row in told.out.splitlines()][0] == "figure"
