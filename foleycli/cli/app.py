@@ -97,6 +97,7 @@ app.command(
         ("The result of a report again, to another file", "foley redo out.json -o again.wav"),
         ("A second and a half anew, all else as it is", "foley redo out.json --from 3.2 --to 4.7 --force"),
         ("The same with other words, by frames", 'foley redo out.json --from 80f --to 2.5 --prompt "a slap" -o b.wav'),
+        ("Cue 5 of a sheet, with its stems", "foley redo preview.json --cue 5 --force"),
         ("The third of several takes is the one", "foley redo out.take1.json --keep 3"),
     ),
 )(redo.redo)

@@ -13,6 +13,7 @@ from foleycli.cli import console, jobs, options
 from foleycli.errors import FoleyError, UsageError
 
 if TYPE_CHECKING:
+    from foleycli.rendering.cue_edits import CueEdit, CueEditJob
     from foleycli.rendering.job import ExtendJob, RenderJob
     from foleycli.report.session import Session, TakeFile
 
@@ -38,6 +39,10 @@ Keep = Annotated[
         rich_help_panel=SPAN,
     ),
 ]
+CueNumber = Annotated[
+    str | None,
+    typer.Option("--cue", metavar="N", help="This cue of a cue sheet; all else is kept.", rich_help_panel=SPAN),
+]
 Prompt = Annotated[str | None, typer.Option("--prompt", help="Other words.", rich_help_panel=SPAN)]
 NegativePrompt = Annotated[
     str | None, typer.Option("--negative-prompt", help="Other words for what must not be heard.", rich_help_panel=SPAN)
@@ -55,6 +60,7 @@ Device = Annotated[
 def redo(
     report: Report,
     out: options.Out = None,
+    cue: CueNumber = None,
     take: Take = None,
     from_: From = None,
     to: To = None,
@@ -73,18 +79,24 @@ def redo(
     """Make a result again from its report: the same bytes, or other words, another seed, only a span.
 
     With --from and --to the rest is known on both sides and every sample outside the span and its edges of
-    20 ms stays.  Without -o the result is written where it was, which needs --force.
+    20 ms stays; with --cue one cue of a sheet is made anew, and its stems.  Without -o the result is written where it
+    was, which needs --force.
     """
     from foleycli.media.output import report_files
     from foleycli.report.session import read_session
 
     session = read_session(report)
-    if keep is not None:
+    if session.kind == "cues":
+        if from_ is not None or to is not None:
+            raise UsageError(f"{report.name} is of cues or stems: no spans of it are made anew", "Name a cue: --cue N")
+    elif cue is not None:
+        raise UsageError(f"--cue is given, but {report.name} is of no cue sheet", "Leave out --cue")
+    elif keep is not None:
         if any(one is not None for one in (take, from_, to, prompt, negative_prompt, seed)):
             raise UsageError("--keep makes nothing, but something to change is given beside it", "Use two calls")
         promote(session, _take(session, keep), out, force=force, quiet=quiet, as_json=json)
         return
-    if take is not None:
+    elif take is not None:
         session = read_session(report_files(_take(session, take).file.path)[0])
     run = jobs.RunOptions(
         model=session.model,
@@ -103,7 +115,10 @@ def redo(
 
     def prepare() -> RenderJob | ExtendJob:
         check(session, run)
-        job = job_of(session, target, from_, to, changes)
+        if session.kind == "cues":
+            job: RenderJob | ExtendJob = cues_of(session, target, cue, take, keep, changes)
+        else:
+            job = job_of(session, target, from_, to, changes)
         job.check()
         jobs.check_outputs(job, session.paths(), run)
         return job
@@ -136,10 +151,6 @@ def job_of(
     from foleycli.rendering.job import ExtendJob, SpanEdit, SpanJob
     from foleycli.settings.preset import resolve_settings
 
-    if session.kind == "cues":
-        raise FoleyError(
-            f"{session.report.name} is of a cue sheet or stems, which cannot be made again yet", "Render it anew"
-        )
     asked = session.job
     video = probe(session.inputs["video"].path) if "video" in session.inputs else None
     changed = resolve_settings(overrides={**vars(session.settings), **options.given(**changes)})
@@ -185,6 +196,85 @@ def job_of(
     seed = changes["seed"] if changes["seed"] is not None else next_seed(session)
     edit = SpanEdit(start_s, end_s, seed, changes["prompt"], changes["negative_prompt"])
     return replace(job, edits=(*session.edits, edit), kept=kept_result(session))
+
+
+def cues_of(
+    session: Session, out: Path, number: str | None, take: int | None, keep: int | None, changes: dict[str, Any]
+) -> CueEditJob:
+    """The job that makes a session of cues again, or one of its cues anew with the rest kept."""
+    from foleycli.media.probe import probe
+    from foleycli.rendering.delivery import StemDelivery
+    from foleycli.rendering.redo import is_lossless
+    from foleycli.report.session import check_file, credited, cue_job, moved
+
+    job = cue_job(session, probe(session.inputs["video"].path), out, delivers=out == session.output.path)
+    if number is None:
+        if any(one is not None for one in (take, keep, *changes.values())):
+            raise UsageError(f"{session.report.name} is of cues, and none is named", "Name the one to change: --cue N")
+        return job
+    job = replace(job, edits=(*job.edits, cue_edit(job, number, take, keep, changes)))
+    job.check()
+    delivered = cue_job(session, job.video, out, delivers=True).deliveries
+    stems = next((one for one in delivered if isinstance(one, StemDelivery)), None)
+    if job.deliveries and stems is not None and stems.by != "cue":
+        raise FoleyError(
+            f"the stems of {session.report.name} are by {stems.by}, and hold several cues each",
+            "Render it with --stems-by cue, or write the mix alone to another file with -o",
+        )
+    written = kept_result(session)
+    kept = written if written is not None and is_lossless(written) else None
+    settings = session.settings
+    is_sum = stems is not None and stems.by == "cue" and settings.loudness_per != "stem"
+    if kept is None and (not is_sum or settings.mix):
+        why = "encoded with losses" if written is not None else "gone"
+        raise FoleyError(
+            f"the sound of {session.output.path} cannot be had back: it is {why}, and no stems sum to it",
+            "Render to .wav, or to a .mov with --pcm, or with --stems DIR",
+        )
+    if is_sum:
+        for file in session.stem_files():
+            check_file(file, f"a stem of {session.report.name}", "Put it back, or render anew")
+    told = {**session.told, "session": moved(session.told["session"], session.report.parent, out.parent)}
+    return replace(
+        job,
+        kept=kept,
+        stems=stems if is_sum else None,
+        applied_db=session.applied_db,
+        credited=credited(session, number),
+        earlier=told,
+    )
+
+
+def cue_edit(job: CueEditJob, number: str, take: int | None, keep: int | None, changes: dict[str, Any]) -> CueEdit:
+    """What is to be changed about a cue; takes that are made anew have seeds that none had before.
+
+    Errors: UsageError for a cue or a take that is not there.
+    """
+    from foleycli.rendering.cue_edits import CueEdit
+    from foleycli.rendering.plan import seeds_from
+
+    now = job.after(len(job.edits))
+    found = [one for one in now.placed() if one.cue is not None and one.cue.number == number]
+    if not found:
+        known = ", ".join(cue.number for cue in job.sheet.cues)
+        raise UsageError(f"there is no cue {number}", f"It has {known}")
+    seeds = list(now.seeds(found[0]))
+    for option, chosen in (("--take", take), ("--keep", keep)):
+        if chosen is not None and chosen > len(seeds):
+            raise UsageError(f"{option} is {chosen}, but cue {number} has {len(seeds)} takes", "Give a smaller number")
+    if keep is not None:
+        if take is not None or any(one is not None for one in changes.values()):
+            raise UsageError("--keep makes nothing, but something to change is given beside it", "Use two calls")
+        seeds.insert(0, seeds.pop(keep - 1))
+        return CueEdit(number, tuple(seeds))
+    edits = [edit for edit in job.edits if edit.number == number]
+    used = [*seeds, *(seed for edit in edits for seed in edit.seeds), found[0].settings.seed]
+    first = changes["seed"] if changes["seed"] is not None else seeds_from(max(used), 2)[1]
+    if take is not None:
+        seeds[take - 1] = first
+    else:
+        seeds = seeds_from(first, len(seeds))
+    return CueEdit(number, tuple(seeds), changes["prompt"], changes["negative_prompt"])
 
 
 def next_seed(session: Session) -> int:

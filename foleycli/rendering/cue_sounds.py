@@ -35,8 +35,8 @@ from foleycli.records import Features, Report
 from foleycli.rendering.analyze import VideoAnalysis, analyze, excerpt
 from foleycli.rendering.cost import TAKES_AT_ONCE
 from foleycli.rendering.generate import build_features, check_prompt, decode_to_wav, plan_for
-from foleycli.rendering.output import add_recordings, apply_gain_riding, is_widened, write_result
-from foleycli.rendering.plan import RenderPlan, seeds_from
+from foleycli.rendering.output import add_recordings, apply_gain_riding, is_widened
+from foleycli.rendering.plan import RenderPlan
 from foleycli.rendering.recordings import RecordingChoice, choose_recordings, room_level_db
 from foleycli.rendering.result import CueResult, RenderResult, StageClock
 from foleycli.rendering.timbre import encode_reference, find_reference
@@ -110,14 +110,9 @@ def render_cues(job: CueJob, model: Model, report: Report) -> RenderResult:
             mix = folder / "mix.wav"
             n_samples = seconds_to_samples(part.duration_s, job.settings.rate_hz)
             write_mix(mix, first_takes, part, n_samples, job.settings.rate_hz)
-            finished = write_result(replace_width(job), part, mix, job.out, None, report)
+            finished = job.write_mix(part, mix, report)
             notes = deliver(job, kept, finished.applied_db, report)
     return cue_result(job, part, cues, analyses[""], model=model, finished=finished, clock=clock, notes=notes)
-
-
-def replace_width(job: CueJob) -> CueJob:
-    """The job for the mix, which has its two channels already."""
-    return replace(job, settings=replace(job.settings, width=0.0))
 
 
 def load_models(job: CueJob, placed: Sequence[PlacedCue], model: Model) -> dict[str, Model]:
@@ -187,7 +182,7 @@ def prepare_cues(
                 reference=reference,
                 reference_latents=latents,
                 plan=plan_for(analysis, model, settings, latents),
-                seeds=tuple(seeds_from(settings.seed, one.takes)),
+                seeds=job.seeds(one),
             )
         )
     return cues

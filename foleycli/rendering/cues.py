@@ -22,12 +22,13 @@ from foleycli.media.part import Part, choose_part
 from foleycli.media.probe import probe_audio
 from foleycli.records import Report, silent
 from foleycli.rendering.job import RenderJob, is_whole_sound
-from foleycli.rendering.plan import RenderPlan, WindowSpec, plan_render
+from foleycli.rendering.plan import RenderPlan, WindowSpec, plan_render, seeds_from
 from foleycli.rendering.result import RenderResult
 from foleycli.settings.preset import resolve_settings
 from foleycli.settings.settings import Settings
 
 if TYPE_CHECKING:
+    from foleycli.media.finish import FinishedSound
     from foleycli.models.model import Model
 
 Between = Literal["room", "silence", "auto"]
@@ -93,6 +94,7 @@ class CueJob(RenderJob):
     clock: ReelClock = field(default=ReelClock(Fraction(25)), metadata={"is_reported": False})
     between: Between = "room"
     handle_s: Fraction = field(default=HANDLE_S, metadata={"is_reported": False})
+    cue_seeds: Mapping[str, tuple[int, ...]] = field(default_factory=dict, metadata={"is_reported": False})  # by number
     model_folders: Mapping[str, Path] = field(default_factory=dict, metadata={"is_reported": False})  # of cues, by name
     deliveries: tuple[Delivery, ...] = field(default=(), metadata={"is_reported": False})
     kind: ClassVar[str] = "cues"
@@ -158,6 +160,21 @@ class CueJob(RenderJob):
         room = self.settings.room
         is_usual = room != "auto" or is_video_name(self.out)  # as in a render without cues
         return room != "off" and (self.between == "room" or (self.between == "auto" and is_usual))
+
+    def seeds(self, one: PlacedCue) -> tuple[int, ...]:
+        """The seeds of a cue's takes: its own where they were chosen one by one, else those from its seed on."""
+        own = self.cue_seeds.get(one.cue.number) if one.cue is not None else None
+        return own or tuple(seeds_from(one.settings.seed, one.takes))
+
+    def write_mix(self, part: Part, mix: Path, report: Report) -> FinishedSound:
+        """Write the result around the sum of the first takes, a WAV with all its channels."""
+        from foleycli.rendering.output import write_result
+
+        return write_result(self.with_channels(), part, mix, self.out, None, report)
+
+    def with_channels(self) -> CueJob:
+        """The job for a mix that has its two channels already."""
+        return replace(self, settings=replace(self.settings, width=0.0))
 
     def needed_bytes(self) -> int:
         """See `RenderJob.needed_bytes`: stems lie beside the result until it is whole."""

@@ -13,7 +13,6 @@ from foleycli.media.output import replacing
 from foleycli.media.part import copyable_part
 from foleycli.records import Report
 from foleycli.rendering.cues import CueJob
-from foleycli.rendering.plan import seeds_from
 from foleycli.settings.loudness import loudness_target
 from foleycli.stems.bwf import SampleFormat
 from foleycli.stems.credits import CREDITS_NAME, credits_text
@@ -74,10 +73,12 @@ def planned_stems(job: CueJob) -> list[Stem]:
     for one in job.placed(part):
         if one.cue is None or one.silent:
             continue
-        begin, stop = nearest(one.begin_s * rate_hz), nearest(one.stop_s * rate_hz)
-        stem = Stem(one.cue, 1, Path(), offset + begin, stop - begin, rate_hz)
-        seeds = seeds_from(one.settings.seed, one.takes)
-        stems += [replace(stem, take=take, seed=seed) for take, seed in enumerate(seeds, start=1)]
+        begin, start, end, stop = (
+            nearest(time_s * rate_hz) for time_s in (one.begin_s, one.start_s, one.end_s, one.stop_s)
+        )
+        handles = {"handle_in": start - begin, "handle_out": stop - min(end, stop)}
+        stem = Stem(one.cue, 1, Path(), offset + begin, stop - begin, rate_hz, **handles)
+        stems += [replace(stem, take=take, seed=seed) for take, seed in enumerate(job.seeds(one), start=1)]
     if job.wants_room_tone() or any(one.cue is None for one in job.placed(part)):
         n_samples = seconds_to_samples(part.duration_s, rate_hz)
         stems.append(Stem(None, 1, Path(), offset, n_samples, rate_hz, seed=job.settings.seed))

@@ -314,10 +314,11 @@ class SpanEdit:
 class SpanJob(RenderJob):
     """A render with spans that are made anew afterwards, one edit after the other, all else kept."""
 
-    edits: tuple[SpanEdit, ...] = ()
-    kept: Path | None = None  # the result before the last edit, whose samples are kept; None: it is made again
+    edits: tuple[SpanEdit, ...] = field(default=(), metadata={"is_reported": False})
+    # The result before the last edit, whose samples are kept; None: it is made again.
+    kept: Path | None = field(default=None, metadata={"is_reported": False})
     # Seeds that were sampled together, the job's own among them: alone it differs in the last bit.  (): alone.
-    batch: tuple[int, ...] = ()
+    batch: tuple[int, ...] = field(default=(), metadata={"is_reported": False})
     # What its report says on, where it is one of several takes: see `report.session`.
     siblings: Mapping[str, Any] = field(default_factory=dict, metadata={"is_reported": False})
 

@@ -48,7 +48,8 @@ from foleycli.weights.folder import sha256_of
 from foleycli.windows.plan import plan_span, repeated_steps
 
 if TYPE_CHECKING:
-    from foleycli.rendering.job import SpanEdit, SpanJob
+    from foleycli.media.part import Part
+    from foleycli.rendering.job import RenderJob, SpanEdit, SpanJob
 
 EDGE_S = 0.02  # over which old and new sound are cross-faded, outside each end of a span
 CONTEXT_S = 1.0  # known before each window but the last, of a span that is longer than one
@@ -108,7 +109,7 @@ def redo_spans(job: SpanJob, model: Model, report: Report) -> RenderResult:
                 splice(sound, new, joined, edited.edit.start_s, edited.edit.end_s)
                 sound = joined
         with clock.stage("mux"):
-            finished = _write(job, base, sound, report)
+            finished = write_finished(job, base.part, sound, report)
     result = render_result(job, base, take, job.out, model=model, finished=finished, clock=clock)
     found = [match for one in (base, *(edited.prepared for edited in edits)) for match in one.choice.matches]
     once = {match.recording.name: match for match in reversed(found)}
@@ -230,8 +231,7 @@ def _kept(
         return remade, ()
     if is_lossless(job.kept):
         decoded = remade.with_name("kept.wav")
-        output = open_input(job.kept)["a:0"].output(ffmpeg.file_url(decoded), format="wav", **{"c:a": "pcm_s24le"})
-        ffmpeg.run(ffmpeg.command(output), f"reading {job.kept.name}")
+        decode_lossless(job.kept, decoded)
         if soundfile.info(decoded).frames == soundfile.info(remade).frames:
             return decoded, ()
     # What a codec that loses something encodes cannot be had back from the file: it is made again, and the proof
@@ -241,7 +241,7 @@ def _kept(
     if mono is not None:
         write_result(like_it, base.part, mono, again, base.analysis.position, report)
     else:
-        _write(like_it, base, remade, report)
+        write_finished(like_it, base.part, remade, report)
     is_same = sha256_of(again) == sha256_of(job.kept)
     return remade, () if is_same else (UNLIKE.format(job.kept.name),)
 
@@ -251,6 +251,12 @@ def is_lossless(path: Path) -> bool:
     with open_container(path) as container:
         tracks = container.streams.audio
         return bool(tracks) and tracks[0].codec_context.name in LOSSLESS_CODECS
+
+
+def decode_lossless(path: Path, wav: Path) -> None:
+    """The first sound track of a file that is lossless, as a WAV of 24 bit."""
+    output = open_input(path)["a:0"].output(ffmpeg.file_url(wav), format="wav", **{"c:a": "pcm_s24le"})
+    ffmpeg.run(ffmpeg.command(output), f"reading {path.name}")
 
 
 def splice(base: Path, new: Path, out: Path, start_s: float, end_s: float) -> None:
@@ -275,14 +281,14 @@ def splice(base: Path, new: Path, out: Path, start_s: float, end_s: float) -> No
                 writer.write(mixed << 8)
 
 
-def _write(job: SpanJob, base: Prepared, sound: Path, report: Report) -> FinishedSound:
+def write_finished(job: RenderJob, part: Part, sound: Path, report: Report) -> FinishedSound:
     """Finished samples to the result, sample for sample where its codec loses nothing."""
     if is_video_name(job.out):
-        loudness, muxed = measure_file(sound), write_video(job, base.part, sound, job.out, report)
+        loudness, muxed = measure_file(sound), write_video(job, part, sound, job.out, report)
         peak_dbtp, notes = muxed.peak_dbtp, muxed.notes
     else:
         with replacing(job.out, overwrite=job.overwrite, needed_bytes=job.needed_bytes()) as out:
             loudness = encode_sound(sound, out, loudness_target(job.settings.loudness_lufs).ceiling_dbtp, report)
-            stamp(job, base.part, out)
+            stamp(job, part, out)
         peak_dbtp, notes = None if math.isinf(loudness.peak_dbtp) else round(loudness.peak_dbtp, 2), ()
     return FinishedSound(peak_dbtp, None if loudness.is_silent else round(loudness.lufs, 2), 0.0, 0.0, notes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from foleycli.media.frames import read_frames
 from foleycli.media.output import replacing, report_files
 from foleycli.records import Video
 from foleycli.report.picture import STRIP, draw_report, n_pictures
-from foleycli.report.session import session_facts
+from foleycli.report.session import plain, session_facts
 
 if TYPE_CHECKING:
     from foleycli.models.model import Model
@@ -63,7 +63,7 @@ def facts(result: RenderResult) -> dict[str, Any]:
 def _cue(one: CueResult) -> dict[str, Any]:
     """What was asked for a cue, times as exact fractions of a second in text, and what was made of it."""
     return {
-        **{name: _plain(value) for name, value in asdict(one.cue).items()},
+        **{name: plain(value) for name, value in asdict(one.cue).items()},
         "model": one.model,
         "settings": asdict(one.settings),
         "seeds": list(one.seeds),
@@ -73,15 +73,6 @@ def _cue(one: CueResult) -> dict[str, Any]:
         "timbre": str(one.reference) if one.reference else None,
         "recordings": [_match(match) for match in one.recordings],
     }
-
-
-def _plain(value: Any) -> Any:
-    """A value of a cue or a job for JSON."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
-    if isinstance(value, (Fraction, Path)):
-        return str(value)
-    return [_plain(one) for one in value] if isinstance(value, tuple) else value
 
 
 def _match(match: Match) -> dict[str, Any]:
@@ -105,8 +96,10 @@ def inputs(job: RenderJob | ExtendJob) -> dict[str, Any]:
     """The job's files, part and takes, as plain values for JSON; its settings and output are among the facts."""
     told = [name for name, one in job.__dataclass_fields__.items() if one.metadata.get("is_reported", True)]
     values = {name: getattr(job, name) for name in told if name not in ("settings", "out", "video")}
-    plain = {name: _plain(value) for name, value in values.items()}
-    return {"video": str(job.video.path) if job.video else None, **plain}
+    return {
+        "video": str(job.video.path) if job.video else None,
+        **{name: plain(value) for name, value in values.items()},
+    }
 
 
 def write_reports(job: RenderJob | ExtendJob, results: Sequence[RenderResult], model: Model) -> None:
@@ -121,7 +114,11 @@ def write_json(
     path: Path, result: RenderResult, job: RenderJob | ExtendJob, session: Mapping[str, Any] | None = None
 ) -> None:
     """Write the facts and the job, and what makes it again (`report.session`); the file is renamed into place."""
-    write_told(path, {**facts(result), "input": inputs(job), **({"session": session} if session else {})})
+    told = facts(result)
+    if earlier := getattr(job, "earlier", {}):
+        made = {one["number"]: one for one in told["cues"]}  # the others are as they were
+        told["cues"] = [made.get(one["number"], one) for one in earlier["cues"]]
+    write_told(path, {**told, "input": inputs(job), **({"session": session} if session else {})})
 
 
 def write_told(path: Path, told: Mapping[str, Any]) -> None:

@@ -10,17 +10,24 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from foleycli import __version__
+from foleycli.cues.cue import Cue, CueSheet
+from foleycli.cues.times import ReelClock
 from foleycli.errors import FoleyError
 from foleycli.hub.resolve import resolve
-from foleycli.library.library import SHIPPED_LIBRARY, Recording, read_library
+from foleycli.library.library import SHIPPED_LIBRARY, Recording, open_library, read_library
 from foleycli.media.ffmpeg import ffmpeg_version
+from foleycli.records import Video
+from foleycli.rendering.cue_edits import CueEdit, CueEditJob
+from foleycli.rendering.delivery import StemDelivery
 from foleycli.rendering.job import SpanEdit
+from foleycli.rendering.timelines import TimelineDelivery
 from foleycli.settings.preset import resolve_settings
 from foleycli.settings.settings import Settings
 from foleycli.weights.folder import sha256_of
@@ -95,6 +102,10 @@ class Session:
                 hint = "Put its files back as they were, or render anew"
                 raise FoleyError(f"{folder} has other recordings than when {self.report.name} was written", hint)
 
+    def stem_files(self) -> list[NamedFile]:
+        """The stems that were written."""
+        return [_file(one, self.report.parent) for one in self.told["session"]["stem_files"]]
+
     def paths(self) -> list[Path]:
         """Every file and folder that is read, none of which may be written over."""
         folders = [self.sounds[0]] if self.sounds is not None else []
@@ -128,6 +139,7 @@ def session_facts(
     from foleycli.rendering.job import ExtendJob
 
     folder = report.parent
+    earlier = getattr(job, "earlier", {}).get("session", {})  # of cues that were kept
     kind = "extend" if isinstance(job, ExtendJob) else getattr(job, "kind", "render")
     video = {"video": job.video.path} if job.video is not None else {}
     if isinstance(job, ExtendJob):
@@ -135,9 +147,11 @@ def session_facts(
         edits: Sequence[SpanEdit] = ()
     else:
         inputs = {**video, **({"reference": job.reference} if job.reference else {})}
-        sounds, edits = job.sounds, getattr(job, "edits", ())
+        sounds, edits = job.sounds, getattr(job, "edits", ()) if kind == "render" else ()
         batch = job.sampled_with(result.settings.seed) if kind == "render" else []
     recordings = used_recordings(result, job)
+    used = list(dict.fromkeys([*earlier.get("used", ()), *(one.name for one in recordings)]))
+    files = [*earlier.get("recordings", ()), *(_named(one.path, folder) for one in recordings)]
     return {
         "version": VERSION,
         "kind": kind,
@@ -150,24 +164,50 @@ def session_facts(
         if sounds is None
         else {
             "path": _relative(sounds, folder),
-            "sha256": folder_digest(sounds, [one.name for one in recordings]),
+            "sha256": folder_digest(sounds, used),
         },
-        "recordings": [_named(one.path, folder) for one in recordings],
-        "used": [one.name for one in recordings],
+        "recordings": [one for k, one in enumerate(files) if one not in files[:k]],
+        "used": used,
         "takes": [
             {"take": one.take, "seed": one.settings.seed, **_named(one.out, folder)}
             for one in results
             if one.take is not None
         ],
         "batch": batch,
+        **(_cue_facts(job, result, folder) if kind == "cues" else {}),
         **getattr(job, "siblings", {}),
-        "edits": [{one.name: getattr(edit, one.name) for one in fields(edit)} for edit in edits],
+        "edits": [asdict(edit) for edit in edits],
         "versions": {
             "foley": __version__,
             "torch": torch.__version__,
             "numpy": np.__version__,
             "ffmpeg": ffmpeg_version(),
         },
+    }
+
+
+def _cue_facts(job: Any, result: RenderResult, folder: Path) -> dict[str, Any]:
+    """The cues as they were first asked for, what was changed since, and where stems and timelines went."""
+    stems = [one for one in job.deliveries if isinstance(one, StemDelivery)]
+    return {
+        "cues": [
+            {
+                **{one.name: plain(getattr(cue, one.name)) for one in fields(cue)},
+                "reference": _named(cue.reference, folder) if cue.reference is not None else None,
+                "settings": asdict(settings),
+            }
+            for cue, settings in zip(job.sheet.cues, job.cue_settings, strict=True)
+        ],
+        "cue_edits": [asdict(edit) for edit in getattr(job, "edits", ())],
+        "handle_s": str(job.handle_s),
+        "stems": [
+            {"path": _relative(one.folder, folder), "by": one.by, "pattern": one.pattern, "bits": one.sample_format}
+            for one in stems
+        ],
+        "stem_files": [_named(path, folder) for path in result.files if path.suffix == ".wav"],
+        "timelines": [
+            {"path": _relative(one.path, folder)} for one in job.deliveries if isinstance(one, TimelineDelivery)
+        ],
     }
 
 
@@ -200,6 +240,15 @@ def folder_digest(folder: Path, used: Sequence[str]) -> str:
             f"{one.path.relative_to(folder).as_posix()}\n{one.phrases}\n{content}\n".encode("utf-8", "replace")
         )
     return digest.hexdigest()
+
+
+def plain(value: Any) -> Any:
+    """A value of a cue or a job for JSON."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, (Fraction, Path)):
+        return str(value)
+    return [plain(one) for one in value] if isinstance(value, tuple) else value
 
 
 def _named(path: Path, folder: Path) -> dict[str, str]:
@@ -288,7 +337,7 @@ def _session(path: Path, told: dict[str, Any], part: dict[str, Any]) -> Session:
         applied_db=float(part["applied_db"]),
         output=_file(part["output"], folder),
         asked=_joined(folder, part["asked"]),
-        inputs={role: _file(file, folder) for role, file in part["inputs"].items()},
+        inputs={role: _file(file, folder) for role, file in [*part["inputs"].items(), *_cue_references(part)]},
         sounds=None if sounds is None else (_joined(folder, sounds["path"]), _checked(sounds["sha256"], str)),
         recordings=tuple(_file(file, folder) for file in part["recordings"]),
         used=tuple(_checked(name, str) for name in part["used"]),
@@ -297,6 +346,77 @@ def _session(path: Path, told: dict[str, Any], part: dict[str, Any]) -> Session:
         edits=tuple(SpanEdit(**one) for one in part["edits"]),
         told=told,
     )
+
+
+def _cue_references(part: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The references of single cues, as inputs."""
+    given = [(f"reference of cue {cue['number']}", cue["reference"]) for cue in part.get("cues", ())]
+    return [(role, file) for role, file in given if file is not None]
+
+
+def cue_job(session: Session, video: Video, out: Path, *, delivers: bool) -> CueEditJob:
+    """The job of a session's cues as they were first rendered, with what was changed since.
+
+    delivers   whether stems and timelines are written where they were
+    Errors: FoleyError for a report that is damaged.
+    """
+    part, asked, folder = session.told["session"], session.job, session.report.parent
+    try:
+        cues = tuple(_cue(one, folder) for one in part["cues"])
+        edits = tuple(CueEdit(**{**one, "seeds": tuple(one["seeds"])}) for one in part["cue_edits"])
+        stems = [
+            StemDelivery(_joined(folder, one["path"]), one["by"], one["pattern"], one["bits"]) for one in part["stems"]
+        ]
+        timelines = [TimelineDelivery(_joined(folder, one["path"]), stems[0]) for one in part["timelines"]]
+        return CueEditJob(
+            video=video,
+            out=out,
+            settings=session.settings,
+            start_s=asked["start_s"],
+            duration_s=asked["duration_s"],
+            reference=session.inputs["reference"].path if "reference" in session.inputs else None,
+            reference_start_s=asked["reference_start_s"],
+            sounds=session.sounds[0] if session.sounds is not None else None,
+            takes=asked["takes"],
+            pcm=asked["pcm"],
+            exact=asked["exact"],
+            original_tracks=tuple(asked["original_tracks"]) if asked["original_tracks"] is not None else None,
+            sheet=CueSheet(cues),
+            cue_settings=tuple(resolve_settings(overrides=one["settings"]) for one in part["cues"]),
+            clock=ReelClock.of(video),
+            between=asked["between"],
+            handle_s=Fraction(part["handle_s"]),
+            model_folders={cue.model: resolve(cue.model) for cue in cues if cue.model is not None},
+            deliveries=(*stems, *timelines) if delivers else (),
+            edits=edits,
+        )
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise FoleyError(f"{session.report} is damaged: {type(error).__name__} at {error}", AGAIN) from error
+
+
+def _cue(told: dict[str, Any], folder: Path) -> Cue:
+    """A cue of a report's "session" part."""
+    values = {one.name: told[one.name] for one in fields(Cue)}
+    hits = told["hits_s"]
+    return Cue(
+        **{
+            **values,
+            "start_s": Fraction(told["start_s"]),
+            "end_s": Fraction(told["end_s"]),
+            "hits_s": None if hits is None else tuple(Fraction(one) for one in hits),
+            "reference": None if told["reference"] is None else _file(told["reference"], folder).path,
+        }
+    )
+
+
+def credited(session: Session, number: str) -> tuple[Recording, ...]:
+    """The library sounds of all cues but one, and the room tone, as the report names them."""
+    others = [cue for cue in session.told["cues"] if cue["number"] != number]
+    names = {one["name"] for cue in others for one in cue["recordings"]}
+    files = {cue["timbre"] for cue in others} | {(session.told["room_tone"] or {}).get("file")}
+    library = open_library(session.sounds[0] if session.sounds is not None else SHIPPED_LIBRARY)
+    known = [*library.recordings, *open_library().recordings]
+    return tuple(one for one in known if one.name in names or str(one.path) in files)
 
 
 def _checked(value: Any, kind: Callable[..., T]) -> T:

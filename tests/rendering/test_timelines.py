@@ -45,7 +45,7 @@ def make(foley: Callable, folder: Path, duration_s: int, cues: list[tuple[int, i
     told = foley(
         "render", folder / "reel.mov", "--cues", folder / "cues.csv", "-o", folder / "preview.mov", "--stems",
         folder / "stems", "--takes", n_takes, "--timeline", folder / "reel.rpp", "--timeline", folder / "reel.otio",
-        "--steps", 1, "--device", "cpu",
+        "--steps", 1, "--device", "cpu", "--report",
     )  # fmt: skip
     assert told.code == 0, told.err
     return Reel(folder, cues, n_takes)
@@ -120,7 +120,14 @@ def test_ffprobe_agrees_on_the_stems(reel):
 @pytest.mark.slow
 def test_a_reel_of_three_minutes(foley, kept_model, tmp_path):
     cues = [(24 + 340 * k, 24 + 340 * k + 96) for k in range(12)]
-    agree(make(foley, tmp_path, 180, cues, 3))
+    reel = make(foley, tmp_path, 180, cues, 3)
+    agree(reel)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "stems").iterdir()}
+    told = foley("redo", tmp_path / "preview.json", "--cue", 5, "--force")
+    assert told.code == 0, told.err
+    agree(reel)
+    changed = {path.name for path in (tmp_path / "stems").iterdir() if before[path.name] != path.read_bytes()}
+    assert changed == {name for name in before if "_5T" in name}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,310 @@
+"""One cue of a finished reel made anew, all else kept: other words, other seeds, another take in the mix.
+
+The mix is a plain sum: the cue's stem is taken away from the finished samples and the new one added, at the gain that
+the whole has.  Every other sample, and every other stem, stays as it was.  Where the stems are on the disk, only the
+one cue is rendered; else all are, so that the old one is known.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import soundfile
+
+from foleycli.cues.cue import Stem
+from foleycli.cues.times import nearest
+from foleycli.errors import UsageError
+from foleycli.library.library import Recording
+from foleycli.media.loudness import PRINTED_DB
+from foleycli.media.output import replacing, temporary_beside
+from foleycli.media.part import Part, copyable_part
+from foleycli.records import Report, silent
+from foleycli.rendering.cues import CueJob, Delivery, PlacedCue
+from foleycli.rendering.delivery import StemDelivery, planned_stems, reel_of
+from foleycli.rendering.result import RenderResult
+from foleycli.settings.loudness import loudness_target
+from foleycli.stems.credits import CREDITS_NAME, credits_text
+from foleycli.stems.write import write_stem_files
+
+BLOCK = 1 << 19  # samples of a file that are in memory at once
+
+if TYPE_CHECKING:
+    from foleycli.media.finish import FinishedSound
+    from foleycli.models.model import Model
+
+
+@dataclass(frozen=True)
+class CueEdit:
+    """What is changed about a cue; None: as it was."""
+
+    number: str
+    seeds: tuple[int, ...]  # of all its takes; the first is in the mix
+    prompt: str | None = None
+    negative_prompt: str | None = None
+
+    def applied(self, job: CueJob) -> CueJob:
+        """The job with the cue as it is after the edit."""
+        cues, settings = list(job.sheet.cues), list(job.cue_settings)
+        k = [cue.number for cue in cues].index(self.number)
+        words = {"prompt": self.prompt, "negative_prompt": self.negative_prompt}
+        given = {name: text for name, text in words.items() if text is not None}
+        cues[k], settings[k] = replace(cues[k], **given), replace(settings[k], seed=self.seeds[0], **given)
+        return replace(
+            job,
+            sheet=replace(job.sheet, cues=tuple(cues)),
+            cue_settings=tuple(settings),
+            cue_seeds={**job.cue_seeds, self.number: self.seeds},
+        )
+
+
+@dataclass(frozen=True)
+class CueEditJob(CueJob):
+    """A reel and its cues as they were first rendered, and what was changed afterwards, one edit after the other."""
+
+    edits: tuple[CueEdit, ...] = field(default=(), metadata={"is_reported": False})
+    # The result before the last edit, where it gives its samples back; None: they are the stems' sum, or made again.
+    kept: Path | None = field(default=None, metadata={"is_reported": False})
+    # Who has written the stems before the last edit to the disk; None: they are made again.
+    stems: StemDelivery | None = field(default=None, metadata={"is_reported": False})
+    applied_db: float = field(default=0.0, metadata={"is_reported": False})  # that those stems were multiplied with
+    credited: tuple[Recording, ...] = field(default=(), metadata={"is_reported": False})  # of cues that are kept
+    earlier: Mapping[str, Any] = field(default_factory=dict, metadata={"is_reported": False})  # the report before
+
+    def after(self, n_edits: int) -> CueJob:
+        """The job with the first edits applied."""
+        job = CueJob(**{one.name: getattr(self, one.name) for one in fields(CueJob)})
+        for edit in self.edits[:n_edits]:
+            job = edit.applied(job)
+        return job
+
+    def outputs(self) -> list[Path]:
+        """The mix, and the stems and timelines as they are called after the last edit."""
+        return self.after(len(self.edits)).outputs()
+
+    def check(self) -> None:
+        """See `CueJob.check`; errors: UsageError for a number that no cue of the sheet has, or several."""
+        numbers = [cue.number for cue in self.sheet.cues]
+        for edit in self.edits:
+            if numbers.count(edit.number) != 1:
+                what = "no cue" if edit.number not in numbers else "several cues"
+                raise UsageError(f"{what} with the number {edit.number}", f"Choose among {', '.join(numbers)}")
+        self.after(len(self.edits)).check()
+
+    def run(self, model: Model, report: Report = silent) -> list[RenderResult]:
+        """Make what is not kept, then each edited cue, and write the result; errors as `CueJob.run`."""
+        import torch
+
+        from foleycli.device import oom_as_foley_error
+
+        if not self.edits:
+            return self.after(0).run(model, report)
+        with oom_as_foley_error(), torch.inference_mode():
+            return [self._edited(model, report)]
+
+    def _edited(self, model: Model, report: Report) -> RenderResult:
+        from foleycli.rendering.redo import decode_lossless, write_finished
+
+        part, n = copyable_part(self.video, self.out, self.start_s, self.duration_s, self.exact), len(self.edits)
+        with temporary_beside(self.out, ".wav", self.needed_bytes() * 2) as sound:
+            credited, last = list(self.credited), {edit.number: k for k, edit in enumerate(self.edits)}
+            made: RenderResult | None = None
+            applied_db, first, in_mix = self.applied_db, n - 1, dict[str, Path]()
+            if self.stems is not None:
+                if self.kept is None:
+                    self._sum_stems(sound, part)
+                before = self.after(n - 1)
+                in_mix = {edit.number: _first_take(self.stems, before, edit.number) for edit in self.edits}
+            else:
+                others = {cue.number for cue in self.sheet.cues} - last.keys()
+                kept = StemDelivery(sound.with_name("stems"))
+                deliveries = self._deliveries({None, *others}, credited, is_last=False)
+                job = replace(self.after(0), deliveries=(_whole(kept, self.after(0)), *deliveries))
+                [made] = _Step.of(job, target=sound).run(model, report)
+                applied_db, first = made.applied_db, 0
+                in_mix = {number: _first_take(kept, self.after(0), number) for number in last}
+            for k in range(first, n):
+                job, number = self.after(k + 1), self.edits[k].number
+                if k == n - 1 and self.kept is not None:
+                    decode_lossless(self.kept, sound)
+                wanted: set[str | None] = {number} if last[number] == k else set()
+                fresh, joined = StemDelivery(sound.with_name(f"{k}.stems")), sound.with_name(f"{k}.wav")
+                old = sound.with_name(f"{k}.old.wav")
+                shutil.copyfile(in_mix[number], old)  # it may be written over now
+                deliveries = (_whole(fresh, job), *self._deliveries(wanted, credited, is_last=k == n - 1))
+                step = _Step.of(replace(job, deliveries=deliveries), number=number, applied_db=applied_db)
+                [one] = step.run(model, report)
+                in_mix[number] = _first_take(fresh, job, number)
+                exchange(sound, old, in_mix[number], joined, step.start(part))
+                sound, made = joined, _merged(made, one, number)
+            assert made is not None
+            finished = write_finished(self.with_channels(), part, sound, report)
+        return replace(
+            made,
+            out=self.out,
+            settings=self.settings,
+            notes=made.notes + finished.notes + self._loud(finished) + self._left_behind(),
+            applied_db=applied_db,
+            peak_dbtp=finished.peak_dbtp,
+            lufs=finished.lufs,
+            files=tuple(path for path in self.outputs()[1:] if path.exists()),
+        )
+
+    def _loud(self, finished: FinishedSound) -> tuple[str, ...]:
+        """A note where the whole, whose gain is kept, has become louder than it may be."""
+        ceiling_dbtp = loudness_target(self.settings.loudness_lufs).ceiling_dbtp
+        if finished.peak_dbtp is None or finished.peak_dbtp <= ceiling_dbtp + PRINTED_DB:
+            return ()
+        return (
+            f"it peaks at {finished.peak_dbtp:g} dBTP now, as the gain of the whole is kept: give the cue less gain",
+        )
+
+    def _deliveries(self, wanted: set[str | None], credited: list[Recording], *, is_last: bool) -> tuple[Delivery, ...]:
+        """Who takes some cues' stems to where those of all are; timelines name them all, when all are there."""
+        job = self.after(len(self.edits))
+        taken = [one for one in self.deliveries if isinstance(one, StemDelivery) or is_last]
+        return tuple(_Some(one, job, frozenset(wanted), credited) for one in taken)
+
+    def _sum_stems(self, sound: Path, part: Part) -> None:
+        """The samples before the last edit as a WAV of 24 bit, from the stems on the disk."""
+        from foleycli.media.finish import encode_sound
+        from foleycli.rendering.cue_sounds import write_mix
+        from foleycli.timebase import seconds_to_samples
+
+        job, rate_hz = self.after(len(self.edits) - 1), self.settings.rate_hz
+        assert self.stems is not None
+        files = [file for file in self.stems.files(job, planned_stems(job)) if file.stems[0].take == 1]
+        stems = [replace(file.stems[0], wav=self.stems.folder / file.name) for file in files]
+        summed = sound.with_name("summed.wav")
+        write_mix(summed, stems, part, seconds_to_samples(part.duration_s, rate_hz), rate_hz)
+        encode_sound(summed, sound, loudness_target(self.settings.loudness_lufs).ceiling_dbtp)
+
+
+def _first_take(delivery: StemDelivery, job: CueJob, number: str) -> Path:
+    """The file of a cue's first take, which is in the mix."""
+    files = delivery.files(job, planned_stems(job))
+    return next(delivery.folder / file.name for file in files if _key(file.stems[0]) == (number, 1))
+
+
+def _whole(delivery: StemDelivery, job: CueJob) -> _Some:
+    """A delivery of all stems that a step makes, under the names that they have in the whole, at the mix's gain."""
+    delivery.folder.mkdir()
+    return _Some(delivery, job, None, [], at_gain_of_mix=True)
+
+
+def exchange(sound: Path, old: Path, new: Path, out: Path, start: int) -> None:
+    """Write a WAV of 24 bit with one stem in the place of another, which begin at its sample `start`.
+
+    What is not in the stems stays as it is, bit for bit.
+    """
+    with (
+        soundfile.SoundFile(sound) as base,
+        soundfile.SoundFile(old) as before,
+        soundfile.SoundFile(new) as after,
+        soundfile.SoundFile(
+            out, "w", samplerate=base.samplerate, channels=base.channels, subtype="PCM_24", format="RF64"
+        ) as writer,
+    ):
+        for first in range(0, base.frames, BLOCK):
+            block = base.read(BLOCK, dtype="int32", always_2d=True) >> 8  # [n, C]
+            a, b = max(start, first), min(start + before.frames, first + len(block))
+            if a < b:
+                for stem, sign in ((before, -1), (after, 1)):
+                    samples = stem.read(b - a, dtype="float64", always_2d=True)
+                    block[a - first : b - first] += sign * np.rint(samples * 2**23).astype(np.int32)
+            writer.write(np.clip(block, -(2**23), 2**23 - 1) << 8)
+
+
+@dataclass(frozen=True)
+class _Step(CueJob):
+    """A job that leaves out the writing of its result: of all cues, or of one."""
+
+    target: Path = field(default=Path(), metadata={"is_reported": False})  # for the finished mix of all, a WAV
+    number: str | None = None  # of the one cue; None: all
+    applied_db: float = 0.0  # to the stems of the one cue
+
+    @classmethod
+    def of(cls, job: CueJob, *, target: Path = Path(), number: str | None = None, applied_db: float = 0.0) -> _Step:
+        """A step of a job."""
+        given = {one.name: getattr(job, one.name) for one in fields(CueJob)}
+        return cls(**given, target=target, number=number, applied_db=applied_db)
+
+    def placed(self, part: Part | None = None) -> list[PlacedCue]:
+        """See `CueJob.placed`; beside the one cue those that silence it."""
+        everything = super().placed(part)
+        return everything if self.number is None else [one for one in everything if one.silent or self._is_mine(one)]
+
+    def wants_room_tone(self) -> bool:
+        """See `CueJob.wants_room_tone`."""
+        return self.number is None and super().wants_room_tone()
+
+    def start(self, part: Part) -> int:
+        """The sample of the part at which the one cue's stems begin."""
+        [mine] = [one for one in self.placed(part) if self._is_mine(one)]
+        return nearest(mine.begin_s * self.settings.rate_hz)
+
+    def _is_mine(self, one: PlacedCue) -> bool:
+        return one.cue is not None and one.cue.number == self.number
+
+    def write_mix(self, part: Part, mix: Path, report: Report) -> FinishedSound:
+        """See `CueJob.write_mix`."""
+        from foleycli.media.finish import FinishedSound
+        from foleycli.rendering.output import finish_generated, n_channels
+
+        if self.number is not None:
+            return FinishedSound(None, None, 0.0, 0.0, applied_db=self.applied_db)
+        channels = n_channels(self.settings, self.out)
+        return finish_generated(self.with_channels(), part, mix, self.target, None, channels=channels, report=report)
+
+
+@dataclass(frozen=True)
+class _Some:
+    """Takes the stems of some cues to where those of all are; a timeline is written as a whole."""
+
+    delivery: Delivery
+    job: CueJob  # with all cues, as they are after the last edit
+    wanted: frozenset[str | None] | None  # numbers, None being what lies between cues; without: all that there are
+    credited: list[Recording]  # of the cues so far
+    at_gain_of_mix: bool = False  # also where stems are to have a loudness of their own
+
+    def outputs(self, job: CueJob) -> list[Path]:
+        """Nothing that was not checked before."""
+        return []
+
+    def deliver(self, job: CueJob, stems: Sequence[Stem], report: Report) -> tuple[str, ...]:
+        """See `rendering.cues.Delivery`."""
+        mine = {_key(stem): stem for stem in stems if self.wanted is None or _key(stem)[0] in self.wanted}
+        everything = [mine.get(_key(stem), stem) for stem in planned_stems(self.job)]
+        if not isinstance(self.delivery, StemDelivery):
+            return self.delivery.deliver(self.job, everything, report)
+        per_stem = self.job.settings.loudness_per == "stem" and not self.at_gain_of_mix
+        notes = write_stem_files(
+            [file for file in self.delivery.files(self.job, everything) if _key(file.stems[0]) in mine],
+            self.delivery.folder,
+            reel_of(self.job),
+            sample_format=self.delivery.sample_format,
+            target=loudness_target(self.job.settings.loudness_lufs) if per_stem else None,
+            report=report,
+        )
+        self.credited.extend(match.recording for stem in mine.values() for match in stem.recordings)
+        with replacing(self.delivery.folder / CREDITS_NAME) as part:
+            part.write_text(credits_text(self.credited, self.job.out.name), encoding="utf-8")
+        return notes
+
+
+def _key(stem: Stem) -> tuple[str | None, int]:
+    return (None if stem.cue is None else stem.cue.number), stem.take
+
+
+def _merged(before: RenderResult | None, made: RenderResult, number: str) -> RenderResult:
+    """The facts of all cues after one was made anew; None: those of the others are in the report before."""
+    own = [one for one in made.cues if one.cue.number == number]
+    if before is None:
+        return replace(made, cues=tuple(own))
+    cues = {one.cue.number: one for one in (*before.cues, *own)}
+    found = {match.recording.name: match for match in (*before.recordings, *made.recordings)}
+    return replace(before, cues=tuple(cues.values()), recordings=list(found.values()), notes=before.notes + made.notes)
