@@ -163,6 +163,12 @@ class CueEditJob(CueJob):
             f"it peaks at {finished.peak_dbtp:g} dBTP now, as the gain of the whole is kept: give the cue less gain",
         )
 
+    def _left_behind(self) -> tuple[str, ...]:
+        """Notes on stems whose names came from other words."""
+        named = set(self.outputs())
+        old = [path for path in self.after(len(self.edits) - 1).outputs() if path not in named and path.exists()]
+        return tuple(f"{path} is of the cue as it was, and in the mix no longer" for path in old)
+
     def _deliveries(self, wanted: set[str | None], credited: list[Recording], *, is_last: bool) -> tuple[Delivery, ...]:
         """Who takes some cues' stems to where those of all are; timelines name them all, when all are there."""
         job = self.after(len(self.edits))
