@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parents[1] / "guide"
 PAGES = (  # in the order in which to read them
-    "usage", "sessions", "prompts-and-sound-quality", "models", "speed", "training", "evaluation", "architecture",
-    "contributing", "glossary", "papers",
+    "usage", "sessions", "batches", "prompts-and-sound-quality", "models", "speed", "training", "evaluation",
+    "architecture", "contributing", "glossary", "papers",
 )  # fmt: skip
 WIDEST = 100  # cells of a line of text that is still easy to read
 

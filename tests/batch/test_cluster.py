@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import sys
 import time
@@ -15,6 +16,7 @@ import soundfile
 from foleycli.batch import work
 from foleycli.batch.cluster import run_on_cluster
 from foleycli.batch.pool import run_in_processes
+from foleycli.cli.guide import read
 from foleycli.errors import FoleyError
 from foleycli.settings.settings import Settings
 
@@ -68,6 +70,23 @@ def test_a_worker_of_another_version_refuses_rows(tasks_of, clips, monkeypatch):
     monkeypatch.setattr(work, "__version__", "999")
     outcome = work.make_row(task)
     assert outcome.status == "failed" and "foley 999" in outcome.error and not task.job.out.exists()
+
+
+def test_the_guides_recipe_for_slurm_asks_for_workers_as_it_says(monkeypatch, capsys):
+    jobqueue = pytest.importorskip("dask_jobqueue", reason="the extra foleycli[cluster] is not installed")
+    (recipe,) = re.findall(r"```python\n(.*?)```", read("batches"), flags=re.DOTALL)
+    adapted: list[dict] = []
+    monkeypatch.setattr(jobqueue.SLURMCluster, "adapt", lambda self, **how: adapted.append(how))
+    monkeypatch.setattr("builtins.input", lambda *_: "")
+    names: dict = {}
+    exec(recipe, names)
+    with names["cluster"] as local:
+        script = local.job_script()
+        assert capsys.readouterr().out.strip() == local.scheduler_address
+    assert "#SBATCH -p cpu" in script and "#SBATCH --mem=23G" in script and "#SBATCH -t 04:00:00" in script
+    assert all(option in script for option in ("--nthreads 1 ", "--nworkers 16 ", "--lifetime 230m"))
+    assert "source /shared/foley/.venv/bin/activate\nexport OMP_NUM_THREADS=1" in script
+    assert adapted == [{"minimum_jobs": 1, "maximum_jobs": 8}]
 
 
 def cpu_s() -> float:
