@@ -314,6 +314,7 @@ def main(
     parts: Annotated[list[str] | None, typer.Option("--part", help="Only these; may be repeated.")] = None,
 ) -> None:
     """Measure every part, and write down what came of it."""
+    out.parent.mkdir(parents=True, exist_ok=True)
     machine = Machine(torch.device(device), miniature)
     facts: dict[str, Any] = {
         "device": torch.cuda.get_device_name(machine.device) if machine.is_cuda else device,

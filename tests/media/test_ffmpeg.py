@@ -47,3 +47,13 @@ def test_progress_is_told(tmp_path: Path) -> None:
     args = ffmpeg.command(ffmpeg.output_of([tone], tmp_path / "tone.wav"))
     ffmpeg.run(args, "making a tone", lambda *step: told.append(step), "tone", 3.0)
     assert told[-1][0] == "tone" and told[-1][1] == pytest.approx(3.0, abs=0.1) and told[-1][2] == 3.0
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux sets the size of pipes")
+def test_its_output_comes_through_a_large_pipe() -> None:
+    import fcntl
+
+    with ffmpeg._child([sys.executable, "-c", "print('here')"]) as (child, _):
+        assert child.stdout is not None
+        assert fcntl.fcntl(child.stdout, fcntl.F_GETPIPE_SZ) >= ffmpeg.PIPE_BYTES
+        assert child.stdout.read().strip() == b"here"
