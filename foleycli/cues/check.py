@@ -54,9 +54,17 @@ def check_cues(cues: Sequence[Cue], clock: ReelClock, reel_s: Fraction) -> None:
     if not cues:
         raise FoleyError("there are no cues", "Give a sheet with one cue at least")
     numbers: set[str] = set()
+    silences = [cue for cue in cues if cue.silent]
     for cue in cues:
         if wrong := fault(cue, clock, reel_s):
             raise FoleyError(f"cue {cue.number} {wrong}", "Change it in the sheet")
         if cue.number in numbers:
             raise FoleyError(f"two cues have the number {cue.number}", "Give each its own")
         numbers.add(cue.number)
+        for hole in silences:
+            muted = [time_s for time_s in cue.hits_s or () if hole.start_s <= time_s < hole.end_s]
+            if muted:
+                raise FoleyError(
+                    f"cue {cue.number} has a hit at {clock.timecode(muted[0])}, where cue {hole.number} is silent",
+                    "Move one of them",
+                )

@@ -27,6 +27,8 @@ from foleycli.rendering.dynamics import predict_dynamics_db
 from foleycli.rendering.result import StageClock
 from foleycli.timebase import FEATURE_FPS
 
+NEAR_S = 0.25  # of a span's ends: a scene cut there is where the span was meant to begin or end
+
 
 @dataclass(frozen=True)
 class VideoAnalysis:
@@ -154,7 +156,7 @@ def excerpt(
         duration_s=float(stop_s - begin_s),
         start_s=analysis.start_s + float(begin_s),
         streams=streams,
-        cuts_s=[cut_s - float(begin_s) for cut_s in analysis.cuts_s if start_s < cut_s < end_s],
+        cuts_s=[cut_s - float(begin_s) for cut_s in analysis.cuts_s if start_s + NEAR_S < cut_s < end_s - NEAR_S],
         labels=labels_of(analysis.streams[model.semantic.name], float(start_s), float(end_s)),
         events_s=events_s,
         loudness_db=sync.loudness_db(streams[sync.name]),

@@ -120,7 +120,7 @@ def load_models(job: CueJob, placed: Sequence[PlacedCue], model: Model) -> dict[
     names = dict.fromkeys(one.cue.model for one in placed if one.cue is not None and one.cue.model)
     models = {"": model}
     for name in names:
-        models[name] = load_model(job.model_folders[name], str(model.device))
+        models[name] = load_model(job.model_folders[name], str(model.device), str(model.dtype).removeprefix("torch."))
     for one in placed:
         check_prompt(one.settings, models[_model_name(one)])
     return models

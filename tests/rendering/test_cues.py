@@ -149,3 +149,19 @@ def test_a_part_has_the_cues_that_lie_in_it(make, tmp_path: Path) -> None:
 def test_what_cannot_be_made_is_refused(tmp_path: Path, cue: Cue, why: str) -> None:
     with pytest.raises(FoleyError, match=why):
         prepare(tmp_path / "a.wav", [cue])[0].check()
+
+
+def test_a_hit_is_not_asked_for_where_all_is_silent(tmp_path: Path) -> None:
+    cues = [CUES[0], Cue("2", Fraction(2), Fraction(4), silent=True)]
+    with pytest.raises(FoleyError, match="cue 1 has a hit at 00:00:02:03, where cue 2 is silent"):
+        prepare(tmp_path / "a.wav", cues)[0].check()
+
+
+def test_a_cue_keeps_its_seed_when_others_come(model_name: str) -> None:
+    own = {"preset": None, "model_defaults": default_settings(model_name)}
+    first, second = (
+        resolve_cue(Cue(number, Fraction(0), Fraction(1)), **own, overrides={"seed": 5}) for number in "12"
+    )
+    given = resolve_cue(Cue("1", Fraction(0), Fraction(1), seed=7, prompt="rain"), **own, overrides={"prompt": "wind"})
+    assert first.seed != second.seed and first.seed >= 5
+    assert (given.seed, given.prompt) == (7, "rain")

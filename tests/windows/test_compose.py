@@ -14,7 +14,7 @@ from foleycli.families.salsav.family import SalsaVFamily
 from foleycli.families.salsav.network import SalsaV
 from foleycli.records import Features, Stream
 from foleycli.settings.settings import Settings
-from foleycli.windows.compose import compose, cut_features, decode_chunks
+from foleycli.windows.compose import Track, compose, compose_together, cut_features, decode_chunks
 from foleycli.windows.plan import plan_windows
 
 CONFIG = replace(
@@ -176,3 +176,27 @@ def test_decoding_in_chunks_gives_what_decoding_at_once_gives(n_steps):
     joined = torch.cat(pieces)
     assert joined.shape == whole.shape
     assert (joined - whole).abs().max() < 1e-4 * whole.abs().max()
+
+
+@pytest.mark.parametrize("n_steps", [L, 33])
+def test_tracks_beside_one_another_are_what_they_are_alone(family, n_steps):
+    """The same noise, the same context, the same reference, whatever else is in the batch."""
+    reference = torch.randn(12, 64, generator=torch.Generator().manual_seed(2))
+    windows = plan_windows(n_steps, CONFIG.window_steps, CONTEXT, n_reference=12)
+    tracks = [
+        Track(features(), windows, n_steps, seed=3, reference=reference),
+        Track(features(1), plan_windows(24, CONFIG.window_steps, CONTEXT), 24, seed=4),
+        Track(features(1), plan_windows(90, CONFIG.window_steps, CONTEXT), 90, seed=5),
+    ]
+    alone = [compose_together(family, [track], SETTINGS, at_once=8)[0] for track in tracks]
+    for at_once in (2, 8):
+        beside = compose_together(family, tracks, SETTINGS, at_once=at_once)
+        for one, other in zip(alone, beside, strict=True):
+            torch.testing.assert_close(one, other, atol=2e-5, rtol=1e-4)
+    if n_steps == L:  # windows of the longest kind have no steps more than they need
+        nothing = torch.zeros(L, 64), torch.zeros(L, dtype=torch.bool)
+        whole = compose(
+            family, features(), windows, SETTINGS, [3], context=nothing[0], context_mask=nothing[1], reference=reference
+        )[0]
+        first = windows[0].end_step
+        torch.testing.assert_close(alone[0][:first], whole[:first], atol=2e-5, rtol=1e-4)
