@@ -461,7 +461,9 @@ def between_stem(
     if room is None and not filled:
         return None
     if room is not None:
-        tone = (gain * block for block in room_tone_blocks(room, n_samples, rate_hz, seed=job.settings.seed))
+        dynamics_db, seed = analysis.dynamics_db, job.settings.seed
+        blocks = room_tone_blocks(room, n_samples, rate_hz, dynamics_db=dynamics_db, seed=seed)
+        tone = (gain * block for block in blocks)
         write_channels(job, tone, None, _mutes(job, part), wav)
         tone_stem = Stem(cue=None, take=1, wav=wav, start=offset, n_samples=n_samples, rate_hz=rate_hz)
         assert choice.room_tone is not None

@@ -37,6 +37,7 @@ def test_the_dry_run_shows_every_cue(foley, sheet: Path, tmp_path: Path) -> None
     assert "00:00:05:00 to 00:00:06:13  silence" in text
 
 
+@pytest.mark.slow
 def test_a_sheet_becomes_a_file_and_a_report(foley, kept_model, sheet: Path, tmp_path: Path, model_name: str) -> None:
     out = tmp_path / "a.wav"
     options = ("--steps", "1", "--device", "cpu", "--model", model_name, "--between", "silence", "--report", "--json")

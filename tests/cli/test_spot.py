@@ -58,6 +58,7 @@ def test_what_spot_writes_render_reads(foley, kept_model, reel: Path, tmp_path: 
         assert plan.lines[0]["notes"] == []
 
 
+@pytest.mark.slow
 def test_a_part_of_a_reel(foley, kept_model, reel: Path, tmp_path: Path, model_name: str) -> None:
     out = tmp_path / "a.json"
     told = foley("spot", reel, "-o", out, "--start", "00:59:59:00", "--duration", "24f", "--model", model_name)

@@ -22,7 +22,7 @@ rates = st.sampled_from([*RATES, Fraction(60)])
 frames = st.integers(0, 24 * 3600 * 24 - 1)
 
 
-@settings(max_examples=200)
+@settings(max_examples=50)
 @given(rates, frames, st.booleans())
 def test_a_time_code_comes_back(fps: Fraction, number: int, wants_drop: bool) -> None:
     separator = ";" if wants_drop and can_drop(fps) else ":"
@@ -30,7 +30,7 @@ def test_a_time_code_comes_back(fps: Fraction, number: int, wants_drop: bool) ->
     assert frame_number(timecode_of(number, fps, separator), fps) == number
 
 
-@settings(max_examples=200)
+@settings(max_examples=50)
 @given(rates, frames, st.booleans())
 def test_time_codes_are_those_of_opentimelineio(fps: Fraction, number: int, wants_drop: bool) -> None:
     """Given the nominal rate and the frame: its way from seconds and decimal rates is known to slip."""
@@ -42,7 +42,7 @@ def test_time_codes_are_those_of_opentimelineio(fps: Fraction, number: int, want
     assert timecode_of(number, fps, ";" if is_drop else ":") == told
 
 
-@settings(max_examples=200)
+@settings(max_examples=50)
 @given(rates, frames, st.integers(0, 200_000), st.booleans())
 def test_every_picture_of_a_reel_comes_back(fps: Fraction, start: int, frame: int, wants_drop: bool) -> None:
     start_timecode = timecode_of(start, fps, ";" if wants_drop and can_drop(fps) else ":")
@@ -52,7 +52,7 @@ def test_every_picture_of_a_reel_comes_back(fps: Fraction, start: int, frame: in
     assert clock.frame(time_s) == frame == clock.frame(clock.parse(f"{frame}f"))
 
 
-@settings(max_examples=100)
+@settings(max_examples=30)
 @given(rates, st.decimals(0, 100_000, places=6))
 def test_seconds_come_back(fps: Fraction, seconds: object) -> None:
     assert ReelClock(fps).parse(f"{seconds}") == Fraction(str(seconds))
