@@ -14,6 +14,7 @@ import torch
 from foleycli.codecs.base import Codec
 from foleycli.codecs.vae import VaeCodec
 from foleycli.datasets.shards import PrepareSettings
+from foleycli.errors import FoleyError
 from foleycli.features import tagger
 from foleycli.features.base import Extractor
 from foleycli.features.extract import extract_features
@@ -26,7 +27,7 @@ from foleycli.media.frames import read_frames
 from foleycli.models.model import HUB_ENCODERS, load_function, load_part_folder
 from foleycli.records import Stream, Video
 from foleycli.timebase import FEATURE_FPS
-from foleycli.weights.config import read_config
+from foleycli.weights.config import AGAIN, read_config
 from foleycli.weights.folder import sha256_of
 
 TAGGER = "tagger"
@@ -63,7 +64,9 @@ def encoder_hash(name: str) -> str:
 def _weights_hash(folder: Path) -> str:
     config = read_config(folder)
     files = [folder / name for name in (config.vae, config.vocoder) if name] or [folder / config.weights]
-    hashes = [sha256_of(file) for file in files if file.is_file()]
+    if missing := [file for file in files if not file.is_file()]:
+        raise FoleyError(f"{folder} has no {missing[0].name}", AGAIN)
+    hashes = [sha256_of(file) for file in files]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 

@@ -173,6 +173,14 @@ def test_another_data_set_is_not_mixed_in(made, change, message):
         prepare(made.table, made.out, replace(SETTINGS, **change), videos=made.videos)
 
 
+def test_an_encoder_without_weights_is_refused_before_anything_is_read(made, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "config.json").write_text('{"kind": "codec"}')
+    with pytest.raises(FoleyError, match="empty has no model.safetensors"):
+        prepare(made.table, tmp_path / "out", replace(SETTINGS, codec=str(tmp_path / "empty")), videos=made.videos)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
