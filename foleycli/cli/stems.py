@@ -13,7 +13,6 @@ import typer
 from foleycli.cli import options
 from foleycli.errors import UsageError
 from foleycli.settings.checking import short_repr
-from foleycli.timeline.files import check_timeline_name
 
 if TYPE_CHECKING:
     from foleycli.records import Video
@@ -131,8 +130,11 @@ def request(
         raise UsageError(
             f"--timeline names one file, but {n_videos} videos are given", "Give one video, or foley batch"
         )
-    for path in timelines:
-        check_timeline_name(path)
+    if timelines:
+        from foleycli.timeline.files import check_timeline_name
+
+        for path in timelines:
+            check_timeline_name(path)
     return StemRequest(folder, by or "cue", bits or "24", name, tuple(timelines))
 
 
