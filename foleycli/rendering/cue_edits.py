@@ -51,9 +51,10 @@ class CueEdit:
         """The job with the cue as it is after the edit."""
         cues, settings = list(job.sheet.cues), list(job.cue_settings)
         k = [cue.number for cue in cues].index(self.number)
-        words = {"prompt": self.prompt, "negative_prompt": self.negative_prompt}
-        given = {name: text for name, text in words.items() if text is not None}
-        cues[k], settings[k] = replace(cues[k], **given), replace(settings[k], seed=self.seeds[0], **given)
+        prompt = settings[k].prompt if self.prompt is None else self.prompt
+        negative = settings[k].negative_prompt if self.negative_prompt is None else self.negative_prompt
+        cues[k] = replace(cues[k], prompt=prompt, negative_prompt=negative)
+        settings[k] = replace(settings[k], seed=self.seeds[0], prompt=prompt, negative_prompt=negative)
         return replace(
             job,
             sheet=replace(job.sheet, cues=tuple(cues)),

@@ -21,7 +21,7 @@ def fcpxml_text(timeline: Timeline) -> str:
     root = ET.Element("fcpxml", version=VERSION)
     resources = ET.SubElement(root, "resources")
     size = {"width": str(timeline.width_px), "height": str(timeline.height_px)}
-    ET.SubElement(resources, "format", id="r1", frameDuration=_time(1 / timeline.clock.fps), **size)
+    ET.SubElement(resources, "format", {"id": "r1", "frameDuration": _time(1 / timeline.clock.fps), **size})
     begin, length = timeline.clock.start_s, timeline.duration_s
     picture = {"start": _time(begin), "duration": _time(length), "hasVideo": "1", "format": "r1"}
     _asset(resources, "r2", timeline.video, timeline.video.name, picture)
@@ -104,7 +104,7 @@ def _sound(
 
 
 def _asset(resources: ET.Element, ref: str, path: Path, name: str, facts: dict[str, str]) -> None:
-    asset = ET.SubElement(resources, "asset", id=ref, name=name, **facts)
+    asset = ET.SubElement(resources, "asset", {"id": ref, "name": name, **facts})
     ET.SubElement(asset, "media-rep", kind="original-media", src=Path(os.path.abspath(path)).as_uri())
 
 

@@ -81,7 +81,7 @@ def _track(name: str, kind: str, children: list[dict[str, Any]]) -> dict[str, An
 
 
 def _item(schema: str, name: str, **more: Any) -> dict[str, Any]:
-    usual = {"source_range": None, "effects": [], "markers": [], "enabled": True, "metadata": {}}
+    usual: dict[str, Any] = {"source_range": None, "effects": [], "markers": [], "enabled": True, "metadata": {}}
     return {"OTIO_SCHEMA": schema, "name": name, **usual, **more}
 
 

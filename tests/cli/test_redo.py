@@ -87,8 +87,15 @@ def test_a_take_is_kept_or_made_again(foley, redo, kept_model, made):
     assert "is the input itself" in redo(report, "--keep", 2, "-o", made / "t.take1.wav", "--force").error
     assert "has no take 3" in redo(report, "--keep", 3).error
     assert "Use two calls" in redo(report, "--keep", 2, "--seed", 1).error
-    assert redo(report, "--take", 2, "--seed", 9, "--force").code == 0  # the next one knows its siblings still
-    assert redo(made / "t.take2.json", "--keep", 1, "--force").code == 0
+
+
+@pytest.mark.slow
+def test_a_take_that_was_made_anew_knows_its_siblings(foley, redo, kept_model, made):
+    clip = made / "clip.mp4"
+    told = foley("render", clip, "-o", made / "t.wav", "--takes", 2, "--steps", 1, "--report", "--device", "cpu")
+    assert told.code == 0, told.err
+    assert redo(made / "t.take1.json", "--take", 2, "--seed", 9, "--force").code == 0
+    assert redo(made / "t.take2.json", "--keep", 1).code == 0
     assert (made / "t.wav").read_bytes() == (made / "t.take1.wav").read_bytes()
 
 
