@@ -28,7 +28,9 @@ LARGE = {
 }
 
 
-@pytest.mark.parametrize("name", LARGE)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name == "codec-large" else []) for name in LARGE]
+)
 def test_a_recipe_is_of_the_size_that_it_says_and_can_be_reduced(name):
     kind, millions = LARGE[name]
     recipe = read_recipe(RECIPES / f"{name}.yaml")

@@ -19,7 +19,7 @@ from foleycli.training.run import train
 RECIPES = preset.folder() / "train"
 # A network of a few thousand weights on drawn clips of a second, kept in a folder.
 CLIPS = ["data.clips={duration_s: 1.0}", "data.sounds_per_clip=1", "data.first=3", "data.pool=4",
-         "data.fresh_per_step=1", "data.validation_clips=1", "data.shards=''"]  # fmt: skip
+         "data.validation_clips=1", "data.shards=''"]  # fmt: skip
 SMALL = ["network.width=16", "network.n_heads=2", "network.window_steps=43", "network.modulation_rank=4"]
 COMMON = ["batch_size=2", "save_every=1000", "validate_every=1000", "log_every=5", "warmup_steps=3",
           "precision=float32"]  # fmt: skip
@@ -70,9 +70,9 @@ def same(whole: Any, parts: Any, where: str = "") -> None:
         assert whole == parts, where
 
 
-@pytest.mark.parametrize("n", [3, pytest.param(10, marks=pytest.mark.slow)])
-def test_salsa_v_on_kept_examples_with_two_passes_a_step(tmp_path, n):
-    lines = [*SALSAV, *CLIPS, f"data.cache={tmp_path / 'clips'}", "total_batch=4"]
+@pytest.mark.parametrize(("n", "fresh"), [(3, 0), pytest.param(10, 1, marks=pytest.mark.slow)])
+def test_salsa_v_on_kept_examples_with_two_passes_a_step(tmp_path, n, fresh):
+    lines = [*SALSAV, *CLIPS, f"data.fresh_per_step={fresh}", f"data.cache={tmp_path / 'clips'}", "total_batch=4"]
     whole, parts = trained_twice("salsa-v", RECIPES / "salsav-large.yaml", lines, tmp_path, n)
     assert whole["step"] == parts["step"] == 2 * n
     for key in ("network", "average", "optimizer"):
