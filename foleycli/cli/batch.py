@@ -161,7 +161,11 @@ class Call:
     def _rows(self) -> list[tuple[Row, naming.Source]]:
         """All rows with their videos; `folder` of a source is where its results go."""
         if self.manifest.is_dir():
-            own = self.out_dir.resolve()  # results of an earlier call, where they are within the folder
+            own = self.out_dir.resolve()
+            if own == self.manifest.resolve():
+                hint = "Give a folder of its own: results would be taken for videos"
+                raise UsageError("--out-dir is the folder of the videos itself", hint)
+            # Without the results of an earlier call, where they are within the folder.
             sources = [one for one in naming.expand([self.manifest]) if own not in one.path.resolve().parents]
             found = [(Row(k, str(source.path), {}), source) for k, source in enumerate(sources, start=1)]
         else:

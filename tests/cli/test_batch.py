@@ -223,9 +223,11 @@ def test_a_dry_run_writes_nothing(batch, folder):
         (("--jobs", "0"), "--jobs"),
         (("--jobs", "2", "--scheduler", "tcp://x:1"), "both given"),
         (("--jobs", "2", "--steps", "99"), "--steps is 99"),
+        (("--out-dir", "{shots}"), "the folder of the videos itself"),
     ],
 )
 def test_options_that_cannot_be_are_refused(foley, folder, args, said):
+    args = tuple(arg.format(shots=folder / "shots") for arg in args)
     told = foley("batch", folder / "shots", "--out-dir", folder / "out", *args)
     assert told.code in (1, 2) and said in told.err
 

@@ -80,6 +80,26 @@ def test_one_display_for_all_jobs_and_results_beside_it(monkeypatch):
     assert "first.mp4" not in err.getvalue() and console._shown is None
 
 
+def test_many_pieces_are_counted_in_one_bar_or_in_few_lines(monkeypatch, capsys):
+    with console.counting("rows", 100) as update:
+        for done in range(1, 101):
+            update(done, f"{100 - done} s left" if done < 100 else "")
+    assert capsys.readouterr() == ("", "rows: 100 of 100\n")
+    with console.counting("rows", 1, quiet=True) as update:
+        update(1, "")
+    assert capsys.readouterr() == ("", "")
+    err = Terminal()
+    monkeypatch.setattr(sys, "stderr", err)
+    monkeypatch.setenv("COLUMNS", "100")
+    with console.counting("rows", 3) as update:
+        update(2, "31 rows/min, 2 s left")
+        console.show_row_error("line 3", "a.mp4", "it broke", "Mend it")
+        shown = console._shown.progress.tasks[0]
+        assert (shown.completed, shown.total, shown.fields["text"]) == (2, 3, "31 rows/min, 2 s left")
+    plain = Text.from_ansi(err.getvalue()).plain
+    assert "error: line 3: a.mp4: it broke. Mend it" in plain and "2/3 31 rows/min" in plain and console._shown is None
+
+
 def test_json_keeps_letters(capsys):
     console.result_json({"prompt": "Glöckchen"})
     assert capsys.readouterr().out == '{"prompt": "Glöckchen"}\n'
