@@ -60,16 +60,21 @@ def killing(tmp_path):
         killed: list[str] = []
 
         def watch() -> None:
-            deadline_s = time.monotonic() + 300
-            while not killed and time.monotonic() < deadline_s:
+            while not killed and not ended.is_set():
                 said = [json.loads(path.read_text()) for path in (tmp_path / "out" / FOLDER).glob("*.json")]
                 begun = [one["worker"] for one in said if one["state"] == "begun"]
                 if begun and len(said) - len(begun) >= n_done:
                     os.kill(int(begun[0].split(":")[1]), signal.SIGKILL)
                     killed.append(begun[0])
-                time.sleep(0.005)
+                time.sleep(0.02)
 
-        threading.Thread(target=watch, daemon=True).start()
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        threads.append(thread)
         return killed
 
-    return start
+    ended, threads = threading.Event(), list[threading.Thread]()
+    yield start
+    ended.set()
+    for thread in threads:
+        thread.join()

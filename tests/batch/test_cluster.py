@@ -7,7 +7,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -26,14 +26,18 @@ distributed = pytest.importorskip("distributed", reason="the extra foleycli[clus
 @contextmanager
 def cluster(n_workers: int, folder: Path) -> Iterator[distributed.LocalCluster]:
     """Processes of this machine, each with a nanny that starts it anew when it dies."""
-    with distributed.LocalCluster(
+    local = distributed.LocalCluster(
         n_workers=n_workers,
         threads_per_worker=1,
         dashboard_address=None,
         local_directory=str(folder),
         silence_logs="CRITICAL",
-    ) as local:
+    )
+    try:
         yield local
+    finally:
+        with suppress(TimeoutError):  # it waits 5 s for a worker to end, which a busy machine may not give
+            local.close()
 
 
 def test_a_lost_workers_row_is_made_again_and_none_twice(tasks_of, clips, tmp_path, killing):
