@@ -60,10 +60,16 @@ def killing(tmp_path):
         killed: list[str] = []
 
         def watch() -> None:
+            done: set[Path] = set()  # which are not read again
             while not killed and not ended.is_set():
-                said = [json.loads(path.read_text()) for path in (tmp_path / "out" / FOLDER).glob("*.json")]
-                begun = [one["worker"] for one in said if one["state"] == "begun"]
-                if begun and len(said) - len(begun) >= n_done:
+                begun = []
+                for path in set((tmp_path / "out" / FOLDER).glob("*.json")) - done:
+                    said = json.loads(path.read_text())
+                    if said["state"] == "done":
+                        done.add(path)
+                    else:
+                        begun.append(said["worker"])
+                if begun and len(done) >= n_done:
                     os.kill(int(begun[0].split(":")[1]), signal.SIGKILL)
                     killed.append(begun[0])
                 time.sleep(0.02)
