@@ -278,7 +278,7 @@ def import_model(
         ("Upload it", "foley models push runs/mine/model me/my-model"),
         (
             "With a card of the training's log and a benchmark",
-            "foley models push runs/mine/model me/my-model --license mit --benchmark table/benchmark.json",
+            "foley models push mine/model me/mine --license mit --benchmark table.json",
         ),
     )
 )

@@ -20,7 +20,7 @@ def folder(tmp_path):
 
 def test_catalog_has_one_default_family():
     assert DEFAULT_MODEL in [entry.name for entry in entries("family")]
-    assert {entry.kind for entry in entries()} == {"family", "codec", "sync", "clip"}
+    assert {entry.kind for entry in entries()} == {"family", "codec", "sync", "dynamics", "clip"}
     assert len({entry.name for entry in entries()}) == len(entries())
 
 
