@@ -21,6 +21,9 @@ from foleycli.cli.app import main
 from foleycli.hub.catalog import DEFAULT_MODEL
 from foleycli.hub.resolve import resolve
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as processors: one thread each
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("steady")  # busy machines are slow, and CI must not fail by chance
 

@@ -29,7 +29,7 @@ def test_the_commands_to_start_with_are_there():
     lines = re.findall(r"^ {4}(python3 -m venv .*)$", README, flags=re.MULTILINE)
     assert len(lines) == 2
     assert "foleycli/shipped/demo.mp4" in lines[0] and "--prompt" in lines[0]
-    assert lines[1].endswith(" -m pytest")  # .ci/run runs this one
+    assert " -m pytest" in lines[1]  # .ci/run runs this one
 
 
 @pytest.mark.skipif(not (ROOT / ".ci").is_dir(), reason="not in a source distribution")
