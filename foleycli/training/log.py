@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from foleycli.media.output import replacing
 
 LOG_NAME = "log.jsonl"
@@ -41,7 +43,8 @@ class TrainingLog:
             file.write(json.dumps(line, allow_nan=False) + "\n")
         if self._writer is not None:
             for name, value in _scalars(figures):
-                self._writer.add_scalar(name, value, step)
+                # As an array without axes: of a number tensorboardX 2.6 makes one that numpy 2.4 takes for no scalar.
+                self._writer.add_scalar(name, np.asarray(value), step)
             self._writer.flush()
 
     def trim(self, step: int) -> None:
