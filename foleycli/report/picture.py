@@ -109,6 +109,7 @@ def _counted(n: int) -> str:
 
 def _header(page: Image.Image, title: str, facts: str) -> None:
     draw = ImageDraw.Draw(page)
+    title = " ".join(title.split())  # names of files can have line breaks, and Pillow measures single lines alone
     room = PANEL - draw.textlength(facts, _font(20)) - 40
     while draw.textlength(title, _font(30)) > room and len(title) > 8:
         title = title[: len(title) - 4].rstrip() + "…"

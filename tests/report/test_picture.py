@@ -14,11 +14,11 @@ WAVE_Y = picture.HEADER + picture.STRIP + picture.EVENTS
 MEL_Y = WAVE_Y + picture.WAVE + picture.GAP
 
 
-def draw(tmp_path, samples, events_s=(), filmstrip=None) -> np.ndarray:
+def draw(tmp_path, samples, events_s=(), filmstrip=None, title="clip") -> np.ndarray:
     if filmstrip is None:
         filmstrip = np.zeros((4, 40, 60, 3), np.uint8)
     draw_report(
-        tmp_path / "r.png", filmstrip=filmstrip, samples=samples, rate_hz=RATE_HZ, events_s=events_s, title="clip"
+        tmp_path / "r.png", filmstrip=filmstrip, samples=samples, rate_hz=RATE_HZ, events_s=events_s, title=title
     )
     with Image.open(tmp_path / "r.png") as image:
         return np.asarray(image.convert("RGB")).astype(int)
@@ -57,6 +57,11 @@ def test_sound_without_picture_has_no_film(tmp_path):
     film = np.empty((0, 1, 1, 3), np.uint8)
     page = draw(tmp_path, np.zeros(RATE_HZ, np.float32), filmstrip=film)
     assert page.shape[0] == draw(tmp_path, np.zeros(RATE_HZ, np.float32)).shape[0] - picture.STRIP
+
+
+def test_a_name_with_line_breaks_is_drawn_on_one_line(tmp_path):
+    sound = np.zeros(RATE_HZ, np.float32)
+    assert (draw(tmp_path, sound, title="two\nlines.mp4") == draw(tmp_path, sound, title="two lines.mp4")).all()
 
 
 @pytest.mark.parametrize("length", [1, 100, 9000])
