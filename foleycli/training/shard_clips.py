@@ -14,6 +14,7 @@ import numpy as np
 from torch.utils.data import IterableDataset
 
 from foleycli.datasets.reader import Dataset, ShardStream, StoredExample
+from foleycli.datasets.shards import Kind
 from foleycli.dsp.onsets import loudness_envelope
 from foleycli.errors import FoleyError
 from foleycli.media.audio import resample
@@ -40,15 +41,19 @@ def open_shards(shards: str, kept: str, duration_s: float, **encoders: str) -> D
     return dataset
 
 
-def held_out_split(dataset: Dataset) -> str:
-    """The split for validation; errors: FoleyError for a data set of training examples alone."""
-    for split in ("val", "test"):
-        if split in dataset.splits():
-            return split
-    raise FoleyError(
-        f"{dataset.folder} has examples for training alone",
-        "Let some lines of the CSV be of the split test, and prepare it again",
-    )
+def held_out_stored(dataset: Dataset, n: int, kind: Kind) -> Iterator[StoredExample]:
+    """The first n examples of what is not trained on, in the order in which they lie.
+
+    Errors: FoleyError for a data set of training examples alone.
+    """
+    split = next((split for split in ("val", "test") if split in dataset.splits()), None)
+    if split is None:
+        raise FoleyError(
+            f"{dataset.folder} has examples for training alone",
+            "Let some lines of the CSV be of the split test, and prepare it again",
+        )
+    stored = (example for number in dataset.numbers(split) for example in dataset.read(split, number, kind))
+    return itertools.islice(stored, n)
 
 
 def first_frame(stored: StoredExample, spare: int) -> int:
@@ -72,9 +77,7 @@ class ShardClips(IterableDataset):
 def held_out_shard_clips(data: ClipData, n: int) -> list[TrainingClip]:
     """The first n clips of what is not trained on."""
     dataset = open_shards(data.shards, data.kept, data.duration_s)
-    split = held_out_split(dataset)
-    stored = (example for number in dataset.numbers(split) for example in dataset.read(split, number, "media"))
-    return [to_clip(one, data) for one in itertools.islice(stored, n)]
+    return [to_clip(stored, data) for stored in held_out_stored(dataset, n, "media")]
 
 
 def to_clip(stored: StoredExample, data: ClipData) -> TrainingClip:

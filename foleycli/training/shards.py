@@ -22,7 +22,7 @@ from foleycli.errors import FoleyError
 from foleycli.timebase import FEATURE_FPS
 from foleycli.training.examples import EncodedSounds, Example, FamilyData
 from foleycli.training.recipe import Recipe
-from foleycli.training.shard_clips import first_frame, held_out_split
+from foleycli.training.shard_clips import first_frame, held_out_stored
 from foleycli.training.workers import iterate_in_workers
 
 NEEDED = ("sync", "latents", "codes")  # of the features, by every family
@@ -58,9 +58,8 @@ class _Mapped(IterableDataset):
 
 def held_out_shard_examples(dataset: Dataset, data: FamilyData, duration_s: Fraction) -> list[Example]:
     """The first few examples of what is not trained on, in the order in which they lie."""
-    split = held_out_split(dataset)
-    stored = (example for number in dataset.numbers(split) for example in dataset.read(split, number))
-    return [to_example(one, dataset, duration_s) for one in itertools.islice(stored, data.validation_clips)]
+    stored = held_out_stored(dataset, data.validation_clips, "features")
+    return [to_example(one, dataset, duration_s) for one in stored]
 
 
 def to_example(stored: StoredExample, dataset: Dataset, duration_s: Fraction) -> Example:

@@ -24,7 +24,7 @@ from foleycli.media.audio import resample
 from foleycli.training.clips import FPS, ClipData, TrainingClip
 from foleycli.training.loop import device_of
 from foleycli.training.recipe import Recipe, from_dict
-from foleycli.training.shard_clips import CLIP_RATE_HZ, held_out_split, open_shards
+from foleycli.training.shard_clips import CLIP_RATE_HZ, held_out_stored, open_shards
 from foleycli.training.sources import check_sounds, clip_pool, held_out_clips
 from foleycli.training.sync import sigmoid_loss
 from foleycli.training.workers import iterate_in_workers
@@ -169,13 +169,7 @@ class SyncLargeTask:
         if not self.data.shards:
             return [self.cut_grey(clip) for clip in held_out_clips(self.data, n)]
         dataset = open_shards(self.data.shards, self.data.kept, self.data.duration_s)
-        split = held_out_split(dataset)
-        found: list[Snippets] = []
-        for number in dataset.numbers(split):
-            for stored in dataset.read(split, number, "media"):
-                if len(found) < n:
-                    found.append(self.cut_stored(stored))
-        return found
+        return [self.cut_stored(stored) for stored in held_out_stored(dataset, n, "media")]
 
     def cut_stored(self, stored: StoredExample, rng: np.random.Generator | None = None) -> Snippets:
         """Snippets of an example of media shards."""
