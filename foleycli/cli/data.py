@@ -154,6 +154,7 @@ def curate(
     import_torch()
     from foleycli.datasets import curate as curating
     from foleycli.datasets.curation_report import write_page
+    from foleycli.datasets.measures import TAGGERS
     from foleycli.datasets.reader import Dataset
     from foleycli.device import name_device
     from foleycli.evaluation import networks
@@ -181,14 +182,12 @@ def curate(
             report=report,
         )
         write_page(curated, dataset, thresholds)
-    for name in ("ImageBind", "PaSST"):
-        if name == "ImageBind" and name not in files:
-            console.note(
-                "without ImageBind: a sync encoder and an image tagger decide what belongs together, far less surely",
-                quiet,
-            )
-        elif name == "PaSST" and not {"PaSST", "PANNs"} & files.keys():
-            console.note("without an AudioSet tagger: speech and music are known by the labels alone", quiet)
+    if "ImageBind" not in files:
+        console.note(
+            "without ImageBind: a sync encoder and an image tagger decide what belongs together, far less surely", quiet
+        )
+    if not files.keys() & set(TAGGERS):
+        console.note("without an AudioSet tagger: speech and music are known by the labels alone", quiet)
     if json:
         console.result_json({"kept_list": str(curated.folder / curating.KEPT_NAME), **curated.report})
         return
