@@ -152,13 +152,12 @@ def curate(
     report("measure", len(tasks) - len(missing), len(tasks))
     for done, _ in enumerate(run_tasks(measure_to_file, missing, jobs=jobs, scheduler=scheduler), start=1):
         report("measure", len(tasks) - len(missing) + done, len(tasks))
-    rows, prints, labels = [], [], {}
+    rows, prints = [], []
     for task in tasks:
         of_shard, of_prints = _read_measured(_measured_path(task))
         rows += [(task.split, one) for one in of_shard]
         prints.append(of_prints)
-    for facts in dataset.facts():
-        labels[facts["key"]] = str(facts["label"])
+    labels = {facts["key"]: str(facts["label"]) for facts in dataset.facts()}
     duplicates = find_duplicates([one.key for _, one in rows], np.concatenate(prints), thresholds.duplicate)
     fallen = [one for _, row in rows if (one := decide(row, labels[row.key], duplicates, thresholds)) is not None]
     return _write(dataset, rows, fallen, thresholds, by, out)

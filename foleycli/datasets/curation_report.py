@@ -31,7 +31,7 @@ def write_page(curated: Curated, dataset: Dataset, thresholds: Thresholds) -> Pa
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     near = borderline(curated, thresholds)
-    drawn = _draw(dataset, near, folder)
+    _draw(dataset, near, folder)
     numbers = curated.report
     n, n_kept = sum(numbers["examples"].values()), sum(numbers["kept"].values())
     splits = list(numbers["kept"])
@@ -53,9 +53,9 @@ def write_page(curated: Curated, dataset: Dataset, thresholds: Thresholds) -> Pa
                 figure = "" if one.value is None else f" {one.value:.3g}"
                 lines.append(f"- `{one.key}`{figure}{f' ({one.detail})' if one.detail else ''}")
             lines += ["", "All of them: `fallen.jsonl`.", ""] if len(of_reason) > N_NAMED else [""]
-    if drawn:
+    if near:
         lines += ["## Borderline", "", "The examples nearest to the threshold, from the worst to the best.", ""]
-        for key, value, is_kept in drawn:
+        for key, value, is_kept in near:
             lines += [f"{'Kept' if is_kept else 'Fell'}, {value:.3f}: `{key}`", "", f"![]({PICTURES}/{key}.png)", ""]
     page = curated.folder / PAGE_NAME
     shards.write_text(page, "\n".join(lines).rstrip() + "\n")
@@ -82,22 +82,20 @@ def borderline(curated: Curated, thresholds: Thresholds) -> list[tuple[str, floa
     return [(key, value, key in kept) for key, value in sorted(nearest, key=lambda one: (one[1], one[0]))]
 
 
-def _draw(dataset: Dataset, near: list[tuple[str, float, bool]], folder: Path) -> list[tuple[str, float, bool]]:
-    """A picture of each; what is drawn."""
-    wanted = {key for key, _, _ in near}
+def _draw(dataset: Dataset, near: list[tuple[str, float, bool]], folder: Path) -> None:
+    """A picture of each, by its key in `folder`."""
+    figures = {key: value for key, value, _ in near}
     places = {
         facts["key"]: (split, number)
         for split in dataset.splits()
         for number in dataset.numbers(split)
         for facts in shards.read_json(shards.facts_path(dataset.folder, split, number))["examples"]
-        if facts["key"] in wanted
+        if facts["key"] in figures
     }
     for split, number in sorted(set(places.values())):
         for example in dataset.read(split, number, "media"):
-            if example.key in wanted:
-                value = next(value for key, value, _ in near if key == example.key)
-                draw_example(example, folder / f"{example.key}.png", f"{value:.3f}")
-    return near
+            if example.key in figures:
+                draw_example(example, folder / f"{example.key}.png", f"{figures[example.key]:.3f}")
 
 
 def draw_example(example: StoredExample, path: Path, figure: str) -> None:
