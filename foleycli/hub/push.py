@@ -48,6 +48,8 @@ def push(
     card  what to make the model card of; None: the folder has one
     Errors: FoleyError for a damaged folder, one without a card, models of others, and the Hub's refusals.
     """
+    if read_config(folder).is_published:
+        raise FoleyError(f"{folder} holds weights that others published", "Push only models that you trained")
     with tempfile.TemporaryDirectory(prefix="foley-card-") as temporary:
         made = _made_card(folder, repo, card, Path(temporary) if dry_run else folder)
         return _push(folder, _files(folder, made), repo, dry_run=dry_run, report=report)
@@ -57,9 +59,6 @@ def _made_card(folder: Path, repo: str, sources: CardSources | None, place: Path
     """The new card, written to `place`; an older one that was made is replaced, one that somebody wrote is not."""
     if sources is None:
         return None
-    config = read_config(folder)
-    if config.is_published:
-        raise FoleyError(f"{folder} holds weights that others published", "Push only models that you trained")
     own = folder / CARD_NAME
     if own.is_file() and MARK not in own.read_text(encoding="utf-8", errors="replace"):
         raise FoleyError(
@@ -97,9 +96,6 @@ def _push(folder: Path, files: Mapping[str, Path], repo: str, *, dry_run: bool, 
 
 def _files(folder: Path, card: Path | None) -> dict[str, Path]:
     """Config, weights and card, and config and weights of parts that lie in the folder, checked; by their names."""
-    config = read_config(folder)
-    if config.is_published:
-        raise FoleyError(f"{folder} holds weights that others published", "Push only models that you trained")
     check(folder)
     if card is None:
         card = folder / CARD_NAME
