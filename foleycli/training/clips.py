@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from foleycli.datasets.listing import VIDEO_ENDINGS
 from foleycli.dsp.onsets import loudness_envelope
 from foleycli.errors import FoleyError
 from foleycli.media.output import replacing
@@ -31,7 +32,6 @@ from foleycli.synthetic.config import VERSION
 
 FPS = 25
 MOST_BROKEN = 20  # cuts in a row that cannot be read end a training
-VIDEO_ENDINGS = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"}
 
 
 @dataclass(frozen=True)
