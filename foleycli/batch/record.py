@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import filelock
-
 from foleycli import __version__
 from foleycli.weights.folder import sha256_of
 
@@ -98,6 +96,8 @@ class Record:
     @contextmanager
     def claimed(self) -> Iterator[None]:
         """Hold the row: nobody else, on a shared folder either, makes it meanwhile."""
+        import filelock
+
         self.path.parent.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(self.path.with_name(self.path.name + ".lock"), thread_local=False)
         with suppress(OSError, NotImplementedError):  # a file system without locks

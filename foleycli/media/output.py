@@ -14,10 +14,12 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-import filelock
+from typing import TYPE_CHECKING
 
 from foleycli.errors import FoleyError, UsageError
+
+if TYPE_CHECKING:
+    import filelock
 
 VIDEO_ENDINGS = (".mp4", ".mov", ".mkv", ".webm")
 SOUND_ENDINGS = (".wav", ".flac", ".mp3", ".m4a", ".ogg")
@@ -219,6 +221,8 @@ def is_utf8(path: str | Path) -> bool:
 
 def _locked_folder(parent: Path) -> tuple[Path, filelock.BaseFileLock]:
     """A new folder with its lock held; it gets the name that others look for only when the lock is taken."""
+    import filelock
+
     with _disk_errors(parent):
         new = Path(tempfile.mkdtemp(dir=parent, prefix=NEW_PREFIX))
         lock = filelock.FileLock(new / LOCK_NAME)
@@ -252,6 +256,8 @@ def remove_leftovers(folder: Path) -> None:
         names = [entry.name for entry in os.scandir(folder) if entry.name.startswith((RUN_PREFIX, NEW_PREFIX))]
     except OSError:
         return
+    import filelock
+
     for name in names:
         path = folder / name
         if name.startswith(NEW_PREFIX) and not _is_older_than(path, NEW_FOLDER_S):
