@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from foleycli.batch import work
 from foleycli.cli import console, fetched, plan
 from foleycli.errors import EXIT_FAILED, EXIT_SOME_FAILED, FoleyError, UsageError, as_foley_error
 from foleycli.settings.loudness import mix_target
@@ -98,6 +97,8 @@ def run_jobs(requests: Sequence[Request], run: RunOptions) -> None:
         for source, job in ready:
             plan.show(plan.make(job, folder, run.device, run.dtype), source, run.json)
         raise typer.Exit(tally.exit_code)
+    from foleycli.batch import work
+
     with console.progress(run.quiet) as report:  # one display for loading and all jobs
         model = work.load(work.ModelOptions(folder, run.device, run.dtype, run.compiled, run.threads), report)
         for index, (source, job) in enumerate(ready, start=1):
