@@ -117,10 +117,7 @@ def _json_rows(path: Path, text: str, columns: Collection[str]) -> Iterator[Row]
                 number, str(given.get(FILE, "")), {}, FoleyError(f"{short_repr(unknown[0])} is unknown", unknown[1])
             )
             continue
-        kept = {
-            name: value for name, value in given.items() if value not in (None, "") and not name.startswith(COMMENT)
-        }
-        yield _row(number, kept)
+        yield _row(number, given)
 
 
 def _unknown(name: str, columns: Collection[str]) -> str:
