@@ -54,12 +54,10 @@ def frame_number(timecode: str, fps: Fraction) -> int:
     rate = round(fps)  # numbers a second: 30 at 29.97
     if not found or not is_timecode(timecode) or int(found[5]) >= rate:
         raise ValueError(timecode)
-    hours, minutes, seconds, frames = (int(found[k]) for k in (1, 2, 3, 5))
-    n_dropped = _n_dropped(rate, found[4] in ";.")
-    if minutes % 10 and not seconds and frames < n_dropped:
+    minutes, seconds, frames = (int(found[k]) for k in (2, 3, 5))
+    if minutes % 10 and not seconds and frames < _n_dropped(rate, found[4] in ";."):
         raise ValueError(timecode)
-    minute = 60 * hours + minutes
-    return (60 * minute + seconds) * rate + frames - n_dropped * (minute - minute // 10)
+    return _counted(found, rate)
 
 
 def timecode_of(number: int, fps: Fraction, separator: str = ":", n_digits: int = 2) -> str:
@@ -84,11 +82,14 @@ def advance_timecode(timecode: str, n_frames: int, fps: Fraction) -> str:
     found = FORM.match(timecode.strip())
     if not found:
         return timecode
+    return timecode_of(_counted(found, round(fps)) + n_frames, fps, found[4], len(found[5]))
+
+
+def _counted(found: re.Match[str], rate: int) -> int:
+    """Pictures from midnight to what FORM found, whether or not there is such a number."""
     hours, minutes, seconds, frames = (int(found[k]) for k in (1, 2, 3, 5))
-    rate = round(fps)
     minute = 60 * hours + minutes
-    number = (60 * minute + seconds) * rate + frames - _n_dropped(rate, found[4] in ";.") * (minute - minute // 10)
-    return timecode_of(number + n_frames, fps, found[4], len(found[5]))
+    return (60 * minute + seconds) * rate + frames - _n_dropped(rate, found[4] in ";.") * (minute - minute // 10)
 
 
 def _n_dropped(rate: int, is_drop: bool) -> int:
