@@ -23,6 +23,7 @@ from foleycli.errors import FoleyError
 from foleycli.media import ffmpeg
 from foleycli.media.audio import on_picture_clock, to_channels, write_lossless
 from foleycli.media.loudness import (
+    BROKEN_HINT,
     LOUDEST_DBTP,
     METERS_DIFFER_DB,
     PRINTED_DB,
@@ -42,7 +43,6 @@ EXACT = {"fflags": "+bitexact", "flags:a": "+bitexact"}
 MOST_RAISED_DB = 24.0  # to reach a loudness: what is softer by more is noise, or meant to be hardly heard
 BLOCK_S = 10  # of sound that is in memory at once
 MOST_WAV_BYTES = 4_000_000_000  # a longer WAV is an RF64, which ffmpeg writes
-BROKEN_HINT = "Convert it to 16 or 24 bit, or make it again"
 METER_TOP_DBTP = 3.0  # the meter counts up to +10 LUFS; weighting and two channels make 6 dB more than the peak
 ENCODER_TRIES = 5  # a lossy encoder moves peaks: encode, measure, turn down, again
 

@@ -13,17 +13,17 @@ import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
-from foleycli.dsp.loudness import LoudnessMeter, PeakMeter
+from foleycli.dsp.loudness import SILENT_LUFS, LoudnessMeter, PeakMeter
 from foleycli.errors import FoleyError
 from foleycli.media import ffmpeg
 from foleycli.records import Report, silent
 
 PRINTED_DB = 0.05  # ffmpeg prints loudness and peak to a tenth of a decibel
-SILENT_LUFS = -70.0  # the absolute gate of BS.1770: what is softer has no loudness
 LOUDEST_DBTP = 60.0  # above full scale: what is louder is no sound but broken numbers
 END_SAMPLES = 64  # of silence after the sound: ffmpeg's meter does not see the peaks of the last 16 otherwise
 METERED_FRAMES = 400  # of an encoder, some 10 s, at once
 METERS_DIFFER_DB = 0.1  # true-peak meters, by so much
+BROKEN_HINT = "Convert it to 16 or 24 bit, or make it again"
 COUNTS = "Number_of_NaNs+Number_of_Infs"
 UNMEASURED_LUFS = -100.0  # the meter's own values before its first window is full, and for silence, are below
 
@@ -70,7 +70,7 @@ def measure(
     peak_dbtp = _number(peaks[-1])
     if n_broken or peak_dbtp > LOUDEST_DBTP:
         fault = "values that are not finite" if n_broken else f"a peak {peak_dbtp:.0f} dB above full scale"
-        raise FoleyError(f"{what} has {fault}", "Convert it to 16 or 24 bit, or make it again")
+        raise FoleyError(f"{what} has {fault}", BROKEN_HINT)
     if total_s:
         report("loudness", total_s, total_s)
     integrated = readings.last.get("I", _number(lufs[-1]))
