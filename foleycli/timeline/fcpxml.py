@@ -91,7 +91,7 @@ def _sound(
         "asset-clip",
         ref=ref,
         lane=str(lane),
-        name=clip.name if len(clip.takes) == 1 else f"{clip.name}, take {take.take}",
+        name=clip.name_of(take),
         offset=_time(_at(timeline, first)),
         start=_time(begin_s + (first / timeline.clock.fps - timeline.seconds(take.start))),
         duration=_time(n_frames / timeline.clock.fps),

@@ -13,7 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from foleycli.cues.times import NTSC
-from foleycli.timeline.timeline import Clip, Media, Timeline, Track
+from foleycli.timeline.timeline import Clip, Timeline, Track
 
 # What REAPER calls a frame rate: a base, and 0 for it, 1 for drop-frame, 2 for the base by 1.001.
 BASES = (24, 25, 30, 48, 50, 60, 75)
@@ -76,14 +76,10 @@ def _item(timeline: Timeline, clip: Clip, folder: Path) -> Iterator[str]:
     for k, take in enumerate(clip.takes):
         if k:
             yield "      TAKE"
-        yield from (f"      NAME {_quoted(_take_name(clip, take))}", "      VOLPAN 1 0 1 -1")
+        yield from (f"      NAME {_quoted(clip.name_of(take))}", "      VOLPAN 1 0 1 -1")
         yield f"      SOFFS {_seconds(timeline.seconds(media.start - take.start))}"
         yield from ("      <SOURCE WAVE", f"        FILE {_file(take.path, folder)}", "      >")
     yield "    >"
-
-
-def _take_name(clip: Clip, take: Media) -> str:
-    return clip.name if len(clip.takes) == 1 else f"{clip.name}, take {take.take}"
 
 
 def _seconds(time_s: Fraction) -> str:

@@ -54,6 +54,10 @@ class Clip:
         """The file that is heard."""
         return self.takes[0]
 
+    def name_of(self, take: Media) -> str:
+        """What a take is called on a track: as the cue, with its number where there are several."""
+        return self.name if len(self.takes) == 1 else f"{self.name}, take {take.take}"
+
 
 @dataclass(frozen=True)
 class Track:
