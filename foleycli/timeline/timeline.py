@@ -96,11 +96,6 @@ class Timeline:
         """Of the reel."""
         return self.n_frames / self.clock.fps
 
-    @property
-    def n_takes(self) -> int:
-        """The most that a clip has."""
-        return max((len(clip.takes) for track in self.tracks for clip in track.clips), default=0)
-
     def seconds(self, sample: int) -> Fraction:
         """From the reel's first picture."""
         return Fraction(sample, self.rate_hz)
