@@ -22,6 +22,7 @@ from foleycli.media.timecode import (
     frames_a_day,
     is_drop_frame,
     is_timecode,
+    samples_a_day,
     start_timecode,
     timecode_of,
 )
@@ -68,6 +69,10 @@ class ReelClock:
     def start_s(self) -> Fraction:
         """Real seconds from midnight, as the numbers count, to the first picture."""
         return self.start_frame / self.fps
+
+    def time_reference(self, sample: int, rate_hz: int) -> int:
+        """Samples from midnight, of any day, to a sample counted from the first picture."""
+        return nearest(self.start_s * rate_hz + sample) % samples_a_day(rate_hz)
 
     def frame(self, time_s: Fraction) -> int:
         """The nearest picture's edge, counted from the first picture."""

@@ -14,6 +14,7 @@ from foleycli.media.source import open_container, picture_stream
 from foleycli.records import Video
 
 FORM = re.compile(r"^(\d{1,2}):(\d{2}):(\d{2})([:;.,])(\d{2,3})$")
+DAY_S = 86_400
 DROPPED_SECONDS = 2 / 30  # of a second's numbers are left out at every minute but each tenth: 2 of 30, 4 of 60
 
 
@@ -46,6 +47,11 @@ def frames_a_day(fps: Fraction, is_drop: bool) -> int:
     """Pictures from midnight to midnight, as the numbers count them."""
     rate = round(fps)
     return 144 * (600 * rate - 9 * _n_dropped(rate, is_drop))
+
+
+def samples_a_day(rate_hz: int) -> int:
+    """Samples from midnight to midnight, of a clock that keeps time."""
+    return DAY_S * rate_hz
 
 
 def frame_number(timecode: str, fps: Fraction) -> int:

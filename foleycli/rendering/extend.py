@@ -30,6 +30,7 @@ from foleycli.media.loudness import measure_file
 from foleycli.media.mux import mux
 from foleycli.media.output import is_video_name, replacing, temporary_beside
 from foleycli.media.probe import channel_mask, is_float_file
+from foleycli.media.timecode import samples_a_day
 from foleycli.models.model import Model
 from foleycli.records import Audio, Report, silent
 from foleycli.rendering.analyze import VideoAnalysis, analyze
@@ -37,7 +38,7 @@ from foleycli.rendering.generate import build_features, check_prompt, sample_lat
 from foleycli.rendering.plan import plan_render
 from foleycli.rendering.result import RenderResult, StageClock
 from foleycli.rendering.timbre import characteristic_start_s, encode_audio
-from foleycli.stems.bwf import BwfFacts, BwfWriter, day_samples, moved_ixml, read_bwf, stamp_loudness
+from foleycli.stems.bwf import BwfFacts, BwfWriter, moved_ixml, read_bwf, stamp_loudness
 from foleycli.timebase import seconds_to_samples
 from foleycli.windows.compose import decode_chunks
 
@@ -295,7 +296,7 @@ def write_continued(
     channels, rate_hz = take.samples.shape[0], take.rate_hz
     bext = facts.bext
     if n_before:  # what is generated before the take makes the file begin so much earlier, before midnight even
-        bext = replace(bext, time_reference=(bext.time_reference - n_before) % day_samples(rate_hz))
+        bext = replace(bext, time_reference=(bext.time_reference - n_before) % samples_a_day(rate_hz))
     mode = {1: "mono", 2: "stereo"}.get(channels, "multi")
     coding = f"A=PCM,F={rate_hz},W={32 if is_float else 24},M={mode},T=foley extend\r\n"
     history = bext.coding_history

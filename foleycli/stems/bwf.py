@@ -35,7 +35,6 @@ UNUSED = 0x7FFF  # of a loudness number: not measured
 WAVE_PCM, WAVE_FLOAT, WAVE_EXTENSIBLE = 1, 3, 0xFFFE
 GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")  # of the sub-formats of WAVE_FORMAT_EXTENSIBLE
 LARGEST_CHUNK_BYTES = 1 << 24  # of text that is read
-DAY_S = 86_400
 
 SampleFormat = Literal["pcm24", "float32"]
 SAMPLE_BYTES: dict[SampleFormat, int] = {"pcm24": 3, "float32": 4}
@@ -181,11 +180,6 @@ def moved_ixml(data: bytes, time_reference: int, rate_hz: int) -> bytes:
         element = speed.find(name)
         (ElementTree.SubElement(speed, name) if element is None else element).text = text
     return _xml_bytes(root)
-
-
-def day_samples(rate_hz: int) -> int:
-    """Samples from midnight to midnight."""
-    return DAY_S * rate_hz
 
 
 class BwfWriter:

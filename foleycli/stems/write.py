@@ -19,14 +19,14 @@ import soundfile
 
 from foleycli import __version__
 from foleycli.cues.cue import Cue, Stem
-from foleycli.cues.times import ReelClock, nearest
+from foleycli.cues.times import ReelClock
 from foleycli.errors import FoleyError
 from foleycli.media.finish import level_db
 from foleycli.media.loudness import measure_file
 from foleycli.media.output import replacing, temporary_beside
 from foleycli.records import Report, silent
 from foleycli.settings.loudness import LoudnessTarget
-from foleycli.stems.bwf import Bext, BwfWriter, Ixml, SampleFormat, day_samples, read_bwf, stamp_loudness
+from foleycli.stems.bwf import Bext, BwfWriter, Ixml, SampleFormat, read_bwf, stamp_loudness
 from foleycli.stems.names import CREATOR, PATTERN, StemFields, fx_name, stem_names
 from foleycli.stems.ucs import ROOM_TONE, class_of, find_cat_id, is_cat_id
 
@@ -52,7 +52,7 @@ class Reel:
 
     def time_reference(self, sample: int) -> int:
         """Samples from midnight to a sample from the first picture."""
-        return nearest(self.clock.start_s * self.rate_hz + Fraction(sample)) % day_samples(self.rate_hz)
+        return self.clock.time_reference(sample, self.rate_hz)
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from foleycli.cues.times import ReelClock, nearest
-
-DAY_S = 86_400
+from foleycli.cues.times import ReelClock
 
 
 @dataclass(frozen=True)
@@ -106,7 +104,7 @@ class Timeline:
 
     def time_reference(self, media: Media) -> int:
         """Samples from midnight to a file's first, as its bext says."""
-        return nearest(self.clock.start_s * self.rate_hz + media.start) % (DAY_S * self.rate_hz)
+        return self.clock.time_reference(media.start, self.rate_hz)
 
 
 def laid_out(clips: Iterable[tuple[str, Clip]]) -> tuple[Track, ...]:
