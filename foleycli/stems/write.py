@@ -46,9 +46,10 @@ class Reel:
     start: int  # sample of the mix's first sample, from the reel's first picture
     n_samples: int  # of the mix
 
-    def timecode(self, sample: int) -> str:
-        """Time code of the picture that a sample from the first picture belongs to."""
-        return self.clock.timecode_of_frame(int(sample * self.clock.fps / self.rate_hz // 1))
+    def timecode_in_names(self, sample: int) -> str:
+        """Time code of the picture that a sample from the first picture belongs to, with dots, as names have it."""
+        timecode = self.clock.timecode_of_frame(int(sample * self.clock.fps / self.rate_hz // 1))
+        return timecode.replace(":", ".").replace(";", ".")
 
     def time_reference(self, sample: int) -> int:
         """Samples from midnight to a sample from the first picture."""
@@ -100,7 +101,7 @@ def _single(stem: Stem, reel: Reel) -> StemFile:
         seed=stem.seed,
         track=track_of(stem),
         kind=class_of(cat_id),
-        timecode=reel.timecode(stem.start).replace(":", ".").replace(";", "."),
+        timecode=reel.timecode_in_names(stem.start),
     )
     return StemFile("", (stem,), fields, stem.start, stem.n_samples)
 
@@ -122,7 +123,7 @@ def _grouped(stems: Sequence[Stem], reel: Reel, by: By) -> list[StemFile]:
             seed=members[0].seed,
             track=name,
             kind=kind,
-            timecode=reel.timecode(reel.start).replace(":", ".").replace(";", "."),
+            timecode=reel.timecode_in_names(reel.start),
         )
         files.append(StemFile("", tuple(members), fields, reel.start, reel.n_samples))
     return files
@@ -153,9 +154,7 @@ def write_stem_files(
             form = "float32"
             notes.append(f"{file.name} goes above full scale: it is 32 bit float")
         with replacing(folder / file.name, overwrite=overwrite) as part:
-            _write(file, part, reel, form, gain)
-            stamp_loudness(part, measure_file(part))
-            _check(file, part, reel)
+            _write_measured(file, part, reel, form, gain)
     report("stems", len(files), len(files))
     return tuple(notes)
 
@@ -168,9 +167,14 @@ def place_on_reel(wav: Path, reel: Reel, words: str, seed: int) -> None:
     stem = Stem(cue, 1, wav, reel.start, reel.n_samples, reel.rate_hz, seed=seed)
     [file] = files_of([stem], reel)
     with replacing(wav) as part:
-        _write(file, part, reel, "pcm24", 1.0)
-        stamp_loudness(part, measure_file(part))
-        _check(file, part, reel)
+        _write_measured(file, part, reel, "pcm24", 1.0)
+
+
+def _write_measured(file: StemFile, path: Path, reel: Reel, form: SampleFormat, gain: float) -> None:
+    """Write a file with the loudness that it measures in its bext; errors: FoleyError where it would not be right."""
+    _write(file, path, reel, form, gain)
+    stamp_loudness(path, measure_file(path))
+    _check(file, path, reel)
 
 
 def _write(file: StemFile, path: Path, reel: Reel, form: SampleFormat, gain: float) -> None:
