@@ -69,8 +69,7 @@ def step_figures(kind: str, recipe: Recipe, device: torch.device, seconds: float
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     clips_per_s, n_steps = take_steps(task, recipe, device, seconds)
-    meta = on_meta(make_task, recipe)
-    flop = count_flop(meta, on_meta(make_task, recipe).network.requires_grad_(False))[recipe.checkpointing]
+    flop = count_flop(*on_meta(make_task, recipe))[recipe.checkpointing]
     figures: dict[str, Any] = {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
         "parameters": n_parameters,
@@ -92,9 +91,8 @@ def step_figures(kind: str, recipe: Recipe, device: torch.device, seconds: float
 def peak_tflops(device_name: str) -> float | None:
     """The peak of the GPU that calls itself so ("NVIDIA H100 80GB HBM3"); None for one that no table knows."""
     words = device_name.lower().replace(" ", "")
-    known = [name for name in sorted(GPUS, key=len, reverse=True) if name.split("-")[0] in words]
-    exact = [name for name in known if all(part in words for part in name.split("-"))]
-    return GPUS[exact[0]].peak_tflops if exact else None
+    found = [name for name in GPUS if all(part in words for part in name.split("-"))]
+    return GPUS[max(found, key=len)].peak_tflops if found else None
 
 
 def _last_figures(log: Path) -> dict[str, Any]:

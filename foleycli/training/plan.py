@@ -191,7 +191,7 @@ def plan(
         raise FoleyError(f"there is no figure for the GPU {short_repr(gpu)}",
                          f"{did_you_mean(gpu, GPUS)}One of: {', '.join(GPUS)}")  # fmt: skip
     rows, n_passes = passes(recipe.batch_size, recipe.total_batch, n_gpus)
-    task, average = on_meta(make_task, recipe), on_meta(make_task, recipe).network.requires_grad_(False)
+    task, average = on_meta(make_task, recipe)
     kept = activations(task, average, rows)
     n_parts = n_gpus if recipe.parallel == "fsdp" else 1
     costs = [
@@ -378,14 +378,13 @@ def measure(
     n_parameters: int,
 ) -> Measured | None:
     """A few seconds of steps on a device; None where it is a CPU and the network is too large for it."""
-    is_small = device.type != "cpu" or n_parameters <= MOST_MEASURED
-    if not is_small and reduced is None:
+    measured = recipe if device.type != "cpu" or n_parameters <= MOST_MEASURED else reduced
+    if measured is None:
         return None
-    measured = recipe if is_small or reduced is None else reduced
     rows, _ = passes(measured.batch_size, measured.total_batch, 1)
     task = make_task(measured)
     clips_per_s, _ = take_steps(task, replace(measured, batch_size=rows), device, MEASURED_S)
-    flop = count_flop(on_meta(make_task, measured), on_meta(make_task, measured).network)[measured.checkpointing]
+    flop = count_flop(*on_meta(make_task, measured))[measured.checkpointing]
     network = "as planned" if measured is recipe else "reduced"
     return Measured(str(device), network, clips_per_s, clips_per_s * flop / 1e12)
 
@@ -427,12 +426,12 @@ def _masks_select_all() -> AbstractContextManager[Any]:
     return _config.patch(meta_nonzero_assume_all_nonzero=True)  # type: ignore[attr-defined]  # made by torch at import
 
 
-def on_meta(make_task: Callable[[Recipe], PlannedTask], recipe: Recipe) -> PlannedTask:
-    """A task whose network has no data, whatever of it was computed."""
+def on_meta(make_task: Callable[[Recipe], PlannedTask], recipe: Recipe) -> tuple[PlannedTask, nn.Module]:
+    """A task whose network has no data, whatever of it was computed, and the average of that network."""
     with torch.device("meta"):
-        task = make_task(recipe)
+        task, twin = make_task(recipe), make_task(recipe)
     task.network.to("meta")
-    return task
+    return task, twin.network.to("meta").requires_grad_(False)
 
 
 def _meta(batch: Any) -> Any:
