@@ -151,9 +151,9 @@ def result_json(value: object, indent: int | None = None) -> None:
     result(json.dumps(value, indent=indent, ensure_ascii=False, default=str))
 
 
-def count(n: int, noun: str) -> str:
-    """`1 window`, `2 windows`."""
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+def count(n: int, noun: str, plural: str = "") -> str:
+    """`1 window`, `2 windows`; `plural` for nouns that take more than an s."""
+    return f"{n} {noun}" if n == 1 else f"{n} {plural or noun + 's'}"
 
 
 def examples(*lines: tuple[str, str]) -> str:

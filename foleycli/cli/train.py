@@ -1,4 +1,4 @@
-"""`foley train codec|mel-codec|sync|dynamics|salsa-v|maskvat|vaura|foley-flow`: from a recipe to a model folder."""
+"""`foley train KIND`, of a codec, an encoder or a model that renders: from a recipe to a model folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from foleycli.cli import console, options
 from foleycli.errors import UsageError
 
 if TYPE_CHECKING:
-    from foleycli.training.plan import Plan
+    from foleycli.training.plan import Costs, Plan
 
 Kind = Literal["codec", "mel-codec", "sync", "sync-large", "dynamics", "salsa-v", "maskvat", "vaura", "foley-flow"]
 PLAN = "Plan"
@@ -113,7 +113,7 @@ def _show_plan(
     console.table(("what", "figure"), _facts(made))
     console.table(
         ("checkpointing", "weights", "gradients", "optimiser", "average", "activations", "GiB a GPU", "TFLOP a clip"),
-        [_choice_row(made, number) for number in range(len(made.costs))],
+        [_choice_row(costs, is_chosen=costs is made.chosen) for costs in made.costs],
         right=range(1, 8),
     )
 
@@ -124,7 +124,7 @@ def _facts(made: Plan) -> list[tuple[str, str]]:
     rows = [
         ("parameters", f"{made.parameters / 1e6:.1f} M" + (f", {frozen / 1e6:.1f} M of them frozen" if frozen else "")),
         ("a step", f"{made.clips_per_step} clips: {made.n_gpus} {made.gpu} x {made.rows}, "
-                   f"{console.count(made.n_passes, 'pass').replace('passs', 'passes')}"),
+                   f"{console.count(made.n_passes, 'pass', 'passes')}"),
         ("operations of a step", f"{made.tflop_per_step:,.1f} TFLOP"),
         ("clips a second", f"{made.clips_per_s:,.1f} at {made.share:.0%} of the peak, which is assumed"),
         ("time", f"{_days(made.days)} for {made.steps:,} steps on {made.n_gpus} {made.gpu}"),
@@ -140,10 +140,9 @@ def _days(days: float) -> str:
     return f"{days:,.1f} days" if days >= 2 else f"{24 * days:,.1f} hours"
 
 
-def _choice_row(made: Plan, number: int) -> tuple[str, ...]:
+def _choice_row(costs: Costs, is_chosen: bool) -> tuple[str, ...]:
     """A line of the second table."""
-    costs = made.costs[number]
     memory = costs.memory
     parts = (memory.weights, memory.gradients, memory.optimizer, memory.average, memory.activations, memory.total)
-    chosen = " (the recipe's)" if costs.checkpointing == made.choice else ""
+    chosen = " (the recipe's)" if is_chosen else ""
     return costs.checkpointing + chosen, *(f"{part:.1f}" for part in parts), f"{costs.tflop_per_clip:.3f}"
