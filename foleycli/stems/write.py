@@ -46,10 +46,9 @@ class Reel:
     start: int  # sample of the mix's first sample, from the reel's first picture
     n_samples: int  # of the mix
 
-    def timecode_in_names(self, sample: int) -> str:
-        """Time code of the picture that a sample from the first picture belongs to, with dots, as names have it."""
-        timecode = self.clock.timecode_of_frame(int(sample * self.clock.fps / self.rate_hz // 1))
-        return timecode.replace(":", ".").replace(";", ".")
+    def timecode(self, sample: int) -> str:
+        """Time code of the picture that a sample from the first picture belongs to."""
+        return self.clock.timecode_of_frame(int(sample * self.clock.fps / self.rate_hz // 1))
 
     def time_reference(self, sample: int) -> int:
         """Samples from midnight to a sample from the first picture."""
@@ -101,9 +100,14 @@ def _single(stem: Stem, reel: Reel) -> StemFile:
         seed=stem.seed,
         track=track_of(stem),
         kind=class_of(cat_id),
-        timecode=reel.timecode_in_names(stem.start),
+        timecode=_dotted(reel.timecode(stem.start)),
     )
     return StemFile("", (stem,), fields, stem.start, stem.n_samples)
+
+
+def _dotted(timecode: str) -> str:
+    """A time code as names have it."""
+    return timecode.replace(":", ".").replace(";", ".")
 
 
 def _grouped(stems: Sequence[Stem], reel: Reel, by: By) -> list[StemFile]:
@@ -123,7 +127,7 @@ def _grouped(stems: Sequence[Stem], reel: Reel, by: By) -> list[StemFile]:
             seed=members[0].seed,
             track=name,
             kind=kind,
-            timecode=reel.timecode_in_names(reel.start),
+            timecode=_dotted(reel.timecode(reel.start)),
         )
         files.append(StemFile("", tuple(members), fields, reel.start, reel.n_samples))
     return files
