@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import zlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from foleycli.errors import FoleyError
 from foleycli.media.audio import resample
 from foleycli.timebase import FEATURE_FPS
 from foleycli.training.clips import FPS, ClipData, TrainingClip, to_grey
+from foleycli.training.workers import Mapped
 
 CLIP_RATE_HZ = 44100
 
@@ -62,16 +64,11 @@ def first_frame(stored: StoredExample, spare: int) -> int:
     return 2 * int(rng.integers(max(0, spare) // 2 + 1))
 
 
-class ShardClips(IterableDataset):
+def shard_clip_stream(data: ClipData, seed: int, *, first: int, rank: int, n_ranks: int) -> IterableDataset:
     """Clips for the synchronisation encoder, out of media shards; part `rank` of `n_ranks` has had `first` of them."""
-
-    def __init__(self, data: ClipData, seed: int, first: int, rank: int, n_ranks: int) -> None:
-        dataset = open_shards(data.shards, data.kept, data.duration_s)
-        self.data = data
-        self.stream = ShardStream(dataset, kind="media", seed=seed, first=first, part=rank, n_parts=n_ranks)
-
-    def __iter__(self) -> Iterator[TrainingClip]:
-        return (to_clip(stored, self.data) for stored in self.stream)
+    dataset = open_shards(data.shards, data.kept, data.duration_s)
+    stream = ShardStream(dataset, kind="media", seed=seed, first=first, part=rank, n_parts=n_ranks)
+    return Mapped(stream, partial(to_clip, data=data))
 
 
 def held_out_shard_clips(data: ClipData, n: int) -> list[TrainingClip]:

@@ -7,15 +7,13 @@ Where `data.shards` of a recipe names a data set, nothing is drawn, cached or po
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import IterableDataset
 
 from foleycli.datasets.reader import Dataset, ShardStream, StoredExample
 from foleycli.errors import FoleyError
@@ -23,7 +21,7 @@ from foleycli.timebase import FEATURE_FPS
 from foleycli.training.examples import EncodedSounds, Example, FamilyData
 from foleycli.training.recipe import Recipe
 from foleycli.training.shard_clips import first_frame, held_out_stored
-from foleycli.training.workers import iterate_in_workers
+from foleycli.training.workers import Mapped, iterate_in_workers
 
 NEEDED = ("sync", "latents", "codes")  # of the features, by every family
 
@@ -36,7 +34,7 @@ class ShardPool:
     ) -> None:
         stream = ShardStream(dataset, seed=recipe.seed, part=rank, n_parts=n_ranks, first=step * recipe.batch_size)
         cut = partial(to_example, dataset=dataset, duration_s=duration_s)
-        self._examples: Iterator[Example] = iterate_in_workers(_Mapped(stream, cut), recipe.workers, prefetch=64)
+        self._examples: Iterator[Example] = iterate_in_workers(Mapped(stream, cut), recipe.workers, prefetch=64)
 
     def refresh(self) -> None:
         """Nothing to do: every batch is new."""
@@ -44,16 +42,6 @@ class ShardPool:
     def draw(self, n: int, rng: np.random.Generator) -> list[Example]:
         """The next n."""
         return list(itertools.islice(self._examples, n))
-
-
-class _Mapped(IterableDataset):
-    """Items of a stream, made into others by the process that reads them."""
-
-    def __init__(self, stream: ShardStream, function: Callable[[StoredExample], Any]) -> None:
-        self.stream, self.function = stream, function
-
-    def __iter__(self) -> Iterator[Any]:
-        return map(self.function, iter(self.stream))
 
 
 def held_out_shard_examples(dataset: Dataset, data: FamilyData, duration_s: Fraction) -> list[Example]:

@@ -25,7 +25,7 @@ from foleycli.training.clips import (
 from foleycli.training.film import film_clips
 from foleycli.training.pool import Pool
 from foleycli.training.recipe import Recipe
-from foleycli.training.shard_clips import ShardClips, held_out_shard_clips, open_shards
+from foleycli.training.shard_clips import held_out_shard_clips, open_shards, shard_clip_stream
 from foleycli.training.workers import iterate_in_workers
 
 HELD_OUT_SEED = 1_000_000_007
@@ -64,7 +64,7 @@ def _mixed(
 def clip_stream(data: ClipData, recipe: Recipe, first_clip: int, rank: int, world_size: int) -> Iterator[TrainingClip]:
     """Clips from `first_clip` on, made by `recipe.workers` processes (0: in this one), in a fixed order."""
     if data.shards:
-        shard_clips = ShardClips(data, recipe.seed, first=first_clip, rank=rank, n_ranks=world_size)
+        shard_clips = shard_clip_stream(data, recipe.seed, first=first_clip, rank=rank, n_ranks=world_size)
         return iterate_in_workers(shard_clips, recipe.workers, prefetch=8)
     first = recipe.seed * 10_000_000 + first_clip * world_size + rank
     return iterate_in_workers(_ClipStream(data, first, world_size), recipe.workers, prefetch=8)

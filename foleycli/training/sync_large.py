@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import IterableDataset
 
 from foleycli.datasets.reader import ShardStream, StoredExample
 from foleycli.errors import FoleyError
@@ -27,7 +26,7 @@ from foleycli.training.recipe import Recipe, from_dict
 from foleycli.training.shard_clips import CLIP_RATE_HZ, held_out_stored, open_shards
 from foleycli.training.sources import check_sounds, clip_pool, held_out_clips
 from foleycli.training.sync import sigmoid_loss
-from foleycli.training.workers import iterate_in_workers
+from foleycli.training.workers import Mapped, iterate_in_workers
 from foleycli.weights.checkpoint import load_into
 from foleycli.weights.config import WEIGHTS_NAME, ModelConfig
 from foleycli.weights.folder import save
@@ -109,8 +108,16 @@ class SyncLargeTask:
         """From shards each clip once an epoch; else from a pool of the latest drawn or filmed clips."""
         n_rows, step = self.recipe.batch_size, first_step
         if self.data.shards:
-            stream = _Cuts(self, first=first_step * n_rows, rank=rank, n_ranks=world_size)
-            clips = iterate_in_workers(stream, self.recipe.workers, prefetch=n_rows)
+            stream = ShardStream(
+                open_shards(self.data.shards, self.data.kept, self.data.duration_s),
+                kind="media",
+                seed=self.recipe.seed,
+                first=first_step * n_rows,
+                part=rank,
+                n_parts=world_size,
+                shards_at_once=1,
+            )
+            clips = iterate_in_workers(Mapped(stream, self.cut_drawn), self.recipe.workers, prefetch=n_rows)
             while True:
                 yield joined([next(clips) for _ in range(n_rows)])
         pool = clip_pool(self.data, self.recipe, first_step, rank, world_size)
@@ -176,6 +183,10 @@ class SyncLargeTask:
         side_px = self.network.config.size_px
         return self.cut(stored.pictures(side_px, side_px), *stored.sound(), rng)
 
+    def cut_drawn(self, stored: StoredExample) -> Snippets:
+        """Snippets from a place in the example that differs from epoch to epoch."""
+        return self.cut_stored(stored, np.random.default_rng((stored.epoch, *stored.key.encode()[-8:])))
+
     def state(self) -> dict[str, Any]:
         return {}
 
@@ -191,22 +202,6 @@ class SyncLargeTask:
             training={**history, **self.validate(average), "objective": asdict(self.objective)},
         )
         save(average.state_dict(), folder, config, torch.float16)
-
-
-class _Cuts(IterableDataset):
-    """Snippets of examples in the order of the shards."""
-
-    def __init__(self, task: SyncLargeTask, *, first: int, rank: int, n_ranks: int) -> None:
-        dataset = open_shards(task.data.shards, task.data.kept, task.data.duration_s)
-        self.stream = ShardStream(
-            dataset, kind="media", seed=task.recipe.seed, first=first, part=rank, n_parts=n_ranks, shards_at_once=1
-        )
-        self.task = task
-
-    def __iter__(self) -> Iterator[Snippets]:
-        for stored in self.stream:
-            rng = np.random.default_rng((stored.epoch, *stored.key.encode()[-8:]))
-            yield self.task.cut_stored(stored, rng)
 
 
 def joined(clips: list[Snippets]) -> Snippets:

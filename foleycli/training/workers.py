@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from torch.utils.data import DataLoader, IterableDataset
 
 from foleycli.errors import FoleyError
+
+
+class Mapped(IterableDataset):
+    """Items of a stream, made into others by the process that reads them."""
+
+    def __init__(self, stream: IterableDataset, function: Callable[[Any], Any]) -> None:
+        self.stream, self.function = stream, function
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self.function, iter(self.stream))
 
 
 class _ErrorAsItem(IterableDataset):
