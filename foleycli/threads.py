@@ -41,21 +41,22 @@ def import_torch(threads: int | None = None) -> None:
             gc.enable()
     import torch
 
-    _keep_freed_memory()
+    if not any(name.startswith("MALLOC_") for name in os.environ):
+        reuse_freed_memory(1 << 30)
     if threads is not None:
         torch.set_num_threads(threads)
     elif not any(name in os.environ for name in USER_VARIABLES) and torch.get_num_threads() > usable_cpus():
         torch.set_num_threads(usable_cpus())
 
 
-def _keep_freed_memory() -> None:
-    """Have glibc reuse the memory of large tensors: the system clears every page that was given back."""
-    if not sys.platform.startswith("linux") or any(name.startswith("MALLOC_") for name in os.environ):
+def reuse_freed_memory(kept_bytes: int) -> None:
+    """Have glibc keep so much freed memory for the next large tensors: the system clears every page that it gives."""
+    if not sys.platform.startswith("linux"):
         return
     with suppress(OSError, AttributeError):  # another C library
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(M_MMAP_THRESHOLD, 32 << 20)  # the highest that there is; by itself glibc gets there step by step
-        mallopt(M_TRIM_THRESHOLD, 1 << 30)
+        mallopt(M_TRIM_THRESHOLD, kept_bytes)
 
 
 def decoder_threads() -> int:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import threading
 import time
 import traceback
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,7 +14,7 @@ from foleycli import __version__
 from foleycli.batch.record import Record, this_worker
 from foleycli.errors import FoleyError, as_foley_error
 from foleycli.records import Report, silent
-from foleycli.threads import import_torch
+from foleycli.threads import import_torch, reuse_freed_memory
 
 if TYPE_CHECKING:
     from foleycli.models.model import Model
@@ -133,7 +131,10 @@ def load(options: ModelOptions, report: Report = silent) -> Model:
 def kept(options: ModelOptions) -> Model:
     """The model, which the process keeps until another is asked for; errors: FoleyError, the same at every call."""
     if options not in _loaded:
-        _keep_freed_memory()
+        if "MALLOC_TRIM_THRESHOLD_" in os.environ:
+            # Dask sets it for its workers: glibc then returns each freed block at once, and a row takes three times as
+            # long.
+            reuse_freed_memory(128 << 20)
         _loaded.clear()
         try:
             _loaded[options] = load(options)
@@ -143,16 +144,6 @@ def kept(options: ModelOptions) -> Model:
     if isinstance(found, FoleyError):
         raise found
     return found
-
-
-def _keep_freed_memory() -> None:
-    """Undo what Dask sets for its workers: with it glibc returns each freed block at once, and a row takes three times
-    as long."""
-    if "MALLOC_TRIM_THRESHOLD_" in os.environ:
-        with suppress(AttributeError, OSError, TypeError):  # another C library
-            mallopt = ctypes.CDLL(None).mallopt
-            mallopt(-1, 128 << 20)  # M_TRIM_THRESHOLD
-            mallopt(-3, 32 << 20)  # M_MMAP_THRESHOLD, the greatest that glibc itself would come to
 
 
 def make_row(task: Task) -> Outcome:
