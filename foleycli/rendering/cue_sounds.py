@@ -21,7 +21,7 @@ from foleycli.cues.cue import Stem
 from foleycli.cues.times import nearest
 from foleycli.dsp.gain_riding import rms_levels_db
 from foleycli.dsp.stereo import pan_curve, stereo_blocks
-from foleycli.library.library import SHIPPED_LIBRARY, Match, open_library
+from foleycli.library.library import SHIPPED_LIBRARY, Match, Recording, open_library
 from foleycli.media.audio import SoundWriter
 from foleycli.media.finish import FinishedSound, level_db
 from foleycli.media.loudness import measure_file
@@ -102,9 +102,11 @@ def render_cues(job: CueJob, model: Model, report: Report) -> RenderResult:
         latents = sample_cues(cues, report)
     with temporary_beside(job.out, "", job.needed_bytes()) as folder:
         folder.mkdir()
-        stems = make_stems(job, part, cues, latents, folder=folder, clock=clock, report=report)
-        room = between_stem(job, part, placed, stems, analyses[""], folder=folder)
-        kept = [stem for stem in stems if stem.cue is not None] + ([room] if room is not None else [])
+        mutes = mutes_of(placed, job.settings.rate_hz)
+        stems = make_stems(job, part, cues, latents, mutes=mutes, folder=folder, clock=clock, report=report)
+        room = choose_room_tone(job, analyses[""])
+        between = between_stem(job, part, stems, analyses[""], room=room, mutes=mutes, folder=folder)
+        kept = [stem for stem in stems if stem.cue is not None] + ([between] if between is not None else [])
         first_takes = [stem for stem in kept if stem.take == 1]
         with clock.stage("mux"):
             mix = folder / "mix.wav"
@@ -112,7 +114,18 @@ def render_cues(job: CueJob, model: Model, report: Report) -> RenderResult:
             write_mix(mix, first_takes, part, n_samples, job.settings.rate_hz)
             finished = job.write_mix(part, mix, report)
             notes = deliver(job, kept, finished.applied_db, report)
-    return cue_result(job, part, cues, analyses[""], model=model, finished=finished, clock=clock, notes=notes)
+    return cue_result(
+        job,
+        part,
+        placed,
+        cues,
+        analyses[""],
+        room_tone=room.room_tone,
+        model=model,
+        finished=finished,
+        clock=clock,
+        notes=notes,
+    )
 
 
 def load_models(job: CueJob, placed: Sequence[PlacedCue], model: Model) -> dict[str, Model]:
@@ -228,6 +241,7 @@ def make_stems(
     cues: Sequence[CueInputs],
     latents: dict[tuple[int, int], Tensor],
     *,
+    mutes: Sequence[tuple[int, int]],
     folder: Path,
     clock: StageClock,
     report: Report,
@@ -235,7 +249,6 @@ def make_stems(
     """The stem of every take of every cue, and of gaps that are filled (their cue is None)."""
     stems: list[Stem] = []
     n_takes = sum(len(one.seeds) for one in cues)
-    mutes = _mutes(job, part)
     for k, one in enumerate(cues):
         for take, seed in enumerate(one.seeds):
             report("codec", len(stems), n_takes)
@@ -435,45 +448,54 @@ def muted(blocks: Iterable[np.ndarray], mutes: Sequence[tuple[int, int]], rate_h
         yield block
 
 
-def _mutes(job: CueJob, part: Part) -> list[tuple[int, int]]:
+def mutes_of(placed: Sequence[PlacedCue], rate_hz: int) -> list[tuple[int, int]]:
     """The spans of silent cues, in samples from the part's beginning."""
-    rate_hz = job.settings.rate_hz
-    return [(nearest(one.start_s * rate_hz), nearest(one.end_s * rate_hz)) for one in job.placed(part) if one.silent]
+    return [(nearest(one.start_s * rate_hz), nearest(one.end_s * rate_hz)) for one in placed if one.silent]
+
+
+def choose_room_tone(job: CueJob, analysis: VideoAnalysis) -> RecordingChoice:
+    """The room tone under all, and no other recording; nothing where none is wanted."""
+    if not job.wants_room_tone():
+        return RecordingChoice()
+    return choose_recordings(replace(job.settings, engine="flow"), analysis.labels, sounds=job.sounds)
 
 
 def between_stem(
     job: CueJob,
     part: Part,
-    placed: Sequence[PlacedCue],
     stems: Sequence[Stem],
     analysis: VideoAnalysis,
     *,
+    room: RecordingChoice,
+    mutes: Sequence[tuple[int, int]],
     folder: Path,
 ) -> Stem | None:
     """What lies between the cues, as one stem as long as the part: room tone, and the gaps that were filled."""
     rate_hz, wav = job.settings.rate_hz, folder / "between.wav"
     n_samples, offset = seconds_to_samples(part.duration_s, rate_hz), nearest(Fraction(part.start_s) * rate_hz)
     filled = [stem for stem in stems if stem.cue is None]
-    room = None
-    if job.wants_room_tone():
-        choice = choose_recordings(replace(job.settings, engine="flow"), analysis.labels, sounds=job.sounds)
-        room, gain = choice.read_room_tone(rate_hz), np.float32(10 ** (room_level_db(job.settings) / 20))
-    if room is None and not filled:
+    tone = room.read_room_tone(rate_hz)
+    if tone is None and not filled:
         return None
-    if room is not None:
+    if tone is not None:
+        assert room.room_tone is not None
         dynamics_db, seed = analysis.dynamics_db, job.settings.seed
-        blocks = room_tone_blocks(room, n_samples, rate_hz, dynamics_db=dynamics_db, seed=seed)
-        tone = (gain * block for block in blocks)
-        write_channels(job, tone, None, _mutes(job, part), wav)
-        tone_stem = Stem(cue=None, take=1, wav=wav, start=offset, n_samples=n_samples, rate_hz=rate_hz)
-        assert choice.room_tone is not None
-        match = Match(choice.room_tone, 1.0, "", choice.room_tone.name)
-        filled = [replace(tone_stem, recordings=(match,)), *filled]
+        blocks = room_tone_blocks(tone, n_samples, rate_hz, dynamics_db=dynamics_db, seed=seed)
+        gain = np.float32(10 ** (room_level_db(job.settings) / 20))
+        write_channels(job, (gain * block for block in blocks), None, mutes, wav)
+        match = Match(room.room_tone, 1.0, "", room.room_tone.name)
+        tone_stem = Stem(None, 1, wav, start=offset, n_samples=n_samples, rate_hz=rate_hz, recordings=(match,))
+        filled = [tone_stem, *filled]
     summed = folder / "between_all.wav"
     write_mix(summed, filled, part, n_samples, rate_hz)
     used = tuple({match.recording.name: match for stem in filled for match in stem.recordings}.values())
-    return replace(
-        Stem(cue=None, take=1, wav=summed, start=offset, n_samples=n_samples, rate_hz=rate_hz),
+    return Stem(
+        cue=None,
+        take=1,
+        wav=summed,
+        start=offset,
+        n_samples=n_samples,
+        rate_hz=rate_hz,
         seed=job.settings.seed,
         recordings=used,
     )
@@ -515,9 +537,11 @@ def deliver(job: CueJob, stems: Sequence[Stem], gain_db: float, report: Report) 
 def cue_result(
     job: CueJob,
     part: Part,
+    placed: Sequence[PlacedCue],
     cues: Sequence[CueInputs],
     analysis: VideoAnalysis,
     *,
+    room_tone: Recording | None,
     model: Model,
     finished: FinishedSound,
     clock: StageClock,
@@ -526,13 +550,10 @@ def cue_result(
     """The facts of the whole and of every cue."""
     told = [_told(one, part) for one in cues if one.placed.cue is not None]
     told += [
-        CueResult(one.cue, one.settings, model.name, (), (), 0)
-        for one in job.placed(part)
-        if one.cue is not None and one.silent
+        CueResult(one.cue, one.settings, model.name, (), (), 0) for one in placed if one.cue is not None and one.silent
     ]
     matches = {match.recording.name: match for one in cues for match in one.choice.matches}
     struck_s = {time_s for one in told for time_s in one.events_s}
-    room = choose_recordings(replace(job.settings, engine="flow"), analysis.labels, sounds=job.sounds).room_tone
     return RenderResult(
         out=job.out,
         duration_s=part.duration_s,
@@ -551,7 +572,7 @@ def cue_result(
         lufs=finished.lufs,
         applied_db=finished.applied_db,
         recordings=list(matches.values()),
-        room_tone=room if job.wants_room_tone() else None,
+        room_tone=room_tone,
         files=tuple(path for path in job.outputs()[1:] if path.exists()),
         cues=tuple(sorted(told, key=lambda one: one.cue.start_s)),
     )
