@@ -34,10 +34,11 @@ from foleycli.recordings.mix import Recorded, gain_to
 from foleycli.records import Features, Report
 from foleycli.rendering.analyze import VideoAnalysis, analyze, excerpt
 from foleycli.rendering.cost import TAKES_AT_ONCE
-from foleycli.rendering.generate import build_features, check_prompt, decode_to_wav, plan_for
-from foleycli.rendering.output import add_recordings, apply_gain_riding, is_widened
+from foleycli.rendering.generate import build_features, check_prompt, plan_for
+from foleycli.rendering.output import add_recordings, is_widened
 from foleycli.rendering.plan import RenderPlan
 from foleycli.rendering.recordings import RecordingChoice, choose_recordings, room_level_db
+from foleycli.rendering.render import decode_at_level
 from foleycli.rendering.result import CueResult, RenderResult, StageClock
 from foleycli.rendering.timbre import encode_reference, find_reference
 from foleycli.settings.loudness import LoudnessTarget, loudness_target
@@ -269,9 +270,7 @@ def make_raw(one: CueInputs, latents: Tensor | None, seed: int, wav: Path, fps: 
     model, analysis, settings = one.model, one.analysis, one.placed.settings
     rate_hz = model.codec.rate_hz
     if latents is not None:
-        decode_to_wav(model, latents, wav)
-        if analysis.loudness_db is not None and settings.ride > 0:
-            apply_gain_riding(wav, one.recorded.ride_target_db(), settings.ride)
+        decode_at_level(model, latents, wav, analysis=analysis, recorded=one.recorded, ride=settings.ride)
         if one.hits_s is not None:
             _rewrite(wav, strike(_samples(wav), rate_hz, one.hits_s, seed), rate_hz)
     if one.recorded.has_sound:

@@ -29,10 +29,9 @@ from foleycli.models.model import Model
 from foleycli.recordings.engine import Heard
 from foleycli.recordings.mix import Layer
 from foleycli.records import Report
-from foleycli.rendering.generate import decode_to_wav, sample_latents
+from foleycli.rendering.generate import sample_latents
 from foleycli.rendering.output import (
     add_layers,
-    apply_gain_riding,
     finish_generated,
     n_channels,
     stamp,
@@ -40,7 +39,7 @@ from foleycli.rendering.output import (
     write_video,
 )
 from foleycli.rendering.plan import RenderPlan
-from foleycli.rendering.render import Prepared, condition, decode_take, prepare, render_result
+from foleycli.rendering.render import Prepared, condition, decode_at_level, decode_take, prepare, render_result
 from foleycli.rendering.result import RenderResult, StageClock
 from foleycli.settings.loudness import loudness_target
 from foleycli.timebase import seconds_to_samples, step_at
@@ -174,9 +173,9 @@ def _decode(
     last, rate_hz = layers[-1], model.codec.rate_hz
     own = None if last.recorded.is_alone(job.settings.engine) else latents
     if own is not None:
-        decode_to_wav(model, own, wav, report)
-        if last.analysis.loudness_db is not None and job.settings.ride > 0:
-            apply_gain_riding(wav, last.recorded.ride_target_db(), job.settings.ride)
+        decode_at_level(
+            model, own, wav, analysis=last.analysis, recorded=last.recorded, ride=job.settings.ride, report=report
+        )
     if any(one.recorded.has_sound for one in layers):
         seeds = [job.settings.seed, *(edit.seed for edit in job.edits[:n_edits])]
         heard = [_heard(job.edits[:n_edits], k, rate_hz) for k in range(len(layers))]

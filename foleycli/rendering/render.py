@@ -14,7 +14,7 @@ from foleycli.media.output import is_video_name
 from foleycli.media.part import Part, copyable_part
 from foleycli.models.model import Model
 from foleycli.recordings.mix import Recorded
-from foleycli.records import Features, Report
+from foleycli.records import Features, Report, silent
 from foleycli.rendering.analyze import VideoAnalysis, analyze
 from foleycli.rendering.generate import build_features, check_prompt, decode_to_wav, plan_for
 from foleycli.rendering.output import add_recordings, apply_gain_riding, write_result
@@ -93,6 +93,22 @@ def condition(
     )
 
 
+def decode_at_level(
+    model: Model,
+    latents: Tensor,
+    wav: Path,
+    *,
+    analysis: VideoAnalysis,
+    recorded: Recorded,
+    ride: float,
+    report: Report = silent,
+) -> None:
+    """Decode latents [L, D] to a mono WAV whose loudness follows the picture, as far as `ride` says (0 to 1)."""
+    decode_to_wav(model, latents, wav, report)
+    if analysis.loudness_db is not None and ride > 0:
+        apply_gain_riding(wav, recorded.ride_target_db(), ride)
+
+
 def decode_take(
     prepared: Prepared,
     latents: Tensor | None,
@@ -111,9 +127,15 @@ def decode_take(
     analysis, scorer = prepared.analysis, prepared.scorer
     with clock.stage("codec"):
         if latents is not None:
-            decode_to_wav(model, latents, wav, report)
-            if analysis.loudness_db is not None and job.settings.ride > 0:
-                apply_gain_riding(wav, prepared.recorded.ride_target_db(), job.settings.ride)
+            decode_at_level(
+                model,
+                latents,
+                wav,
+                analysis=analysis,
+                recorded=prepared.recorded,
+                ride=job.settings.ride,
+                report=report,
+            )
         if prepared.recorded.has_sound:
             rate_hz = model.codec.rate_hz
             n_samples = seconds_to_samples(prepared.part.duration_s, rate_hz)
