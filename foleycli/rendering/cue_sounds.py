@@ -348,8 +348,15 @@ def level_stem(stem: Stem, target: LoudnessTarget) -> None:
     """Bring a stem to a loudness of its own, and its cue's gain beside it, as far as its peak allows; in place."""
     own_db = stem.cue.gain_db if stem.cue is not None else 0.0
     wanted = target if target.lufs is None else replace(target, lufs=target.lufs + own_db)
-    gain = np.float32(10 ** (level_db(measure_file(stem.wav), wanted) / 20))
-    with replacing(stem.wav) as part, SoundWriter(part, stem.rate_hz, soundfile.info(stem.wav).channels) as writer:
+    gain_db = level_db(measure_file(stem.wav), wanted)
+    with replacing(stem.wav) as part:
+        write_at_gain(stem, part, gain_db)
+
+
+def write_at_gain(stem: Stem, wav: Path, gain_db: float) -> None:
+    """A stem's samples at a gain, to another WAV."""
+    gain = np.float32(10 ** (gain_db / 20))
+    with SoundWriter(wav, stem.rate_hz, soundfile.info(stem.wav).channels) as writer:
         for block in file_blocks(stem.wav):
             writer.write((gain * block).T)
 
@@ -521,13 +528,10 @@ def deliver(job: CueJob, stems: Sequence[Stem], gain_db: float, report: Report) 
     """Hand the stems to whoever the job names, at the gain of the finished mix; their sum is that mix."""
     if not job.deliveries:
         return ()
-    gain = np.float32(10 ** (gain_db / 20))
     delivered = []
     for stem in stems:
-        channels, wav = soundfile.info(stem.wav).channels, stem.wav.with_suffix(".final.wav")
-        with SoundWriter(wav, stem.rate_hz, channels) as writer:
-            for block in file_blocks(stem.wav):
-                writer.write((gain * block).T)
+        wav = stem.wav.with_suffix(".final.wav")
+        write_at_gain(stem, wav, gain_db)
         stem.wav.unlink()
         delivered.append(replace(stem, wav=wav))
     return tuple(note for delivery in job.deliveries for note in delivery.deliver(job, delivered, report))
