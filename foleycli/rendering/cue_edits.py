@@ -17,7 +17,6 @@ import numpy as np
 import soundfile
 
 from foleycli.cues.cue import Stem
-from foleycli.cues.times import nearest
 from foleycli.errors import UsageError
 from foleycli.library.library import Recording
 from foleycli.media.loudness import PRINTED_DB
@@ -252,7 +251,7 @@ class _Step(CueJob):
     def start(self, part: Part) -> int:
         """The sample of the part at which the one cue's stems begin."""
         [mine] = [one for one in self.placed(part) if self._is_mine(one)]
-        return nearest(mine.begin_s * self.settings.rate_hz)
+        return mine.samples(self.settings.rate_hz)[0]
 
     def _is_mine(self, one: PlacedCue) -> bool:
         return one.cue is not None and one.cue.number == self.number

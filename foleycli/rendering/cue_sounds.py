@@ -301,9 +301,7 @@ def write_stem(
 ) -> Stem:
     """A take as it goes into the mix: in its place, at its gain, with its handles faded."""
     placed, rate_hz, offset = one.placed, job.settings.rate_hz, nearest(Fraction(part.start_s) * job.settings.rate_hz)
-    begin, start, end, stop = (
-        nearest(time_s * rate_hz) for time_s in (placed.begin_s, placed.start_s, placed.end_s, placed.stop_s)
-    )
+    begin, start, end, stop = placed.samples(rate_hz)
     stop = min(stop, seconds_to_samples(part.duration_s, rate_hz))
     end, n_samples, codec_hz = min(end, stop), stop - begin, one.model.codec.rate_hz
     n_skipped = nearest((placed.begin_s - one.grid_s) * codec_hz)
@@ -456,7 +454,7 @@ def muted(blocks: Iterable[np.ndarray], mutes: Sequence[tuple[int, int]], rate_h
 
 def mutes_of(placed: Sequence[PlacedCue], rate_hz: int) -> list[tuple[int, int]]:
     """The spans of silent cues, in samples from the part's beginning."""
-    return [(nearest(one.start_s * rate_hz), nearest(one.end_s * rate_hz)) for one in placed if one.silent]
+    return [one.samples(rate_hz)[1:3] for one in placed if one.silent]
 
 
 def choose_room_tone(job: CueJob, analysis: VideoAnalysis) -> RecordingChoice:

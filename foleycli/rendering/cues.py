@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from foleycli.cues.check import check_cues
 from foleycli.cues.cue import Cue, CueSheet, Stem
-from foleycli.cues.times import ReelClock
+from foleycli.cues.times import ReelClock, nearest
 from foleycli.errors import UsageError
 from foleycli.media.output import is_video_name
 from foleycli.media.part import Part, choose_part
@@ -74,6 +74,13 @@ class PlacedCue:
     def duration_s(self) -> Fraction:
         """Of its sound."""
         return self.stop_s - self.begin_s
+
+    def samples(self, rate_hz: int) -> tuple[int, int, int, int]:
+        """Where its sound begins, the cue starts and ends, and its sound stops: samples from the part's beginning."""
+        begin, start, end, stop = (
+            nearest(time_s * rate_hz) for time_s in (self.begin_s, self.start_s, self.end_s, self.stop_s)
+        )
+        return begin, start, end, stop
 
     @property
     def hits_s(self) -> tuple[Fraction, ...] | None:

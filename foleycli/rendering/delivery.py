@@ -73,9 +73,7 @@ def planned_stems(job: CueJob) -> list[Stem]:
     for one in job.placed(part):
         if one.cue is None or one.silent:
             continue
-        begin, start, end, stop = (
-            nearest(time_s * rate_hz) for time_s in (one.begin_s, one.start_s, one.end_s, one.stop_s)
-        )
+        begin, start, end, stop = one.samples(rate_hz)
         stem = Stem(one.cue, 1, Path(), offset + begin, stop - begin, rate_hz, start - begin, stop - min(end, stop))
         stems += [replace(stem, take=take, seed=seed) for take, seed in enumerate(job.seeds(one), start=1)]
     if job.wants_room_tone() or any(one.cue is None for one in job.placed(part)):
