@@ -178,12 +178,12 @@ def job_of(
         settings=session.settings if is_span else changed,
         start_s=asked["start_s"],
         duration_s=asked["duration_s"],
-        reference=session.inputs["reference"].path if "reference" in session.inputs else None,
+        reference=session.reference,
         reference_start_s=asked["reference_start_s"],
-        sounds=session.sounds[0] if session.sounds is not None else None,
+        sounds=session.sounds_folder,
         pcm=asked["pcm"],
         exact=asked["exact"],
-        original_tracks=tuple(asked["original_tracks"]) if asked["original_tracks"] is not None else None,
+        original_tracks=session.original_tracks,
         siblings={name: session.told["session"][name] for name in ("asked", "takes")}
         if out == session.output.path
         else {},
@@ -207,15 +207,15 @@ def cues_of(
     from foleycli.rendering.redo import is_lossless
     from foleycli.report.session import check_file, credited, cue_job, moved
 
-    job = cue_job(session, probe(session.inputs["video"].path), out, delivers=out == session.output.path)
+    delivering = cue_job(session, probe(session.inputs["video"].path), out)
+    job = delivering if out == session.output.path else replace(delivering, deliveries=())
     if number is None:
         if any(one is not None for one in (take, keep, *changes.values())):
             raise UsageError(f"{session.report.name} is of cues, and none is named", "Name the one to change: --cue N")
         return job
     job = replace(job, edits=(*job.edits, cue_edit(job, number, take, keep, changes)))
     job.check()
-    delivered = cue_job(session, job.video, out, delivers=True).deliveries
-    stems = next((one for one in delivered if isinstance(one, StemDelivery)), None)
+    stems = next((one for one in delivering.deliveries if isinstance(one, StemDelivery)), None)
     if job.deliveries and stems is not None and stems.by != "cue":
         raise FoleyError(
             f"the stems of {session.report.name} are by {stems.by}, and hold several cues each",

@@ -102,13 +102,29 @@ class Session:
                 hint = "Put its files back as they were, or render anew"
                 raise FoleyError(f"{folder} has other recordings than when {self.report.name} was written", hint)
 
+    @property
+    def reference(self) -> Path | None:
+        """The sound whose timbre was given."""
+        return self.inputs["reference"].path if "reference" in self.inputs else None
+
+    @property
+    def sounds_folder(self) -> Path | None:
+        """The folder of recordings that was used in place of the library that comes with foley."""
+        return None if self.sounds is None else self.sounds[0]
+
+    @property
+    def original_tracks(self) -> tuple[int, ...] | None:
+        """Those of the video's own sound tracks that were kept; None: all."""
+        tracks = self.job["original_tracks"]
+        return None if tracks is None else tuple(tracks)
+
     def stem_files(self) -> list[NamedFile]:
         """The stems that were written."""
         return [_file(one, self.report.parent) for one in self.told["session"]["stem_files"]]
 
     def paths(self) -> list[Path]:
         """Every file and folder that is read, none of which may be written over."""
-        folders = [self.sounds[0]] if self.sounds is not None else []
+        folders = [] if self.sounds_folder is None else [self.sounds_folder]
         return [*(file.path for file in self.inputs.values()), *folders]
 
 
@@ -354,10 +370,9 @@ def _cue_references(part: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return [(role, file) for role, file in given if file is not None]
 
 
-def cue_job(session: Session, video: Video, out: Path, *, delivers: bool) -> CueEditJob:
-    """The job of a session's cues as they were first rendered, with what was changed since.
+def cue_job(session: Session, video: Video, out: Path) -> CueEditJob:
+    """The job of a session's cues as they were first rendered, with what was changed since; stems go where they were.
 
-    delivers   whether stems and timelines are written where they were
     Errors: FoleyError for a report that is damaged.
     """
     part, asked, folder = session.told["session"], session.job, session.report.parent
@@ -374,20 +389,20 @@ def cue_job(session: Session, video: Video, out: Path, *, delivers: bool) -> Cue
             settings=session.settings,
             start_s=asked["start_s"],
             duration_s=asked["duration_s"],
-            reference=session.inputs["reference"].path if "reference" in session.inputs else None,
+            reference=session.reference,
             reference_start_s=asked["reference_start_s"],
-            sounds=session.sounds[0] if session.sounds is not None else None,
+            sounds=session.sounds_folder,
             takes=asked["takes"],
             pcm=asked["pcm"],
             exact=asked["exact"],
-            original_tracks=tuple(asked["original_tracks"]) if asked["original_tracks"] is not None else None,
+            original_tracks=session.original_tracks,
             sheet=CueSheet(cues),
             cue_settings=tuple(resolve_settings(overrides=one["settings"]) for one in part["cues"]),
             clock=ReelClock.of(video),
             between=asked["between"],
             handle_s=Fraction(part["handle_s"]),
             model_folders={cue.model: resolve(cue.model) for cue in cues if cue.model is not None},
-            deliveries=(*stems, *timelines) if delivers else (),
+            deliveries=(*stems, *timelines),
             edits=edits,
         )
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
@@ -414,7 +429,7 @@ def credited(session: Session, number: str) -> tuple[Recording, ...]:
     others = [cue for cue in session.told["cues"] if cue["number"] != number]
     names = {one["name"] for cue in others for one in cue["recordings"]}
     files = {cue["timbre"] for cue in others} | {(session.told["room_tone"] or {}).get("file")}
-    library = open_library(session.sounds[0] if session.sounds is not None else SHIPPED_LIBRARY)
+    library = open_library(session.sounds_folder or SHIPPED_LIBRARY)
     known = [*library.recordings, *open_library().recordings]
     return tuple(one for one in known if one.name in names or str(one.path) in files)
 
