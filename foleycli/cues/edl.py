@@ -28,7 +28,6 @@ EVENT = re.compile(rf"^(\d{{1,6}})\s+(\S+)\s+(\S+)\s+(\S+)(?:\s+\d+)?\s+{TIME}\s
 NAMED = re.compile(r"^\*\s*(?:FROM CLIP NAME|CLIP NAME)\s*:\s*(.*)$", re.IGNORECASE)
 COMMENT = re.compile(r"^\*\s*(?:COMMENTS?\s*:\s*)?(.*)$", re.IGNORECASE)
 MOST_EVENTS = 999  # that the form has numbers for
-LONGEST_LINE = 200
 
 
 def read_edl(path: Path, clock: ReelClock, reel_s: Fraction) -> CueSheet:

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from foleycli.models.model import Model
 
 Between = Literal["room", "silence", "auto"]
-BETWEEN: tuple[Between, ...] = ("room", "silence", "auto")
 HANDLE_S = Fraction(1, 5)  # in which a cue's sound rings out, and its neighbour's comes in
 LEAST_GAP_S = Fraction(1, 5)  # between cues, to be filled from the picture
 SEEDS = 1_000_000  # a cue's own seed is the call's and so much at most
