@@ -45,15 +45,15 @@ def facts(result: RenderResult) -> dict[str, Any]:
         "seed": result.settings.seed,
         "settings": asdict(result.settings),
         "windows": [asdict(window) for window in result.windows],
-        "cuts_s": [round(float(time_s), 3) for time_s in result.cuts_s],
-        "labels": [{"label": label, "confidence": round(float(confidence), 4)} for label, confidence in result.labels],
+        "cuts_s": _times(result.cuts_s),
+        "labels": _labels(result.labels),
         "reference": str(result.reference) if result.reference else None,
         "recordings": [_match(match) for match in result.recordings],
         "room_tone": _recording(result.room_tone) if result.room_tone else None,
         **({"files": list(map(str, result.files))} if result.files else {}),
         **({"cues": [_cue(one) for one in result.cues]} if result.cues else {}),
         "notes": list(result.notes),
-        "events_s": [round(float(time_s), 3) for time_s in result.events_s],
+        "events_s": _times(result.events_s),
         "lufs": _rounded(result.lufs),
         "peak_dbtp": _rounded(result.peak_dbtp),
         "stage_s": {stage: round(float(spent_s), 4) for stage, spent_s in result.stage_s.items()},
@@ -67,12 +67,21 @@ def _cue(one: CueResult) -> dict[str, Any]:
         "model": one.model,
         "settings": asdict(one.settings),
         "seeds": list(one.seeds),
-        "events_s": [round(float(time_s), 3) for time_s in one.events_s],
+        "events_s": _times(one.events_s),
         "windows": one.windows,
-        "labels": [{"label": label, "confidence": round(float(confidence), 4)} for label, confidence in one.labels],
+        "labels": _labels(one.labels),
         "timbre": str(one.reference) if one.reference else None,
         "recordings": [_match(match) for match in one.recordings],
     }
+
+
+def _labels(labels: Sequence[tuple[str, float]]) -> list[dict[str, Any]]:
+    return [{"label": label, "confidence": round(float(confidence), 4)} for label, confidence in labels]
+
+
+def _times(times_s: Sequence[float]) -> list[float]:
+    """Seconds to the millisecond."""
+    return [round(float(time_s), 3) for time_s in times_s]
 
 
 def _match(match: Match) -> dict[str, Any]:
