@@ -35,7 +35,7 @@ from foleycli.records import Features, Report
 from foleycli.rendering.analyze import VideoAnalysis, analyze, excerpt
 from foleycli.rendering.cost import TAKES_AT_ONCE
 from foleycli.rendering.generate import build_features, check_prompt, plan_for
-from foleycli.rendering.output import add_recordings, is_widened
+from foleycli.rendering.output import add_recordings, file_blocks, is_widened
 from foleycli.rendering.plan import RenderPlan
 from foleycli.rendering.recordings import RecordingChoice, choose_recordings, room_level_db
 from foleycli.rendering.render import decode_at_level
@@ -382,12 +382,6 @@ def write_channels(
         for both in muted(stereo_blocks(file_blocks(mono), rate_hz, pan, job.settings.width), mutes, rate_hz):
             writer.write(both)
     mono.unlink()
-
-
-def file_blocks(wav: Path) -> Iterator[np.ndarray]:
-    """A mono WAV [n], or another [n, C], in blocks."""
-    with soundfile.SoundFile(wav) as file:
-        yield from file.blocks(block_samples(file.samplerate), dtype="float32")
 
 
 def skipped(blocks: Iterable[np.ndarray], n: int) -> Iterator[np.ndarray]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,13 +65,16 @@ def add_layers(
         with soundfile.SoundFile(wav) as file:
             n_samples = file.frames
 
-    def model_blocks() -> Iterator[np.ndarray]:
-        with soundfile.SoundFile(wav) as file:
-            yield from file.blocks(block_samples(rate_hz), dtype="float32")
-
+    model_blocks = partial(file_blocks, wav) if has_model else None
     with replacing(wav) as part, SoundWriter(part, rate_hz) as writer:
-        for block in mix_layers(layers, model_blocks if has_model else None, n_samples, rate_hz, room_seed=room_seed):
+        for block in mix_layers(layers, model_blocks, n_samples, rate_hz, room_seed=room_seed):
             writer.write(block)
+
+
+def file_blocks(wav: Path) -> Iterator[np.ndarray]:
+    """A mono WAV [n], or another [n, C], in blocks as long as those of recordings."""
+    with soundfile.SoundFile(wav) as file:
+        yield from file.blocks(block_samples(file.samplerate), dtype="float32")
 
 
 def is_widened(settings: Settings, out: Path) -> bool:
