@@ -141,7 +141,7 @@ def place_s(option: str, text: str, video: Video) -> float:
     """The seconds from a video's first picture that an option names; errors: UsageError for what is no time."""
     from foleycli.cues.times import ReelClock
 
-    return _parsed(option, text, ReelClock.of(video))
+    return float(parsed(option, text, ReelClock.of(video)))
 
 
 def length_s(option: str, text: str, video: Video | None = None) -> float:
@@ -151,16 +151,17 @@ def length_s(option: str, text: str, video: Video | None = None) -> float:
     if video is None and (FRAMES.match(text.strip()) or text.count(":") > 2):
         raise UsageError(f"{option} is {short_repr(text)}, but there is no video to count by", "Give seconds")
     clock = ReelClock(Fraction(25)) if video is None else ReelClock.of(video)
-    found_s = _parsed(option, text, clock.of_lengths())
+    found_s = float(parsed(option, text, clock.of_lengths()))
     if found_s <= 0:
         raise UsageError(f"{option} is {found_s:g}", "Give a length above 0")
     return found_s
 
 
-def _parsed(option: str, text: str, clock: ReelClock) -> float:
+def parsed(option: str, text: str, clock: ReelClock, hint: str = "") -> Fraction:
+    """The seconds that an option names, by a clock; errors: UsageError for what is no time."""
     from foleycli.cues.times import FORMS
 
     try:
-        return float(clock.parse(text))
+        return clock.parse(text)
     except ValueError as error:
-        raise UsageError(f"{option} is {short_repr(text)}, which {error}", FORMS) from error
+        raise UsageError(f"{option} is {short_repr(text)}, which {error}", hint or FORMS) from error

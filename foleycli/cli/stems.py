@@ -12,7 +12,6 @@ import typer
 
 from foleycli.cli import options
 from foleycli.errors import UsageError
-from foleycli.settings.checking import short_repr
 
 if TYPE_CHECKING:
     from foleycli.records import Video
@@ -142,11 +141,8 @@ def handle_s(text: str, video: Video) -> Fraction:
     """The length of --handles; errors: UsageError for what is no time, or a senselessly long one."""
     from foleycli.cues.times import ReelClock
 
-    try:
-        length_s = ReelClock.of(video).of_lengths().parse(text)
-    except ValueError as error:
-        hint = "Write seconds (2) or frames (48f)"
-        raise UsageError(f"--handles is {short_repr(text)}, which {error}", hint) from None
+    clock = ReelClock.of(video).of_lengths()
+    length_s = options.parsed("--handles", text, clock, hint="Write seconds (2) or frames (48f)")
     if not 0 <= length_s <= MOST_HANDLE_S:
         raise UsageError(f"--handles is {float(length_s):g} s", f"Give 0 to {MOST_HANDLE_S} s")
     return length_s
