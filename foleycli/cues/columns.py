@@ -136,16 +136,24 @@ def _without_placeholders(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def marker_values(start: Any, end: Any, name: str, clock: ReelClock, reel_s: Fraction) -> dict[str, Any]:
-    """The row of a marker; one without a length is a hit, and its cue lasts ONE_SHOT_S."""
+def marker_values(
+    start: Any, end: Any, name: str, clock: ReelClock, reel_s: Fraction, comment: str = ""
+) -> dict[str, Any]:
+    """The row of a marker, with what its comment says; one without a length is a hit, and its cue lasts ONE_SHOT_S."""
+    values, others = comment_values(comment.splitlines())
+    heard = {"prompt": " ".join(others)} if others else {}
+    return {**_marker_place(start, end, clock, reel_s), "name": name, **heard, **values}
+
+
+def _marker_place(start: Any, end: Any, clock: ReelClock, reel_s: Fraction) -> dict[str, Any]:
     try:
         start_s, end_s = _parsed(start, "start", clock), _parsed(end, "end", clock)
     except RowFault:  # told with the row's place, later
-        return {"start": start, "end": end, "name": name}
+        return {"start": start, "end": end}
     if end_s - start_s > 1 / clock.fps:
-        return {"start": start_s, "end": end_s, "name": name}
+        return {"start": start_s, "end": end_s}
     stop_s = min(start_s + ONE_SHOT_S, max(reel_s, start_s + 1 / clock.fps))
-    return {"start": start_s, "end": stop_s, "name": name, "hits": [start_s]}
+    return {"start": start_s, "end": stop_s, "hits": [start_s]}
 
 
 def comment_values(lines: Iterable[str]) -> tuple[dict[str, str], list[str]]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from foleycli.cues.columns import Row, comment_values, comments_of, marker_values, sheet_of, title_of
+from foleycli.cues.columns import Row, comments_of, marker_values, sheet_of, title_of
 from foleycli.cues.cue import CueSheet
 from foleycli.cues.table import values_of
 from foleycli.cues.text import read_text
@@ -63,16 +63,11 @@ def read_fcpxml(path: Path, clock: ReelClock, reel_s: Fraction) -> CueSheet:
         raise FoleyError(f"{path.name}: {error}", HINT) from error
     offset_s = tc_start_s - clock.start_s if clock.start and sequence.get("tcStart") else Fraction(0)
     markers = [one for one in found if one.is_marker]
-    rows = [_row(one, f"{'marker' if markers else 'clip'} {n}", offset_s, clock, reel_s)
-            for n, one in enumerate(markers or found, start=1)]  # fmt: skip
+    rows = []
+    for n, one in enumerate(markers or found, start=1):
+        values = marker_values(one.start_s + offset_s, one.end_s + offset_s, one.name, clock, reel_s, one.note)
+        rows.append(Row(values, f"{'marker' if markers else 'clip'} {n}"))
     return sheet_of(rows, path, clock, reel_s)
-
-
-def _row(one: _Found, where: str, offset_s: Fraction, clock: ReelClock, reel_s: Fraction) -> Row:
-    values, others = comment_values(one.note.splitlines())
-    placed = marker_values(one.start_s + offset_s, one.end_s + offset_s, one.name, clock, reel_s)
-    prompt = {"prompt": " ".join(others)} if others else {}
-    return Row({**placed, **prompt, **values}, where)
 
 
 def _walk(parent: ET.Element, origin_s: Fraction, own_start_s: Fraction, depth: int) -> Iterator[_Found]:

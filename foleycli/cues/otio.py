@@ -14,7 +14,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from foleycli.cues.columns import Row, comment_values, known_columns, marker_values, sheet_of, title_of
+from foleycli.cues.columns import Row, known_columns, marker_values, sheet_of, title_of
 from foleycli.cues.cue import CueSheet
 from foleycli.cues.table import values_of
 from foleycli.cues.text import read_text
@@ -64,10 +64,9 @@ def read_otio(path: Path, clock: ReelClock, reel_s: Fraction) -> CueSheet:
     for n, one in enumerate(used, start=1):
         own, unknown = _own(one.values.get("metadata"), path.name)
         notes |= dict.fromkeys(unknown)
-        values, others = comment_values(_text(one.values, "comment").splitlines())
-        prompt = {"prompt": " ".join(others)} if others else {}
-        placed = marker_values(one.start_s + offset_s, one.end_s + offset_s, _text(one.values, "name"), clock, reel_s)
-        rows.append(Row({**placed, **prompt, **values, **own}, f"{kind} {n}"))
+        name, comment = _text(one.values, "name"), _text(one.values, "comment")
+        values = marker_values(one.start_s + offset_s, one.end_s + offset_s, name, clock, reel_s, comment)
+        rows.append(Row({**values, **own}, f"{kind} {n}"))
     return sheet_of(rows, path, clock, reel_s, notes)
 
 
