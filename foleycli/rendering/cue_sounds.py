@@ -5,7 +5,7 @@ excerpts of the analysis -> latents of all cues -> a mono WAV each -> stems -> m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
-import soxr
 from torch import Tensor
 
 from foleycli.cues.cue import Stem
 from foleycli.cues.times import nearest
+from foleycli.dsp.blocks import fitted, muted, resampled, shape, skipped
 from foleycli.dsp.gain_riding import rms_levels_db
 from foleycli.dsp.stereo import pan_curve, stereo_blocks
 from foleycli.library.library import SHIPPED_LIBRARY, Match, Recording, open_library
@@ -48,8 +48,6 @@ from foleycli.windows.compose import Track, compose_together
 if TYPE_CHECKING:
     from foleycli.rendering.cues import CueJob, PlacedCue
 
-FADE_S = 0.001, 0.005  # in and out, of a sound that has no handle there
-MUTE_FADE_S = 0.005  # beside a silent cue, outside it
 HIT_SHARE = 0.6  # of a picture: how near to its time a hit is looked for
 
 
@@ -382,68 +380,6 @@ def write_channels(
         for both in muted(stereo_blocks(file_blocks(mono), rate_hz, pan, job.settings.width), mutes, rate_hz):
             writer.write(both)
     mono.unlink()
-
-
-def skipped(blocks: Iterable[np.ndarray], n: int) -> Iterator[np.ndarray]:
-    """Blocks [n] without the first samples."""
-    for block in blocks:
-        left, n = block[n:], max(0, n - len(block))
-        if len(left):
-            yield left
-
-
-def resampled(blocks: Iterable[np.ndarray], from_hz: int, to_hz: int) -> Iterator[np.ndarray]:
-    """Mono blocks at another rate; how they are cut makes no difference."""
-    if from_hz == to_hz:
-        yield from blocks
-        return
-    stream = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32")
-    for block in blocks:
-        yield stream.resample_chunk(block)
-    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
-
-
-def fitted(blocks: Iterable[np.ndarray], n_samples: int) -> Iterator[np.ndarray]:
-    """Mono blocks of exactly so many samples in all: cut, or silence behind."""
-    left = n_samples
-    for block in blocks:
-        piece = block[:left]
-        left -= len(piece)
-        yield piece
-    while left:
-        piece = np.zeros(min(left, 1 << 18), np.float32)
-        left -= len(piece)
-        yield piece
-
-
-def shape(
-    blocks: Iterable[np.ndarray], *, gain: float, n_in: int, n_out: int, n_samples: int, rate_hz: int
-) -> Iterator[np.ndarray]:
-    """Mono blocks at a gain, coming in over the first `n_in` samples and going out over the last `n_out`.
-
-    Where two neighbours' handles meet, one goes out as the other comes in: at equal power, as they are not alike.
-    """
-    n_in, n_out = (max(n, round(fade_s * rate_hz)) for n, fade_s in zip((n_in, n_out), FADE_S, strict=True))
-    first = 0
-    for block in blocks:
-        position = first + np.arange(len(block))
-        first += len(block)
-        rise = np.clip((position + 1) / n_in, 0, 1)
-        fall = np.clip((n_samples - position) / n_out, 0, 1)
-        yield (block * (gain * np.sin(np.pi / 2 * rise) * np.sin(np.pi / 2 * fall))).astype(np.float32)
-
-
-def muted(blocks: Iterable[np.ndarray], mutes: Sequence[tuple[int, int]], rate_hz: int) -> Iterator[np.ndarray]:
-    """Blocks [C, n] with nothing in the spans of samples, and a short fade to either side of them."""
-    fade, first = max(1, round(MUTE_FADE_S * rate_hz)), 0
-    for block in blocks:
-        position = first + np.arange(block.shape[1])
-        first += block.shape[1]
-        for start, end in mutes:
-            if start - fade < first and end + fade > first - block.shape[1]:
-                distance = np.maximum(start - position, position - end + 1)  # 0 and less: within
-                block = (block * np.clip(distance / fade, 0, 1)).astype(np.float32)
-        yield block
 
 
 def mutes_of(placed: Sequence[PlacedCue], rate_hz: int) -> list[tuple[int, int]]:
