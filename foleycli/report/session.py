@@ -26,7 +26,7 @@ from foleycli.media.ffmpeg import ffmpeg_version
 from foleycli.records import Video
 from foleycli.rendering.cue_edits import CueEdit, CueEditJob
 from foleycli.rendering.delivery import StemDelivery
-from foleycli.rendering.job import SpanEdit
+from foleycli.rendering.job import ExtendJob, SpanEdit
 from foleycli.rendering.timelines import TimelineDelivery
 from foleycli.settings.preset import resolve_settings
 from foleycli.settings.settings import Settings
@@ -34,7 +34,7 @@ from foleycli.weights.folder import sha256_of
 
 if TYPE_CHECKING:
     from foleycli.models.model import Model
-    from foleycli.rendering.job import ExtendJob, RenderJob
+    from foleycli.rendering.job import RenderJob
     from foleycli.rendering.result import RenderResult
 
 VERSION = 1  # of the "session" part; raised when what is in it changes its meaning
@@ -152,11 +152,9 @@ def session_facts(
     import numpy as np
     import torch
 
-    from foleycli.rendering.job import ExtendJob
-
     folder = report.parent
     earlier = getattr(job, "earlier", {}).get("session", {})  # of cues that were kept
-    kind = "extend" if isinstance(job, ExtendJob) else getattr(job, "kind", "render")
+    kind = "extend" if isinstance(job, ExtendJob) else job.kind
     video = {"video": job.video.path} if job.video is not None else {}
     if isinstance(job, ExtendJob):
         inputs, sounds, batch = {**video, "take": job.take}, None, []
