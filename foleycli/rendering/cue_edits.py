@@ -20,15 +20,13 @@ from foleycli.cues.cue import Stem
 from foleycli.errors import UsageError
 from foleycli.library.library import Recording
 from foleycli.media.loudness import PRINTED_DB
-from foleycli.media.output import replacing, temporary_beside
+from foleycli.media.output import temporary_beside
 from foleycli.media.part import Part, copyable_part
 from foleycli.records import Report, silent
 from foleycli.rendering.cues import CueJob, Delivery, PlacedCue
-from foleycli.rendering.delivery import StemDelivery, planned_stems, reel_of
+from foleycli.rendering.delivery import StemDelivery, planned_stems
 from foleycli.rendering.result import RenderResult
 from foleycli.settings.loudness import loudness_target
-from foleycli.stems.credits import CREDITS_NAME, credits_text
-from foleycli.stems.write import write_stem_files
 
 BLOCK = 1 << 19  # samples of a file that are in memory at once
 
@@ -287,19 +285,9 @@ class _Some:
         everything = [mine.get(_key(stem), stem) for stem in planned_stems(self.job)]
         if not isinstance(self.delivery, StemDelivery):
             return self.delivery.deliver(self.job, everything, report)
-        per_stem = self.job.settings.loudness_per == "stem" and not self.at_gain_of_mix
-        notes = write_stem_files(
-            [file for file in self.delivery.files(self.job, everything) if _key(file.stems[0]) in mine],
-            self.delivery.folder,
-            reel_of(self.job),
-            sample_format=self.delivery.sample_format,
-            target=loudness_target(self.job.settings.loudness_lufs) if per_stem else None,
-            report=report,
-        )
+        files = [file for file in self.delivery.files(self.job, everything) if _key(file.stems[0]) in mine]
         self.credited.extend(match.recording for stem in mine.values() for match in stem.recordings)
-        with replacing(self.delivery.folder / CREDITS_NAME) as part:
-            part.write_text(credits_text(self.credited, self.job.out.name), encoding="utf-8")
-        return notes
+        return self.delivery.write(self.job, files, self.credited, report, at_gain_of_mix=self.at_gain_of_mix)
 
 
 def _key(stem: Stem) -> tuple[str | None, int]:

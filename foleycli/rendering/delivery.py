@@ -9,6 +9,7 @@ from pathlib import Path
 
 from foleycli.cues.cue import Stem
 from foleycli.cues.times import nearest
+from foleycli.library.library import Recording
 from foleycli.media.output import replacing
 from foleycli.media.part import copyable_part
 from foleycli.records import Report
@@ -42,9 +43,25 @@ class StemDelivery:
 
     def deliver(self, job: CueJob, stems: Sequence[Stem], report: Report) -> tuple[str, ...]:
         """Write the stems, and whom to credit for the library sounds in them."""
-        per_stem = job.settings.loudness_per == "stem"
+        used = [match.recording for stem in stems for match in stem.recordings]
+        return self.write(job, self.files(job, stems), used, report)
+
+    def write(
+        self,
+        job: CueJob,
+        files: Sequence[StemFile],
+        used: Sequence[Recording],
+        report: Report,
+        *,
+        at_gain_of_mix: bool = False,
+    ) -> tuple[str, ...]:
+        """Write some of the files, and whom to credit for the library sounds that were used; returns notes.
+
+        at_gain_of_mix   also where stems are to have a loudness of their own
+        """
+        per_stem = job.settings.loudness_per == "stem" and not at_gain_of_mix
         notes = write_stem_files(
-            self.files(job, stems),
+            files,
             self.folder,
             reel_of(job),
             sample_format=self.sample_format,
@@ -52,7 +69,6 @@ class StemDelivery:
             overwrite=job.overwrite,
             report=report,
         )
-        used = [match.recording for stem in stems for match in stem.recordings]
         with replacing(self.folder / CREDITS_NAME, overwrite=job.overwrite) as part:
             part.write_text(credits_text(used, job.out.name), encoding="utf-8")
         return notes
