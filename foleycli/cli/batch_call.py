@@ -182,7 +182,7 @@ class Call:
             files = tuple(record.root / name for name in said["outputs"])
             return Checked(row, source.path, run, options, record, tuple(inputs), files, job=None)
         job = request.prepare()
-        files = tuple(written_files(job, run.report))
+        files = tuple(jobs.written_files(job, run.report))
         if not self.common["force"]:
             own_files = record.own_files()
             foreign = [file for file in files if file.exists() and file not in own_files]
@@ -315,11 +315,3 @@ class Call:
 def with_prompt(row: Row, prompt: str | None) -> Row:
     """A row with the words of --prompts, unless it has its own."""
     return row if prompt is None else Row(row.number, row.file, {"prompt": prompt, **row.values}, row.error)
-
-
-def written_files(job: jobs.Job, with_report: bool) -> list[Path]:
-    """All that a job writes, reports too."""
-    from foleycli.media.output import report_files
-
-    outs = job.outputs()
-    return [*outs, *(file for out in job.results() for file in report_files(out))] if with_report else outs

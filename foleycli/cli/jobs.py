@@ -187,15 +187,22 @@ def check_outputs(job: Job, inputs: Sequence[Path], run: RunOptions) -> None:
     """Refuse files that must not or could not be written: results, takes and reports."""
     from foleycli.media import output
 
-    outs = job.outputs()
     if run.resume and job.is_done():
         return
-    files = [*outs, *(file for out in job.results() for file in output.report_files(out))] if run.report else outs
+    files = written_files(job, run.report)
     if run.dry_run:  # which does not make the folder of --out-dir
         files = [file for file in files if file.parent.exists()]
     output.check_outputs(files, inputs, force=run.force)
     if not run.dry_run:
         output.check_free_space(job.out.parent, job.needed_bytes())
+
+
+def written_files(job: Job, with_report: bool) -> list[Path]:
+    """All that a job writes, reports too."""
+    from foleycli.media.output import report_files
+
+    outs = job.outputs()
+    return [*outs, *(file for out in job.results() for file in report_files(out))] if with_report else outs
 
 
 def make_folder(folder: Path, option: str = "--out-dir") -> None:
