@@ -38,7 +38,7 @@ from foleycli.rendering.generate import build_features, check_prompt, sample_lat
 from foleycli.rendering.plan import plan_render
 from foleycli.rendering.result import RenderResult, StageClock
 from foleycli.rendering.timbre import characteristic_start_s, encode_audio
-from foleycli.stems.bwf import BwfFacts, BwfWriter, moved_ixml, read_bwf, stamp_loudness
+from foleycli.stems.bwf import BwfFacts, BwfWriter, coding_line, moved_ixml, read_bwf, stamp_loudness
 from foleycli.timebase import seconds_to_samples
 from foleycli.windows.compose import decode_chunks
 
@@ -297,8 +297,7 @@ def write_continued(
     bext = facts.bext
     if n_before:  # what is generated before the take makes the file begin so much earlier, before midnight even
         bext = replace(bext, time_reference=(bext.time_reference - n_before) % samples_a_day(rate_hz))
-    mode = {1: "mono", 2: "stereo"}.get(channels, "multi")
-    coding = f"A=PCM,F={rate_hz},W={32 if is_float else 24},M={mode},T=foley extend\r\n"
+    coding = coding_line(rate_hz, 32 if is_float else 24, channels, "foley extend")
     history = bext.coding_history
     bext = replace(bext, coding_history=history + "\r\n" * bool(history and not history.endswith("\n")) + coding)
     ixml = moved_ixml(facts.ixml, bext.time_reference, rate_hz) if n_before and facts.ixml else facts.ixml

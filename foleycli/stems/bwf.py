@@ -87,6 +87,12 @@ class Bext:
         )
 
 
+def coding_line(rate_hz: int, bits: int, channels: int, tool: str) -> str:
+    """A line of the coding history: how a tool wrote the sound (EBU R 98)."""
+    mode = {1: "mono", 2: "stereo"}.get(channels, "multi")
+    return f"A=PCM,F={rate_hz},W={bits},M={mode},T={tool}\r\n"
+
+
 def ascii_bytes(text: str) -> bytes:
     """A text without accents, and "?" for what ASCII has no like of."""
     plain = unicodedata.normalize("NFKD", text)

@@ -26,7 +26,7 @@ from foleycli.media.loudness import measure_file
 from foleycli.media.output import replacing, temporary_beside
 from foleycli.records import Report, silent
 from foleycli.settings.loudness import LoudnessTarget
-from foleycli.stems.bwf import Bext, BwfWriter, Ixml, SampleFormat, read_bwf, stamp_loudness
+from foleycli.stems.bwf import SAMPLE_BYTES, Bext, BwfWriter, Ixml, SampleFormat, coding_line, read_bwf, stamp_loudness
 from foleycli.stems.names import CREATOR, PATTERN, StemFields, fx_name, stem_names
 from foleycli.stems.ucs import ROOM_TONE, class_of, find_cat_id, is_cat_id
 
@@ -243,7 +243,6 @@ def _bext(file: StemFile, reel: Reel, channels: int, form: SampleFormat) -> Bext
     description = f"{reel.path.stem}, {fields.cue}, take {fields.take}: {what}"
     identity = f"{description} {fields.seed} {file.start} {file.n_samples} {reel.rate_hz} {file.name}"
     day = time.localtime(reel.path.stat().st_mtime)  # of the picture that it belongs to: same reel, same bytes
-    mode, bits = {1: "mono", 2: "stereo"}.get(channels, "multi"), 24 if form == "pcm24" else 32
     return Bext(
         description=description,
         originator=f"foley {__version__}",
@@ -251,7 +250,7 @@ def _bext(file: StemFile, reel: Reel, channels: int, form: SampleFormat) -> Bext
         date=time.strftime("%Y-%m-%d", day),
         time=time.strftime("%H:%M:%S", day),
         time_reference=reel.time_reference(file.start),
-        coding_history=f"A=PCM,F={reel.rate_hz},W={bits},M={mode},T=foley {__version__}\r\n",
+        coding_history=coding_line(reel.rate_hz, 8 * SAMPLE_BYTES[form], channels, f"foley {__version__}"),
     )
 
 
