@@ -101,12 +101,12 @@ def _seconds(text: str) -> Fraction:
 def fcpxml_text(sheet: CueSheet, clock: ReelClock, video: Video) -> str:
     """A project with the reel in it, and a marker for each cue."""
     n_frames = max(1, clock.frame(Fraction(video.duration_s)))
-    tc_start, tc_format = _text(clock.start_s), "DF" if clock.is_drop else "NDF"
-    length = _text(n_frames / clock.fps)
+    tc_start, tc_format = time_text(clock.start_s), "DF" if clock.is_drop else "NDF"
+    length = time_text(n_frames / clock.fps)
     root = ET.Element("fcpxml", version=VERSION)
     resources = ET.SubElement(root, "resources")
     width, height = str(video.width_px), str(video.height_px)
-    ET.SubElement(resources, "format", id="r1", frameDuration=_text(1 / clock.fps), width=width, height=height)
+    ET.SubElement(resources, "format", id="r1", frameDuration=time_text(1 / clock.fps), width=width, height=height)
     stem = video.path.stem
     asset = ET.SubElement(
         resources, "asset", id="r2", name=stem, start=tc_start, duration=length, hasVideo="1", format="r1"
@@ -131,8 +131,8 @@ def fcpxml_text(sheet: CueSheet, clock: ReelClock, video: Video) -> str:
         ET.SubElement(
             clip,
             "marker",
-            start=_text(clock.start_s + first / clock.fps),
-            duration=_text(n / clock.fps),
+            start=time_text(clock.start_s + first / clock.fps),
+            duration=time_text(n / clock.fps),
             value=title_of(cue),
             note="\n".join(comments_of(values)),
         )
@@ -140,6 +140,7 @@ def fcpxml_text(sheet: CueSheet, clock: ReelClock, video: Video) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE fcpxml>\n' + ET.tostring(root, "unicode") + "\n"
 
 
-def _text(time_s: Fraction) -> str:
+def time_text(time_s: Fraction) -> str:
+    """Exact seconds as the format writes them: `1001/30000s`."""
     time_s = Fraction(time_s)
     return f"{time_s.numerator}s" if time_s.denominator == 1 else f"{time_s.numerator}/{time_s.denominator}s"

@@ -11,6 +11,7 @@ import xml.etree.ElementTree as ET
 from fractions import Fraction
 from pathlib import Path
 
+from foleycli.cues.fcpxml import time_text
 from foleycli.timeline.timeline import Clip, Media, Timeline
 
 VERSION = "1.10"
@@ -21,17 +22,17 @@ def fcpxml_text(timeline: Timeline) -> str:
     root = ET.Element("fcpxml", version=VERSION)
     resources = ET.SubElement(root, "resources")
     size = {"width": str(timeline.width_px), "height": str(timeline.height_px)}
-    ET.SubElement(resources, "format", {"id": "r1", "frameDuration": _time(1 / timeline.clock.fps), **size})
+    ET.SubElement(resources, "format", {"id": "r1", "frameDuration": time_text(1 / timeline.clock.fps), **size})
     begin, length = timeline.clock.start_s, timeline.duration_s
-    picture = {"start": _time(begin), "duration": _time(length), "hasVideo": "1", "format": "r1"}
+    picture = {"start": time_text(begin), "duration": time_text(length), "hasVideo": "1", "format": "r1"}
     _asset(resources, "r2", timeline.video, timeline.video.name, picture)
     event = ET.SubElement(ET.SubElement(root, "library"), "event", name=timeline.name)
     sequence = ET.SubElement(
         ET.SubElement(event, "project", name=timeline.name),
         "sequence",
         format="r1",
-        duration=_time(length),
-        tcStart=_time(begin),
+        duration=time_text(length),
+        tcStart=time_text(begin),
         tcFormat="DF" if timeline.clock.is_drop else "NDF",
         audioLayout="stereo",
         audioRate=f"{timeline.rate_hz // 1000}k",
@@ -42,9 +43,9 @@ def fcpxml_text(timeline: Timeline) -> str:
         "asset-clip",
         ref="r2",
         name=timeline.video.name,
-        offset=_time(begin),
-        start=_time(begin),
-        duration=_time(length),
+        offset=time_text(begin),
+        start=time_text(begin),
+        duration=time_text(length),
     )
     lane, number = 0, 2
     for track in timeline.tracks:
@@ -57,8 +58,8 @@ def fcpxml_text(timeline: Timeline) -> str:
         lane -= deepest - 1
     for region in timeline.regions:
         first, end = timeline.frame(region.start), timeline.frame(region.end)
-        duration = _time(max(1, end - first) / timeline.clock.fps)
-        ET.SubElement(reel, "marker", start=_time(_at(timeline, first)), duration=duration, value=region.name)
+        duration = time_text(max(1, end - first) / timeline.clock.fps)
+        ET.SubElement(reel, "marker", start=time_text(_at(timeline, first)), duration=duration, value=region.name)
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE fcpxml>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
@@ -76,8 +77,8 @@ def _sound(
 ) -> None:
     begin_s = Fraction(timeline.time_reference(take), timeline.rate_hz)
     facts = {
-        "start": _time(begin_s),
-        "duration": _time(timeline.seconds(take.n_samples)),
+        "start": time_text(begin_s),
+        "duration": time_text(timeline.seconds(take.n_samples)),
         "hasAudio": "1",
         "audioSources": "1",
         "audioChannels": str(take.channels),
@@ -92,9 +93,9 @@ def _sound(
         ref=ref,
         lane=str(lane),
         name=clip.name_of(take),
-        offset=_time(_at(timeline, first)),
-        start=_time(begin_s + (first / timeline.clock.fps - timeline.seconds(take.start))),
-        duration=_time(n_frames / timeline.clock.fps),
+        offset=time_text(_at(timeline, first)),
+        start=time_text(begin_s + (first / timeline.clock.fps - timeline.seconds(take.start))),
+        duration=time_text(n_frames / timeline.clock.fps),
         audioRole=f"effects.{''.join(c if c.isalnum() or c in ' -_' else ' ' for c in role).strip() or 'foley'}",
     )
     if take is not clip.media:
@@ -111,7 +112,3 @@ def _asset(resources: ET.Element, ref: str, path: Path, name: str, facts: dict[s
 def _at(timeline: Timeline, frame: int) -> Fraction:
     """A picture's time on the reel's own clock."""
     return (timeline.clock.start_frame + frame) / timeline.clock.fps
-
-
-def _time(time_s: Fraction) -> str:
-    return f"{time_s.numerator}s" if time_s.denominator == 1 else f"{time_s.numerator}/{time_s.denominator}s"
