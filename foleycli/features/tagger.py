@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -46,14 +46,13 @@ MIN_PROBABILITY = 0.1  # in the stream labels below are ignored; a thousand clas
 MIN_LABEL, MIN_GROUP = 0.3, 0.35
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LabelledStream(Stream):
-    """The semantic stream and the labels that it was computed from."""
+    """The semantic stream and the probabilities of labels that it was computed from."""
 
-    labels: tuple[tuple[str, float], ...] = ()  # of the whole video, with their probabilities, most probable first
-    probabilities: Tensor | None = None  # float32 [T, W], smoothed
-    words: tuple[str, ...] = ()  # W labels
-    groups: Mapping[str, list[int]] = field(default_factory=dict)  # see `top_labels`
+    probabilities: Tensor  # float32 [T, W], smoothed
+    words: tuple[str, ...]  # W labels
+    groups: Mapping[str, list[int]]  # see `top_labels`
 
 
 def labels_of(stream: Stream, start_s: float = 0.0, end_s: float | None = None) -> list[tuple[str, float]]:
@@ -63,8 +62,6 @@ def labels_of(stream: Stream, start_s: float = 0.0, end_s: float | None = None) 
     """
     if not isinstance(stream, LabelledStream):
         return []
-    if stream.probabilities is None or (start_s == 0.0 and end_s is None):
-        return list(stream.labels)
     n = len(stream.probabilities)
     first = min(math.ceil(start_s * stream.rate_hz - 1e-6), n - 1)
     end = n if end_s is None else max(first + 1, math.ceil(end_s * stream.rate_hz - 1e-6))
@@ -175,7 +172,6 @@ class TaggerSession:
         return LabelledStream(
             values=label_embedding(probabilities, self.extractor.vectors),  # [T, D]
             rate_hz=RATE_HZ,
-            labels=tuple(top_labels(probabilities, self.extractor.words, self.extractor.groups)),
             probabilities=probabilities,
             words=tuple(self.extractor.words),
             groups=self.extractor.groups,
