@@ -6,7 +6,7 @@ import hashlib
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -91,6 +91,13 @@ def choose_dtype(name: str, device: torch.device, cpu_bfloat16: bool = False) ->
     if name not in DTYPES:
         raise FoleyError(f"dtype {name!r} is unknown", f"One of: auto, {', '.join(DTYPES)}")
     return getattr(torch, name)
+
+
+def full_precision(device: torch.device) -> AbstractContextManager:
+    """No autocast in the block; the meta device knows none."""
+    import torch
+
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
 def generator(seed: int, *purpose: object) -> torch.Generator:

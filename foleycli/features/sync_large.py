@@ -8,7 +8,6 @@ sync-large` makes them.
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from foleycli.device import full_precision
 from foleycli.dsp.mel import mel_spectrogram
 from foleycli.features.base import Extractor, FrameFormat
 from foleycli.features.row_buffer import RowBuffer
@@ -155,7 +155,7 @@ class SoundTower(nn.Module):
     def spectrogram(self, samples: Tensor) -> Tensor:
         """Log-mels [N, frames, mels], brought to AudioSet's mean and spread."""
         rate_hz = self.config.audio_rate_hz
-        with nullcontext() if samples.is_meta else torch.autocast(samples.device.type, enabled=False):
+        with full_precision(samples.device):
             mels = mel_spectrogram(
                 samples, rate_hz=rate_hz, n_fft=rate_hz // 40, hop=rate_hz // MEL_HZ, n_mels=self.config.n_mels
             )

@@ -18,11 +18,12 @@ from torch import Tensor
 
 from foleycli.codecs.dacvae import DacVae, DacVaeConfig
 from foleycli.codecs.vae import set_latent_statistics
+from foleycli.device import full_precision
 from foleycli.dsp.mel import log_mel, mel_spectrogram
 from foleycli.hub.resolve import resolve
 from foleycli.soundset.sounds import random_crop, read_sounds
 from foleycli.training.discriminator import AdversarialTrainer, STFTDiscriminator
-from foleycli.training.loop import device_of, full_precision
+from foleycli.training.loop import device_of
 from foleycli.training.recipe import Recipe, from_dict
 from foleycli.weights.checkpoint import load_into
 from foleycli.weights.config import WEIGHTS_NAME, ModelConfig

@@ -319,11 +319,6 @@ def precision(name: str, device: torch.device) -> contextlib.AbstractContextMana
     return torch.autocast(device.type, torch.bfloat16) if wanted else contextlib.nullcontext()
 
 
-def full_precision(device: torch.device) -> contextlib.AbstractContextManager:
-    """No autocast in the block; the meta device knows none."""
-    return contextlib.nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
-
-
 def to_device(batch: Any, device: torch.device) -> Any:
     """Every tensor of a batch (a tensor, a dict or a dataclass of them) to the device."""
     if isinstance(batch, Tensor):
