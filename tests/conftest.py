@@ -15,6 +15,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import torch
 from clips import Clips
 
 from foleycli.cli.app import main
@@ -26,6 +27,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as processors: one 
 
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("steady")  # busy machines are slow, and CI must not fail by chance
+
+
+@pytest.fixture(autouse=True)
+def _the_same_random_numbers_in_every_run() -> None:
+    torch.manual_seed(0)
 
 
 @dataclass(frozen=True)
