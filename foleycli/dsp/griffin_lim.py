@@ -20,6 +20,7 @@ NOISE_SEED = 44100
 NOISE_PERIOD = 1 << 19  # samples (12 s) after which the fixed noise repeats
 MOMENTUM = 0.99
 LEAST_POWER = 1e-36  # of a complex number whose phase counts; what is 0 stays 0
+BLOCK_FRAMES = 128  # on a CPU
 MEL_ITERATIONS = 8  # of the magnitudes: more change nothing that can be heard
 
 
@@ -41,7 +42,8 @@ def griffin_lim(magnitudes: Tensor, n_fft: int, hop: int, start_sample: int, n_i
     start_sample  the first sample's place on the whole track, to which the noise behind the phases is fixed
 
     Spectra are kept frame by frame, [B, F, bins], as the Fourier transform reads and writes them: half the time of
-    torch.stft and torch.istft, which turn them round and back at every iteration.
+    torch.stft and torch.istft, which turn them round and back at every iteration.  On a CPU a block of frames goes
+    through all that is done frame by frame before the next one, while it is in the processor's cache.
     """
     window = hann_window(n_fft, magnitudes.device)
     n_samples = magnitudes.shape[2] * hop
@@ -53,19 +55,25 @@ def griffin_lim(magnitudes: Tensor, n_fft: int, hop: int, start_sample: int, n_i
     weight = _overlap_add((window * window).expand(1, n_frames, n_fft), hop)[0]
     inverse_weight = torch.where(is_inside, 1 / weight.clamp_min(1e-11), 0.0)  # [N]: silence before and after the sound
 
-    def to_samples(spectra: Tensor) -> Tensor:
-        return _overlap_add(torch.fft.irfft(spectra, n=n_fft).mul_(window), hop).mul_(inverse_weight)
-
     phases = _noise_phases(n_frames=n_frames, n_fft=n_fft, hop=hop, start_sample=start_sample, device=magnitudes.device)
-    spectra, previous = magnitudes * phases, torch.zeros_like(phases)
+    spectra, frames = magnitudes * phases, magnitudes.new_empty(len(magnitudes), n_frames, n_fft)
+    previous = torch.zeros_like(spectra)
+    n_block = BLOCK_FRAMES if magnitudes.device.type == "cpu" else n_frames
+    blocks = [slice(first, first + n_block) for first in range(0, n_frames, n_block)]
+    for block in blocks:
+        frames[:, block] = torch.fft.irfft(spectra[:, block], n=n_fft) * window
     for _ in range(n_iterations):
-        consistent = torch.fft.rfft(to_samples(spectra).unfold(1, n_fft, hop) * window)
-        ahead = torch.sub(consistent, previous, alpha=MOMENTUM / (1 + MOMENTUM))
-        # Scaled to the given magnitudes; by real numbers, since torch's `sgn` and `abs` of complex ones take thrice as
-        # long as a Fourier transform.
-        power = torch.addcmul(ahead.real.square(), ahead.imag, ahead.imag).clamp_min_(LEAST_POWER)
-        spectra, previous = ahead * power.rsqrt_().mul_(magnitudes), consistent
-    return to_samples(spectra)[:, n_fft // 2 :][:, :n_samples]
+        cut = _overlap_add(frames, hop).mul_(inverse_weight).unfold(1, n_fft, hop)  # [B, F, n_fft]
+        for block in blocks:
+            consistent = torch.fft.rfft(cut[:, block] * window)
+            ahead = torch.sub(consistent, previous[:, block], alpha=MOMENTUM / (1 + MOMENTUM))
+            previous[:, block] = consistent
+            # Scaled to the given magnitudes; by real numbers, since torch's `sgn` and `abs` of complex ones take thrice
+            # as long as a Fourier transform.
+            power = torch.addcmul(ahead.real.square(), ahead.imag, ahead.imag).clamp_min_(LEAST_POWER)
+            ahead.mul_(power.rsqrt_().mul_(magnitudes[:, block]))
+            frames[:, block] = torch.fft.irfft(ahead, n=n_fft).mul_(window)
+    return _overlap_add(frames, hop).mul_(inverse_weight)[:, n_fft // 2 :][:, :n_samples]
 
 
 def _overlap_add(frames: Tensor, hop: int) -> Tensor:
