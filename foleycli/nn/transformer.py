@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from foleycli.nn.linear import Linear
 
 ROTARY_BASE = 10_000.0
+LEAST_TOTAL = 1e-30  # of the powers of e that weigh a query's values: bfloat16 and float32 begin at 1e-38
 
 
 def rotary_table(
@@ -43,6 +44,32 @@ def rotate(x: Tensor, table: Tensor) -> Tensor:
     return torch.addcmul(x * table[0], swapped, table[1])
 
 
+def normed_and_rotated(x: Tensor, gain: Tensor, table: Tensor) -> Tensor:
+    """RMS norm over the last dimension, times `gain`, rotated; in float32, the result in the type of `x`.
+
+    x      [B, L, ..., head_dim]
+    gain   what is multiplied to the normed `x`: [..., head_dim]
+    table  of `rotary_table`, with as many dimensions after L as `x` has
+    """
+    half, head_dim = x.shape[-1] // 2, x.shape[-1]
+    values = x.float()  # angles need float32; the products with the values do not
+    if not _only_answers_on_cpu(x):
+        return rotate(F.rms_norm(values, (head_dim,), eps=1e-6) * gain, table).to(x.dtype)
+    # The same with fewer passes over `x`: the gain goes into the tables, and the norm is divided by at last.
+    gain = gain.float()
+    cos, sin = table[0] * gain, table[1] * gain.roll(half, -1)
+    rotated = values * cos
+    rotated[..., :half].addcmul_(values[..., half:], sin[..., :half])
+    rotated[..., half:].addcmul_(values[..., :half], sin[..., half:])
+    length = torch.linalg.vector_norm(values, dim=-1, keepdim=True)
+    return rotated.mul_(length.square_().div_(head_dim).add_(1e-6).rsqrt_()).to(x.dtype)
+
+
+def _only_answers_on_cpu(x: Tensor) -> bool:
+    """Whether a result may be written over what it was made of, and processor time is what counts."""
+    return x.device.type == "cpu" and not torch.is_grad_enabled() and not torch.compiler.is_compiling()
+
+
 class QueryKeyValue(nn.Module):
     """Tokens to queries, keys (both RMS-normed and rotated) and values, each [B, H, L, head_dim]."""
 
@@ -56,13 +83,11 @@ class QueryKeyValue(nn.Module):
 
     def forward(self, x: Tensor, table: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         n_heads = self.n_heads
-        qkv = self.project(x).unflatten(-1, (3 * n_heads, self.head_dim))  # [B, L, 3H, head_dim]
-        gain = torch.stack([self.query_gain, self.key_gain]).repeat_interleave(n_heads, 0)  # [2H, head_dim]
-        query_key, value = qkv.split([2 * n_heads, n_heads], dim=2)
-        query_key = F.rms_norm(query_key.float(), (self.head_dim,), eps=1e-6) * gain
-        # Angles need float32; the products with the values do not.
-        query_key = rotate(query_key, table).to(qkv.dtype).transpose(1, 2)  # [B, 2H, L, head_dim]
-        return *query_key.chunk(2, dim=1), value.transpose(1, 2)
+        qkv = self.project(x).unflatten(-1, (3, n_heads, self.head_dim))  # [B, L, 3, H, head_dim]
+        gain = torch.stack([self.query_gain, self.key_gain])[:, None]  # [2, 1, head_dim]
+        query_key = normed_and_rotated(qkv[:, :, :2], gain, table.unsqueeze(-3))  # [B, L, 2, H, head_dim]
+        query, key = query_key.transpose(1, 3).unbind(2)  # [B, H, L, head_dim] each
+        return query, key, qkv[:, :, 2].transpose(1, 2)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -71,10 +96,23 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         # torch's fused CPU kernel does not use bfloat16 instructions: for windows of a few hundred steps, plain
         # matrix products take half its time, forward and backward (26 against 54 ms at [16, 4, 225, 64]).
         scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)  # [B, H, L, S]
-        joined = scores.softmax(dim=-1).to(value.dtype) @ value
+        joined = _weighted(scores, value)
     else:
         joined = F.scaled_dot_product_attention(query, key, value)
     return joined.transpose(1, 2).flatten(2)
+
+
+def _weighted(scores: Tensor, value: Tensor) -> Tensor:
+    """softmax(scores [B, H, L, S]) @ value [B, H, S, head_dim]."""
+    if _only_answers_on_cpu(scores):
+        # Softmax takes as long as both products.  Normed queries and keys have scores whose powers of e are far from
+        # the ends of the type, so that the highest need not be subtracted; a column of ones sums them up.
+        ones = value.new_ones(1).expand(*value.shape[:-1], 1)
+        summed = scores.exp() @ torch.cat([value, ones], dim=-1)  # [B, H, L, head_dim + 1]
+        total = summed[..., -1:]
+        if (total > LEAST_TOTAL).logical_and_(total < 1 / LEAST_TOTAL).all():
+            return summed[..., :-1] / total
+    return scores.softmax(dim=-1).to(value.dtype) @ value
 
 
 class SelfAttention(nn.Module):
@@ -110,13 +148,9 @@ class CrossAttention(nn.Module):
         """Rotary tables as `rotary_table` and `rotary_at` give them."""
         heads = (self.n_heads, self.head_dim)
         key, value = self.key_value(other).unflatten(-1, (2, *heads)).unbind(2)  # [B, S, H, head_dim] each
-        query = self._rotated(self.query(x).unflatten(-1, heads), self.query_gain, table)
-        return self.out(attend(query, self._rotated(key, self.key_gain, other_table), value.transpose(1, 2)))
-
-    def _rotated(self, x: Tensor, gain: Tensor, table: Tensor) -> Tensor:
-        """RMS-normed and rotated: [B, L, H, head_dim] to [B, H, L, head_dim]."""
-        normed = F.rms_norm(x.float(), (self.head_dim,), eps=1e-6) * gain
-        return rotate(normed, table).to(x.dtype).transpose(1, 2)
+        query = normed_and_rotated(self.query(x).unflatten(-1, heads), self.query_gain, table).transpose(1, 2)
+        key = normed_and_rotated(key, self.key_gain, other_table).transpose(1, 2)
+        return self.out(attend(query, key, value.transpose(1, 2)))
 
 
 class GeluMlp(nn.Module):
@@ -183,6 +217,8 @@ def modulate(normed: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
 
 def add_gated(x: Tensor, gate: Tensor, update: Tensor) -> Tensor:
     """x + gate * update; under autocast the product stays in the short type and x in float32."""
+    if x.dtype == gate.dtype == update.dtype:
+        return torch.addcmul(x, gate, update)
     return x + gate * update
 
 

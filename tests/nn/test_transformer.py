@@ -13,6 +13,7 @@ from foleycli.nn.transformer import (
     SelfAttention,
     TransformerBlock,
     attend,
+    normed_and_rotated,
     rotary_at,
     rotary_table,
     rotate,
@@ -57,6 +58,23 @@ def test_attention_in_bfloat16_is_the_same_attention():
     short = attend(query.bfloat16(), key.bfloat16(), value.bfloat16())
     assert short.dtype == torch.bfloat16
     assert torch.allclose(exact, short.float(), atol=0.05)
+
+
+@pytest.mark.parametrize("loudest", [1.0, 300.0])
+def test_attention_that_only_answers_in_bfloat16_is_the_same_whatever_the_scores(loudest):
+    query, key, value = torch.randn(3, 2, 4, 30, 16).bfloat16()
+    query = query * loudest  # at 300 a power of e is beyond the type
+    learning = attend(query, key, value)
+    with torch.inference_mode():
+        answer = attend(query, key, value)
+    assert torch.allclose(learning.float(), answer.float(), atol=0.05)
+
+
+def test_queries_are_normed_and_rotated_alike_in_training_and_use():
+    x, gain, table = 3 * torch.randn(2, 9, 4, 16), torch.rand(16) + 0.5, rotary_table(9, 16)
+    learning = normed_and_rotated(x, gain, table)
+    with torch.inference_mode():
+        assert torch.allclose(normed_and_rotated(x, gain, table), learning, atol=1e-5)
 
 
 @pytest.mark.parametrize("rank", [0, 8])
