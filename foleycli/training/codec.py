@@ -6,6 +6,7 @@ recipe asks for it, a multi-resolution STFT discriminator with feature matching.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +22,8 @@ from foleycli.codecs.vae import set_latent_statistics
 from foleycli.device import full_precision
 from foleycli.dsp.mel import log_mel, mel_spectrogram
 from foleycli.hub.resolve import resolve
-from foleycli.soundset.sounds import random_crop, read_sounds
+from foleycli.soundset.sounds import random_crop
+from foleycli.training.codec_sounds import open_sounds
 from foleycli.training.discriminator import AdversarialTrainer, STFTDiscriminator
 from foleycli.training.loop import device_of
 from foleycli.training.recipe import Recipe, from_dict
@@ -42,7 +44,9 @@ MEL_WINDOWS = ((2048, 320), (1024, 160), (512, 80), (256, 40), (128, 20), (64, 1
 class CodecData:
     """The `data` part of the recipe."""
 
-    sounds: str  # a folder of labelled sounds
+    sounds: str = ""  # a folder of labelled sounds
+    shards: str = ""  # a data set of `foley data prepare`, in place of the folder
+    kept: str = ""  # the list of `foley data curate`: the examples of it that are used; "" uses all
     crop_steps: int = 32  # latent steps per crop
 
 
@@ -76,8 +80,7 @@ class CodecTask:
         if self.weights.frozen_encoder:
             for part in (self.network.encoder, self.network.mel, self.network.quantizer):
                 part.requires_grad_(False)
-        self.sounds = read_sounds(Path(self.data.sounds), held_out=False)
-        self.held_out = read_sounds(Path(self.data.sounds), held_out=True)
+        self.sounds = open_sounds(self.data.sounds, self.data.shards, self.data.kept, recipe)
 
     def _describe(self, recipe: Recipe) -> None:
         self.recipe = recipe
@@ -100,11 +103,12 @@ class CodecTask:
         return 0.1 * torch.randn(n_rows, self.data.crop_steps * self.network.hop, device="cpu")
 
     def batches(self, first_step: int, rank: int, world_size: int) -> Iterator[Tensor]:
-        step = first_step
+        step, n_rows = first_step, self.recipe.batch_size
         n_samples = self.data.crop_steps * self.network.hop
+        choices = self.sounds.choices(first_step * n_rows, rank, world_size)
         while True:
             rng = np.random.default_rng((self.recipe.seed, step, rank))
-            crops = [random_crop(self.sounds, n_samples, rng) for _ in range(self.recipe.batch_size)]
+            crops = [random_crop(sounds, n_samples, rng) for sounds in itertools.islice(choices, n_rows)]
             yield torch.from_numpy(np.stack(crops))  # [B, N]
             step += 1
 
@@ -134,7 +138,7 @@ class CodecTask:
         """Mel distance of the round trip on held-out takes, through latents and through codes."""
         rng = np.random.default_rng(1)
         n_samples = 2 * self.data.crop_steps * average.hop
-        crops = torch.from_numpy(np.stack([random_crop(self.held_out, n_samples, rng) for _ in range(24)]))
+        crops = torch.from_numpy(np.stack([random_crop(self.sounds.held_out, n_samples, rng) for _ in range(24)]))
         crops = crops.to(device_of(average))
         with torch.no_grad():
             mean = average.posterior(crops).mean
@@ -150,7 +154,8 @@ class CodecTask:
     def export(self, average: DacVae, folder: Path, history: dict[str, Any]) -> None:
         if not self.weights.frozen_encoder:
             rng = np.random.default_rng(0)
-            crops = [torch.from_numpy(random_crop(self.sounds, 64 * average.hop, rng)) for _ in range(128)]
+            choices = itertools.islice(self.sounds.choices(0, 0, 1), 128)
+            crops = [torch.from_numpy(random_crop(sounds, 64 * average.hop, rng)) for sounds in choices]
             set_latent_statistics(average, crops)
         config = ModelConfig(
             name=self.recipe.name,

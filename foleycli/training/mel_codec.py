@@ -24,7 +24,8 @@ from foleycli.codecs.melvae import FLOOR, LOG_FLOOR, MelVae, MelVaeConfig, norma
 from foleycli.codecs.vae import set_latent_statistics
 from foleycli.dsp.mel import mel_spectrogram
 from foleycli.hub.resolve import resolve
-from foleycli.soundset.sounds import Sound, random_crop, read_sounds
+from foleycli.soundset.sounds import Sound, random_crop
+from foleycli.training.codec_sounds import open_sounds
 from foleycli.training.discriminator import AdversarialTrainer, MelDiscriminator
 from foleycli.training.loop import device_of
 from foleycli.training.pool import Pool
@@ -47,7 +48,9 @@ QUIET_POWER = 1e-8  # -80 dB: below, levels are not compared
 class MelCodecData:
     """The `data` part of the recipe."""
 
-    sounds: str  # a folder of labelled sounds
+    sounds: str = ""  # a folder of labelled sounds
+    shards: str = ""  # a data set of `foley data prepare`, in place of the folder
+    kept: str = ""  # the list of `foley data curate`: the examples of it that are used; "" uses all
     crop_steps: int = 64  # latent steps per crop
     pool: int = 6000  # the latest crops are drawn from
     first: int = 512  # crops that the first step waits for
@@ -79,8 +82,7 @@ class MelCodecTask:
         if self.weights.frozen_encoder:
             self.network.encoder.requires_grad_(False)
             self.network.quantizer.requires_grad_(False)
-        self.sounds = read_sounds(Path(self.data.sounds), held_out=False)
-        self.held_out = read_sounds(Path(self.data.sounds), held_out=True)
+        self.sounds = open_sounds(self.data.sounds, self.data.shards, self.data.kept, recipe)
 
     def _describe(self, recipe: Recipe) -> None:
         self.recipe = recipe
@@ -108,7 +110,7 @@ class MelCodecTask:
         """Log-mels [B, 2, mels, frames] of crops (see `log_mels`), from a pool that grows, then is refreshed."""
         data, step = self.data, first_step
         n_taken = data.first + step * data.fresh_per_step
-        pool = Pool.after(partial(self._crops, rank=rank), data.pool, n_taken)
+        pool = Pool.after(partial(self._crops, rank=rank, n_ranks=world_size), data.pool, n_taken)
         while True:
             rng = np.random.default_rng((self.recipe.seed, step, rank, 1))
             drawn = torch.stack(pool.draw(self.recipe.batch_size, rng)).float()
@@ -117,11 +119,11 @@ class MelCodecTask:
             pool.take(data.fresh_per_step)
             step += 1
 
-    def _crops(self, first: int, rank: int) -> Iterator[Tensor]:
+    def _crops(self, first: int, rank: int, n_ranks: int) -> Iterator[Tensor]:
         """Crops from number `first` on; halves, since many are kept."""
-        for number in itertools.count(first):
+        for number, sounds in enumerate(self.sounds.choices(first, rank, n_ranks), first):
             rng = np.random.default_rng((self.recipe.seed, number, rank, 2))
-            yield self.log_mels(random_crop(self.sounds, self.n_samples, rng)).half()
+            yield self.log_mels(random_crop(sounds, self.n_samples, rng)).half()
 
     @property
     def n_samples(self) -> int:
@@ -160,7 +162,7 @@ class MelCodecTask:
     def validate(self, average: MelVae) -> dict[str, float]:
         """Distances of the round trip on held-out takes, through latents and through codes, log10."""
         rng = np.random.default_rng(1)
-        crops = [self.log_mels(random_crop(self.held_out, self.n_samples, rng)) for _ in range(VALIDATION_CROPS)]
+        crops = [self.log_mels(random_crop(self.sounds.held_out, self.n_samples, rng)) for _ in range(VALIDATION_CROPS)]
         real, rms = torch.stack(crops).to(device_of(average)).unbind(dim=1)
         mean = average.posterior_of_mels(real).mean
         figures: dict[str, float] = {}
@@ -181,9 +183,10 @@ class MelCodecTask:
     def export(self, average: MelVae, folder: Path, history: dict[str, Any]) -> None:
         if not self.weights.frozen_encoder:
             rng = np.random.default_rng(0)
-            crops = [torch.from_numpy(random_crop(self.sounds, self.n_samples, rng)) for _ in range(128)]
+            choices = itertools.islice(self.sounds.choices(0, 0, 1), 128)
+            crops = [torch.from_numpy(random_crop(sounds, self.n_samples, rng)) for sounds in choices]
             set_latent_statistics(average, crops)
-        measure_gain(average, self.sounds)
+        measure_gain(average, self.sounds.some())
         config = ModelConfig(
             name=self.recipe.name,
             kind="codec",

@@ -46,13 +46,13 @@ def open_shards(shards: str, kept: str, duration_s: float, **encoders: str) -> D
 def held_out_stored(dataset: Dataset, n: int, kind: Kind) -> Iterator[StoredExample]:
     """The first n examples of what is not trained on, in the order in which they lie.
 
-    Errors: FoleyError for a data set of training examples alone.
+    Errors: FoleyError for a data set of training examples alone, or one whose list of kept ids names no others.
     """
-    split = next((split for split in ("val", "test") if split in dataset.splits()), None)
+    split = next((s for s in ("val", "test") if s in dataset.splits() and any(dataset.counts(s))), None)
     if split is None:
         raise FoleyError(
-            f"{dataset.folder} has examples for training alone",
-            "Let some lines of the CSV be of the split test, and prepare it again",
+            f"{dataset.folder} has examples for training alone, or no others are kept",
+            "Let some lines of the CSV be of the split test, prepare it again, and keep some of them",
         )
     stored = (example for number in dataset.numbers(split) for example in dataset.read(split, number, kind))
     return itertools.islice(stored, n)

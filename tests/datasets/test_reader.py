@@ -16,6 +16,9 @@ from foleycli.datasets.reader import Dataset, ShardStream
 from foleycli.errors import FoleyError
 from foleycli.media.audio import read_audio
 from foleycli.media.probe import probe
+from foleycli.training.codec import CodecTask
+from foleycli.training.codec_sounds import ShardSounds
+from foleycli.training.mel_codec import MelCodecTask
 from foleycli.training.recipe import Recipe
 from foleycli.training.salsav import SalsaVTask
 from foleycli.training.sync import SyncTask
@@ -151,3 +154,39 @@ def test_the_sync_encoder_learns_from_the_clips_themselves(made):
     with pytest.raises(FoleyError, match="last 5 s, a window of the recipe 9.00 s"):
         SyncTask(Recipe(name="s", steps=2, batch_size=2, lr=1e-3, data={**data, "duration_s": 9.0}))
     assert SETTINGS.duration_s == 5.0
+
+
+TINY = {
+    CodecTask: {"encoder_dim": 8, "decoder_dim": 64, "n_codebooks": 2, "codebook_size": 32},
+    MelCodecTask: {"width": 16, "n_encoder": 1, "n_decoder": 1, "n_codebooks": 2, "codebook_size": 32},
+}
+
+
+@pytest.mark.parametrize("kind", TINY)
+def test_a_codec_learns_from_the_clips_sounds_and_goes_on_exactly(made, tmp_path, kind):
+    kept = tmp_path / "kept.txt"
+    train, held = ([facts["key"] for facts in Dataset(made.out).facts(split)] for split in ("train", "test"))
+    kept.write_text("\n".join(train[:3] + held))
+    pool = {"first": 3, "pool": 4, "fresh_per_step": 2} if kind is MelCodecTask else {}
+    data = {"shards": str(made.out), "kept": str(kept), "crop_steps": 16, "sounds": "/not/read", **pool}
+    recipe = Recipe(name="c", steps=6, batch_size=2, lr=1e-3, data=data, network=TINY[kind])
+    task = kind(recipe)
+    assert [sound.category for sound in task.sounds.held_out] == ["dog barking"]
+    assert {sound.file for sound in task.sounds.some()} == set(train[:3])
+    batches = list(itertools.islice(task.batches(0, 0, 1), 5))
+    again = list(itertools.islice(kind(recipe).batches(2, 0, 1), 3))
+    assert all(torch.equal(one, other) for one, other in zip(batches[2:], again, strict=True))
+    assert not torch.equal(batches[0], batches[1])
+    loss, _ = task.loss(task.network, task.network, batches[0], 0)
+    assert torch.isfinite(loss)
+    kept.write_text("\n".join(train))
+    with pytest.raises(FoleyError, match="for training alone, or no others are kept"):
+        kind(recipe)
+
+
+def test_a_crop_is_of_its_clip_or_the_next_few_and_each_begins_once_an_epoch(made):
+    recipe = Recipe(name="c", steps=1, batch_size=1, lr=1e-3)
+    first = [sounds[0].file for sounds in itertools.islice(ShardSounds(str(made.out), "", recipe).choices(0, 0, 1), 5)]
+    assert sorted(first) == sorted(facts["key"] for facts in Dataset(made.out).facts("train"))
+    with pytest.raises(FoleyError, match="nothing to learn from"):
+        CodecTask(recipe)
