@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import inspect
 import signal
@@ -202,9 +203,17 @@ def _sigterm_raises() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def called(args: list[str]) -> typer.Typer:
+    """The app with the called command alone, of which Typer makes less; all of it where none is named first."""
+    lean = copy.copy(app)
+    lean.registered_commands = [command for command in app.registered_commands if command.name in args[:1]]
+    lean.registered_groups = [group for group in app.registered_groups if group.name in args[:1]]
+    return lean if lean.registered_commands or lean.registered_groups else app
+
+
 def _run(args: list[str]) -> int:
     try:
-        code = app(args, prog_name="foley", standalone_mode=False)
+        code = called(args)(args, prog_name="foley", standalone_mode=False)
     except FoleyError as error:
         if console.wants_traceback():
             raise

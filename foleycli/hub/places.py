@@ -1,35 +1,18 @@
 """Where foley keeps what it fetches: one folder, FOLEY_HOME or the user's cache folder.
 
 `models/` holds a folder per fetched model, `files/` what came from plain addresses, `locks/` the locks of running
-processes, `licences.json` which licences were accepted.  Files of the Hub stay in the Hub's own cache.
+processes, `licences.json` which licences were accepted, `ffmpeg.json` what ffmpeg said of itself.  Files of the Hub
+stay in the Hub's own cache.
 """
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from pathlib import Path
 
-import platformdirs
-
 from foleycli.errors import FoleyError
-from foleycli.settings.checking import check_name, expand_user
-
-HOME_HINT = "Set FOLEY_HOME to a folder that can be written"
-
-
-def home() -> Path:
-    """FOLEY_HOME, else `foley` in the user's cache folder of this system; it need not exist.
-
-    Errors: FoleyError when neither is known.
-    """
-    if named := os.environ.get("FOLEY_HOME"):
-        return expand_user(named).absolute()
-    with suppress(RuntimeError):  # newer versions of platformdirs raise it where older ones give "~/..."
-        folder = platformdirs.user_cache_path("foley", appauthor=False, opinion=False)
-        if folder.is_absolute():
-            return folder
-    raise FoleyError("this user has no home folder to keep models in", HOME_HINT)
+from foleycli.settings.checking import check_name
+from foleycli.settings.home import HOME_HINT, home
 
 
 def models_folder() -> Path:

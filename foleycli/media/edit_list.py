@@ -1,4 +1,4 @@
-"""The edit list of an .mp4 or .mov file, which says how much of a track is shown (ISO 14496-12, 8.6.6)."""
+"""Boxes of .mp4 and .mov files: the edit list, which says how much of a track is shown (ISO 14496-12, 8.6.6)."""
 
 from __future__ import annotations
 
@@ -34,6 +34,22 @@ def shorten_picture(path: Path, duration_s: float) -> None:
             if name[-1] == b"tkhd"
         ]
         _set_duration(file, movie, 24 if _version(file, movie) else 16, max(lengths))
+
+
+def is_box_file(path: Path) -> bool:
+    """Whether a file is an .mp4 or .mov by its first box."""
+    with path.open("rb") as file:
+        return file.read(8)[4:] == b"ftyp"
+
+
+def movie_header(path: Path) -> bytes:
+    """The content of the box that describes all tracks; b"" where there is none."""
+    with path.open("rb") as file:
+        for name, (begin, end) in _boxes(file, 0, path.stat().st_size, ()):
+            if name == (b"moov",):
+                file.seek(begin)
+                return file.read(end - begin)
+    return b""
 
 
 def _boxes(

@@ -6,10 +6,12 @@ Command lines are composed with ffmpeg-python and handed to `run` or `read_stdou
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -20,7 +22,11 @@ import ffmpeg
 
 from foleycli.errors import FoleyError
 from foleycli.records import Report, silent
+from foleycli.settings.home import home
 
+REMEMBERED = "ffmpeg.json"  # in foley's own folder: a run of ffmpeg takes 0.05 s, an eighth of a dry run
+REMEMBERED_S = 24 * 3600.0
+REMEMBERED_BINARIES = 8
 TAIL_LINES = 4
 PIPE_BYTES = 1 << 18  # decoding to it takes a fifth less processor time than to one of 64 kB
 
@@ -60,11 +66,40 @@ def _carried_binary() -> str:
 
 @lru_cache(maxsize=8)
 def _version_text(binary: str) -> str:
+    """What a binary says of itself, "" where it does not run; a day long it is not asked again."""
+    try:
+        status = os.stat(binary)
+    except OSError:
+        return ""
+    state = [status.st_size, status.st_mtime_ns, status.st_ino]
+    known = _remembered()
+    if known.get(binary, {}).get("state") == state and 0 <= time.time() - known[binary]["asked_s"] < REMEMBERED_S:
+        return str(known[binary]["said"])
     try:
         finished = subprocess.run([binary, "-version"], capture_output=True, text=True, timeout=60, check=True)
     except (OSError, subprocess.SubprocessError):
         return ""
+    _remember({**known, binary: {"state": state, "asked_s": time.time(), "said": finished.stdout}})
     return finished.stdout
+
+
+def _remembered() -> dict[str, Any]:
+    """What binaries said of themselves, by their paths; nothing where it cannot be read."""
+    with suppress(FoleyError, OSError, ValueError):
+        known = json.loads((home() / REMEMBERED).read_text(encoding="utf-8"))
+        return {binary: facts for binary, facts in known.items() if {"state", "asked_s", "said"} <= facts.keys()}
+    return {}
+
+
+def _remember(known: dict[str, Any]) -> None:
+    """Keep it for other runs, where there is a place."""
+    recent = dict(sorted(known.items(), key=lambda item: -float(item[1]["asked_s"]))[:REMEMBERED_BINARIES])
+    with suppress(FoleyError, OSError):
+        folder = home()
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=folder, prefix=".ffmpeg-", delete=False, encoding="utf-8") as new:
+            json.dump(recent, new)
+        os.replace(new.name, folder / REMEMBERED)
 
 
 def ffmpeg_version() -> str:

@@ -33,6 +33,7 @@ from foleycli.media.streams import (
     describe_streams,
     lost_marks,
     lost_tags,
+    may_have_marks,
     plan_streams,
 )
 from foleycli.media.subtitles import CODECS, cut_subtitles
@@ -433,7 +434,8 @@ def _lost(inputs: _Inputs, out: Path) -> list[str]:
         before, after = dict(source.metadata), dict(result.metadata)
         tags = [result.metadata, *(stream.metadata for stream in result.streams)]
         timecodes = {value for tag in tags for key, value in tag.items() if key.lower() == "timecode"}
-    notes = lost_marks(inputs.video.path, out) + lost_tags(before, after)
+    marks = lost_marks(inputs.video.path, out) if may_have_marks(inputs.video) else []
+    notes = marks + lost_tags(before, after)
     if inputs.timecode and inputs.timecode not in timecodes:
         notes.append(f"the time code {inputs.timecode} cannot be kept at this rate: it is left out")
     return notes

@@ -16,6 +16,7 @@ from av.container import InputContainer
 from av.stream import Disposition, Stream
 
 from foleycli.media import ffmpeg
+from foleycli.media.edit_list import is_box_file, movie_header
 from foleycli.media.source import FORMATS, open_container, picture_stream, readable
 from foleycli.records import Video
 
@@ -49,6 +50,8 @@ MARKS = {
     "the mastering display's description": r"mastering display",
     "the content light level": r"content light level",
 }
+# The boxes in which .mp4 and .mov say these things (the last: a "uuid" box of Google's Spherical Video V1).
+MARK_BOXES = (b"dvcC", b"dvvC", b"dvwC", b"sv3d", b"st3d", b"vexu", b"mdcv", b"SmDm", b"clli", b"CoLL", b"uuid")
 # Tags that are the container's own business.
 OWN_TAGS = frozenset(
     ["major_brand", "minor_version", "compatible_brands", "encoder", "software", "timecode", "duration"]
@@ -122,15 +125,16 @@ def _listing(path: Path, mtime_ns: int, size: int) -> str:
 def plan_streams(video: Video, out: Path) -> StreamPlan:
     """What of `video` goes into `out` beside the picture and the new sound."""
     ending = out.suffix.lower()
-    facts = describe_streams(video.path)
     kept: list[Kept] = []
     covers: list[Cover] = []
     notes: list[str] = []
     with open_container(video.path) as container:
         picture = picture_stream(container)
-        for stream in container.streams:
+        others = [stream for stream in container.streams if stream != picture and stream.type != "audio"]
+        facts = describe_streams(video.path) if others else {}  # a run of ffmpeg
+        for stream in others:
             fact = facts.get(stream.index, Facts(stream.type, "unknown", ""))
-            if stream == picture or stream.type == "audio" or fact.tag in REWRITTEN_TAGS and stream.type == "data":
+            if fact.tag in REWRITTEN_TAGS and stream.type == "data":
                 continue
             if stream.type == "video" and stream.disposition & Disposition.attached_pic and ending == ".mkv":
                 cover = _cover(container, stream, fact)
@@ -199,6 +203,14 @@ def _cover(container: InputContainer, stream: Stream, fact: Facts) -> Cover | No
     data = next((bytes(packet) for packet in container.demux(stream) if packet.size), b"")
     name = stream.metadata.get("filename") or f"cover{suffix}"
     return Cover(data, name, mime_type) if data else None
+
+
+def may_have_marks(video: Video) -> bool:
+    """Whether ffmpeg may list any of MARKS: of H.264 in .mp4 and .mov they stand in boxes of the header."""
+    if video.video_codec != "h264" or not is_box_file(video.path):
+        return True
+    header = movie_header(video.path)
+    return not header or any(name in header for name in MARK_BOXES)
 
 
 def lost_marks(source: Path, result: Path) -> list[str]:

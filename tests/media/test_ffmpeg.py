@@ -31,6 +31,31 @@ def test_a_wanted_ffmpeg_that_does_not_run_is_an_error(monkeypatch: pytest.Monke
         ffmpeg.find_ffmpeg()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a script is no program there")
+def test_a_binary_is_asked_what_it_is_once_and_again_when_it_changes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    binary, asked = tmp_path / "ffmpeg", tmp_path / "asked"
+    monkeypatch.setenv("FOLEY_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("FOLEY_FFMPEG", str(binary))
+
+    def version_in_a_new_run(version: str | None = None) -> str:
+        if version:
+            binary.write_text(f"#!/bin/sh\necho >> {asked}\necho ffmpeg version {version}\n")
+            binary.chmod(0o755)
+        ffmpeg._find.cache_clear(), ffmpeg._version_text.cache_clear()
+        return ffmpeg.ffmpeg_version()
+
+    assert [version_in_a_new_run("7.1"), version_in_a_new_run(), version_in_a_new_run()] == ["7.1"] * 3
+    assert len(asked.read_text()) == 1
+    assert version_in_a_new_run("8.0.1") == "8.0.1" and len(asked.read_text()) == 2
+    (tmp_path / "home" / ffmpeg.REMEMBERED).write_text('{"broken": ')
+    assert version_in_a_new_run() == "8.0.1" and len(asked.read_text()) == 3
+    binary.unlink()
+    with pytest.raises(FoleyError, match="does not run"):
+        version_in_a_new_run()
+
+
 def test_failure_carries_ffmpegs_words(tmp_path: Path) -> None:
     args = ffmpeg.command(ffmpeg.output_of([ffmpeg.open_input(tmp_path / "none.mp4")], tmp_path / "out.mp4"))
     with pytest.raises(FoleyError, match="while copying.*none.mp4.*No such file"):

@@ -15,7 +15,7 @@ from clips import X264, Clips, run_ffmpeg
 from foleycli.media.mux import check_mux, mux
 from foleycli.media.part import copyable_part
 from foleycli.media.probe import probe
-from foleycli.media.streams import describe_streams, listing
+from foleycli.media.streams import describe_streams, listing, may_have_marks
 
 PICTURE = ("-f", "lavfi", "-i", "testsrc2=s=160x90:r=25:d=2")
 SONG = ("-f", "lavfi", "-i", "sine=d=2:r=48000")
@@ -244,6 +244,17 @@ def test_360_degree_and_dolby_vision_descriptions_are_kept_or_told(
     is_kept = "DOVI configuration" in listing(out)
     assert is_kept == (not any("Dolby Vision" in note for note in notes))
     assert is_kept or ending == ".mov"
+
+
+def test_a_plain_film_is_not_listed_by_another_run_of_ffmpeg(
+    tmp_path: Path, write: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, sphere = tmp_path / "plain.mp4", tmp_path / "sphere.mp4"
+    run_ffmpeg(*PICTURE, *SONG, *X264, plain)
+    insert(plain, sphere, SPHERICAL, b"avc1")
+    assert not may_have_marks(probe(plain)) and may_have_marks(probe(sphere))
+    monkeypatch.setattr("foleycli.media.streams._listing", None)
+    assert write(plain, tmp_path / "out.mp4") == ()
 
 
 @pytest.mark.parametrize("ending", [".mkv", ".mp4", ".mov", ".webm"])
