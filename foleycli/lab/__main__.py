@@ -16,6 +16,7 @@ MEASUREMENTS = {
     "docs": "write the generated tables of README, guide and model cards",
     "encoder": "onsets and loudness that a synchronisation encoder predicts for filmed clips",
     "examples": "make the examples of a family's recipe ahead of its training",
+    "extensions": "how like a take is what `foley extend` puts after it",
     "families": "all families on the same held-out synthetic clips, one table",
     "figures": "put new figures of a measurement into a model's metrics.json",
     "held_out": "one model on held-out synthetic clips: the figures of its card",
@@ -26,6 +27,7 @@ MEASUREMENTS = {
     "scorer": "whether an encoder can tell a film's own sound from the same sound moved",
     "sweep": "one model over sampler steps, guidance and prompts",
     "training_speed": "clips a second, memory and share of the peak of a recipe, then minutes of a training",
+    "takes": "whether the best of several takes, by a score, is better than the first",
     "tagger": "what an AudioSet tagger finds in generated sounds and in real ones",
 }
 

@@ -98,6 +98,12 @@ def summarise(sounds: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, Jump
     }
 
 
+def join_ranks(samples: np.ndarray, rate_hz: int, joins: Sequence[float]) -> list[float]:
+    """The ranks of mono [N] at its joins, in seconds, each the mean of level and spectrum; 0.5 is any moment."""
+    others = jumps_db(samples, rate_hz, other_moments_s(joins, len(samples) / rate_hz))
+    return [float(rank) for rank in _ranks(jumps_db(samples, rate_hz, joins), others).mean(axis=1)]
+
+
 def _ranks(joins: np.ndarray, others: np.ndarray) -> np.ndarray:
     """The share of other moments [m, 2] that jump less than each join [j, 2]; equal ones count half."""
     less, more = (compare(others[None], joins[:, None]).mean(axis=1) for compare in (np.less, np.greater))
