@@ -12,13 +12,33 @@ from foleycli.errors import UsageError
 from foleycli.hub.catalog import DEFAULT_MODEL
 from foleycli.hub.resolve import default_settings
 from foleycli.settings.preset import resolve_settings
-from foleycli.settings.settings import Settings
+from foleycli.settings.settings import Settings, setting_fields
 
 if TYPE_CHECKING:
     from foleycli.rendering.job import ExtendJob
 
 Take = Annotated[
     Path, typer.Option("--ref", metavar="TAKE", help="The sound to carry on.", rich_help_panel=options.SOUND)
+]
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="|".join(setting_fields()["engine"].metadata["choices"]),
+        help="What goes on: the model (flow), the take's own strokes and textures (recordings), or both.",
+        show_default="both",
+        rich_help_panel=options.SOUND,
+    ),
+]
+Room = Annotated[
+    str | None,
+    typer.Option(
+        "--room",
+        metavar="auto|off",
+        help="Whether the take's own room noise goes on under it.",
+        show_default="auto",
+        rich_help_panel=options.SOUND,
+    ),
 ]
 At = Annotated[
     str | None,
@@ -62,6 +82,8 @@ def extend(
     guidance: options.Guidance = None,
     words_guidance: options.WordsGuidance = None,
     seed: options.Seed = None,
+    engine: Engine = None,
+    room: Room = None,
     at: At = None,
     cuts: options.Cuts = None,
     duration: Duration = None,
@@ -77,7 +99,7 @@ def extend(
     dry_run: options.DryRun = False,
     accept_license: options.AcceptLicense = False,
 ) -> None:
-    """Carry on a take: its timbre, room and level go on; the take itself stays as it was.
+    """Carry on a take: its timbre, room, level and rhythm go on; the take itself stays as it was.
 
     With a VIDEO the rest of the video gets sound in sync.  Without one the take continues by itself, at
     its own rate and channels.  Without -o: take.extended.wav beside take.wav.
@@ -92,6 +114,8 @@ def extend(
             guidance=guidance,
             words_guidance=words_guidance,
             seed=seed,
+            engine=engine,
+            room=room,
             cuts=cuts,
         ),
     )

@@ -1,7 +1,8 @@
 """`extend`: a take in, the take and what follows it (and leads up to it) out.
 
 The take's latents are known steps of the track, so that every window that touches them goes on in its
-timbre, room and level; what is decoded is brought to the take's level and stereo width and joined to the real
+timbre, room and level.  Beside that, the take is a recording of its own (`continuation`), and its room noise goes on
+under everything.  What is decoded is brought to the take's level and stereo width and joined to the real
 take, whose samples are written as they were.  What is generated is kept in a file meanwhile: memory does not grow
 with it.
 """
@@ -12,6 +13,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +23,8 @@ import soxr
 import torch
 from torch import Tensor
 
-from foleycli.dsp.joining import channel_gains, joined_after, joined_before
+from foleycli.dsp.joining import FADE_S, channel_gains, joined_after, joined_before
+from foleycli.dsp.room_noise import NoiseStream, RoomNoise
 from foleycli.dsp.stereo import Decorrelator, StereoImage
 from foleycli.errors import FoleyError
 from foleycli.media.audio import SoundWriter, read_audio, resample, write_lossless
@@ -32,15 +35,17 @@ from foleycli.media.output import is_video_name, replacing, temporary_beside
 from foleycli.media.probe import channel_mask, is_float_file
 from foleycli.media.timecode import samples_a_day
 from foleycli.models.model import Model
+from foleycli.recordings.engine import block_samples, soft_limit
 from foleycli.records import Audio, Report, silent
 from foleycli.rendering.analyze import VideoAnalysis, analyze
-from foleycli.rendering.generate import build_features, check_prompt, sample_latents
+from foleycli.rendering.continuation import Continuation, Span, continue_take
+from foleycli.rendering.generate import build_features, check_prompt, decode_to_wav, sample_latents
 from foleycli.rendering.plan import plan_render
 from foleycli.rendering.result import RenderResult, StageClock
 from foleycli.rendering.timbre import characteristic_start_s, encode_audio
+from foleycli.settings.settings import Settings
 from foleycli.stems.bwf import BwfFacts, BwfWriter, coding_line, moved_ixml, read_bwf, stamp_loudness
 from foleycli.timebase import seconds_to_samples
-from foleycli.windows.compose import decode_chunks
 
 if TYPE_CHECKING:
     from foleycli.rendering.job import ExtendJob
@@ -49,6 +54,8 @@ CONTEXT_S = 2.0  # of the take that each window goes on from: as much as SALSA-V
 LOOP_S = 1.0  # of the beginning that the end of a loop leads up to
 LOSSLESS = (".wav", ".flac")
 BLOCK_S = 10.0  # of the result that are in memory at once
+NOISE_S = 30.0  # of the take and of what is generated, in which their room noise is measured
+LEAST_NOISE = 1e-6  # of full scale, RMS: softer is none
 LOSSY_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # what MP3 takes
 
 
@@ -107,9 +114,13 @@ def extend_take(job: ExtendJob, model: Model, report: Report = silent) -> Render
         )[0]
     with temporary_beside(job.out, ".wav") as generated_wav:
         with clock.stage("codec"):
-            generated = write_generated(latents, take.rate_hz, image, generated_wav, model, report)
+            beside = continuation_of(mono, take, placement, analysis, settings, model)
+            generated = write_generated(
+                latents, take.rate_hz, image, generated_wav, beside=beside, model=model, report=report
+            )
         with clock.stage("mux"):
-            finished = write(job, joined(generated, take, image, placement), take, placement, report)
+            noise_seed = settings.seed if settings.room != "off" else None
+            finished = write(job, joined(generated, take, image, placement, noise_seed), take, placement, report)
     return RenderResult(
         out=job.out,
         duration_s=placement.total / take.rate_hz,
@@ -134,7 +145,7 @@ def analyze_or_empty(job: ExtendJob, model: Model, clock: StageClock, report: Re
     """What the video shows; without one, nothing but the wanted length."""
     if job.video is None:
         return VideoAnalysis(duration_s=job.length_s())
-    return analyze(job.video, model, detect_cuts=job.settings.cuts, locate_motion=False, clock=clock, report=report)
+    return analyze(job.video, model, detect_cuts=job.settings.cuts, clock=clock, report=report)
 
 
 def locate_take(job: ExtendJob, take: Audio, total_s: float, model: Model) -> TakePlacement:
@@ -180,6 +191,25 @@ def characteristic_latents(mono: np.ndarray, model: Model) -> Tensor:
     return encode_audio(mono[start : start + round(CONTEXT_S * model.codec.rate_hz)], model)
 
 
+def continuation_of(
+    mono: np.ndarray, take: Audio, placement: TakePlacement, analysis: VideoAnalysis, settings: Settings, model: Model
+) -> Continuation | None:
+    """What of a take [N] at the codec's rate is laid where it goes on; None where only the model is heard."""
+    if settings.engine == "flow":
+        return None
+    start_s, total_s = placement.before / take.rate_hz, placement.total / take.rate_hz
+    return continue_take(
+        mono,
+        model.codec.rate_hz,
+        Span(start_s, start_s + take.duration_s, total_s if placement.loop_step is not None else None),
+        analysis,
+        model.sync,
+        n_samples=seconds_to_samples(total_s, model.codec.rate_hz),
+        seed=settings.seed,
+        with_model=settings.engine == "both",
+    )
+
+
 @dataclass(frozen=True)
 class GeneratedTrack:
     """What was generated for the whole track, in a file at the take's rate: one channel, or two that differ."""
@@ -197,48 +227,114 @@ class GeneratedTrack:
 
 
 def write_generated(
-    latents: Tensor, rate_hz: int, image: StereoImage, path: Path, model: Model, report: Report
+    latents: Tensor,
+    rate_hz: int,
+    image: StereoImage,
+    path: Path,
+    *,
+    beside: Continuation | None,
+    model: Model,
+    report: Report,
 ) -> GeneratedTrack:
     """Decode a latent track [L, D] to a file at the take's rate and as wide as the take, piece by piece."""
     resampler = soxr.ResampleStream(model.codec.rate_hz, rate_hz, 1, dtype="float32")
     decorrelator = Decorrelator(rate_hz, low_cut=False)
-    peak, n_decoded = 0.0, 0
-    report("codec", 0, len(latents))
-    with SoundWriter(path, rate_hz, channels=2 if image.side else 1) as writer:
-        for samples in decode_chunks(model.codec, latents.to(model.device)):
-            n_decoded += len(samples) // model.codec.hop
-            is_last = n_decoded == len(latents)
-            piece = image.spread(resampler.resample_chunk(samples.float().cpu().numpy(), last=is_last), decorrelator)
+    peak = 0.0
+    with temporary_beside(path, ".wav") as decoded, SoundWriter(path, rate_hz, channels=2 if image.side else 1) as out:
+        decode_to_wav(model, latents, decoded, report)
+
+        def model_blocks() -> Iterator[np.ndarray]:
+            with soundfile.SoundFile(decoded) as file:
+                yield from file.blocks(block_samples(model.codec.rate_hz), dtype="float32")
+
+        blocks = model_blocks() if beside is None else beside.mixed(model_blocks)
+        for samples in chain(blocks, [np.zeros(0, np.float32)]):
+            piece = image.spread(resampler.resample_chunk(samples, last=not len(samples)), decorrelator)
             peak = max(peak, float(np.abs(piece).max(initial=0.0)))
-            writer.write(piece)
-            report("codec", n_decoded, len(latents))
+            out.write(piece)
     return GeneratedTrack(path, rate_hz, peak)
 
 
 def joined(
-    generated: GeneratedTrack, take: Audio, image: StereoImage, placement: TakePlacement
+    generated: GeneratedTrack, take: Audio, image: StereoImage, placement: TakePlacement, noise_seed: int | None
 ) -> Iterator[np.ndarray]:
-    """The result in blocks [C, n]: generated before, the take as it was, generated after."""
+    """The result in blocks [C, n]: generated before, the take as it was, generated after.
+
+    noise_seed   of the take's room noise, which goes on as far as what is generated has none; None: it does not
+    """
     n_take = min(take.samples.shape[1], placement.total - placement.before)
     end = placement.before + n_take
     samples = take.samples[:, :n_take]  # [C, n_take]
     covered = generated.read(slice(placement.before, end))
     gain = image.signs * gains(generated.peak, samples, image.to_mono(samples), covered)  # [C, 1]
     rest = samples - gain * covered
+    noise = None
+    if noise_seed is not None:
+        noise = missing_noise(generated, gain, take, placement, end, np.random.default_rng((noise_seed, 31)))
     for span in spans(0, placement.before, generated.rate_hz):
         block = gain * generated.read(span)
-        yield joined_before(block, rest, generated.rate_hz) if span.stop == placement.before else block
+        at_take = span.stop == placement.before
+        block = with_noise(block, noise, take, image, fades_out=at_take)
+        yield joined_before(block, rest, generated.rate_hz) if at_take else block
     yield samples
     for span in spans(end, placement.total, generated.rate_hz):
         block = gain * generated.read(span)
+        is_loop_end = span.stop == placement.total and placement.loop_step is not None
+        block = with_noise(block, noise, take, image, fades_in=span.start == end, fades_out=is_loop_end)
         if span.start == end:
             block = joined_after(block, rest, generated.rate_hz)
-        if span.stop == placement.total and placement.loop_step is not None:
+        if is_loop_end:
             again = gain * generated.read(
                 slice(placement.total, placement.total + n_take)
             )  # what would come next: the take
             block = joined_before(block, samples[:, : again.shape[1]] - again, generated.rate_hz)
         yield block
+
+
+def missing_noise(
+    generated: GeneratedTrack,
+    gain: np.ndarray,
+    take: Audio,
+    placement: TakePlacement,
+    end: int,
+    rng: np.random.Generator,
+) -> NoiseStream | None:
+    """The take's room noise as far as what is generated next to it has none; None: nothing is missing."""
+    n = round(NOISE_S * take.rate_hz)
+    beside = slice(end, min(placement.total, end + n))
+    if beside.start >= beside.stop:  # the take ends the result
+        beside = slice(max(0, placement.before - n), placement.before)
+    if beside.start >= beside.stop:
+        return None
+    own = RoomNoise.of(take.samples[:, -n:], take.rate_hz)
+    missing = own.beyond(RoomNoise.of(gain * generated.read(beside), take.rate_hz))
+    return NoiseStream(missing, rng) if missing.rms() > LEAST_NOISE else None
+
+
+def with_noise(
+    block: np.ndarray,
+    noise: NoiseStream | None,
+    take: Audio,
+    image: StereoImage,
+    *,
+    fades_in: bool = False,
+    fades_out: bool = False,
+) -> np.ndarray:
+    """A block [C, n] with the next noise under it, faded next to the take; silent channels stay silent.
+
+    Peaks bend below full scale or the take's own peak.
+    """
+    if noise is None:
+        return block
+    n = block.shape[1]
+    level, n_fade = np.ones(n, np.float32), min(n, round(FADE_S * take.rate_hz))
+    rise = np.sin(np.linspace(0, np.pi / 2, n_fade, dtype=np.float32))
+    if fades_in:
+        level[:n_fade] *= rise
+    if fades_out:
+        level[n - n_fade :] *= rise[::-1]
+    ceiling = max(1.0, float(np.abs(take.samples).max()))
+    return ceiling * soft_limit((block + noise.next(n) * level * image.is_heard) / ceiling)
 
 
 def spans(start: int, stop: int, rate_hz: int) -> Iterator[slice]:

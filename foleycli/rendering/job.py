@@ -391,6 +391,11 @@ class ExtendJob:
         Errors: UsageError for places and lengths that make no sense together; FoleyError where nothing is left to make.
         """
         check_ending(self.out)
+        if isinstance(self.settings.room, float):
+            raise UsageError(
+                f"--room is {self.settings.room:g}, but an extension goes on with its take's own room noise",
+                "Give --room auto, or --room off for none",
+            )
         take_s, _, _ = probe_audio(self.take)
         if self.out.suffix.lower() == ".flac" and np.abs(read_audio(self.take).samples).max() > 1:
             raise FoleyError(f"{self.take} goes above full scale, which .flac cannot hold", "Write to .wav")
@@ -421,7 +426,8 @@ class ExtendJob:
         """Room that the output and the temporary files beside it take at most."""
         _, rate_hz, channels = probe_audio(self.take)
         copied = self.video.path.stat().st_size if self.video is not None and is_video_name(self.out) else 0
-        return copied + round(self.length_s() * rate_hz * 4) * (min(channels, 2) + 2 * channels)
+        decoded = round(self.length_s() * 48_000 * 4)  # the model's sound, of one channel
+        return copied + decoded + round(self.length_s() * rate_hz * 4) * (min(channels, 2) + 2 * channels)
 
     def foretell(self) -> tuple[str, ...]:
         """What the user should know before the work: streams that are left out."""
@@ -441,7 +447,13 @@ class ExtendJob:
 
     def heard(self) -> str:
         """What makes the sound."""
-        return f"the model, going on from {self.take.name}"
+        name = self.take.name
+        room = "" if self.settings.room == "off" else ", over its room noise"
+        if self.settings.engine == "flow":
+            return f"the model, going on from {name}{room}"
+        when = "in its own rhythm" if self.video is None else "at what is seen"
+        beside = " and the model, going on from it" if self.settings.engine == "both" else ""
+        return f"the own sound of {name} again, {when}{beside}{room}"
 
     def heard_by_cue(self) -> list[dict[str, Any]]:
         """Each cue as it will be made: there are none."""
