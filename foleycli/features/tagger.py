@@ -44,6 +44,10 @@ SMOOTH_STEPS = 3  # 1.5 s: one misread frame is not a new label
 MIN_PROBABILITY = 0.1  # in the stream labels below are ignored; a thousand classes always add up to something
 # Of a whole video only what is probable enough to be true: 33 of 45 labels of filmed clips whose sound is known are.
 MIN_LABEL, MIN_GROUP = 0.3, 0.35
+# A little less will do for what stands out: a third of all that may sound, and twice the next (right in 5 of 7 films).
+MIN_CLEAR, CLEAR_SHARE, CLEAR_LEAD = 0.28, 1 / 3, 2.0
+# Outdoors is what shows so much that is usually seen there, and twice as much as of what is seen in rooms.
+MIN_OUTDOORS, OUTDOORS_LEAD = 0.2, 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +57,7 @@ class LabelledStream(Stream):
     probabilities: Tensor  # float32 [T, W], smoothed
     words: tuple[str, ...]  # W labels
     groups: Mapping[str, list[int]]  # see `top_labels`
+    scenes: Mapping[str, list[int]]  # labels by where such things are usually seen: "outdoors", "indoors"
 
 
 def labels_of(stream: Stream, start_s: float = 0.0, end_s: float | None = None) -> list[tuple[str, float]]:
@@ -62,10 +67,27 @@ def labels_of(stream: Stream, start_s: float = 0.0, end_s: float | None = None) 
     """
     if not isinstance(stream, LabelledStream):
         return []
+    return top_labels(_of_part(stream, start_s, end_s), stream.words, stream.groups)
+
+
+def is_outdoors(stream: Stream, start_s: float = 0.0, end_s: float | None = None) -> bool | None:
+    """Whether a video, or the part of it from `start_s` to `end_s`, was taken outdoors; None for other streams.
+
+    Right for 53 of 60 filmed clips.
+    """
+    if not isinstance(stream, LabelledStream) or not len(stream.probabilities):
+        return None
+    mean = _of_part(stream, start_s, end_s).mean(dim=0)  # [W]
+    outdoors, indoors = (float(mean[stream.scenes[scene]].sum()) for scene in ("outdoors", "indoors"))
+    return outdoors >= MIN_OUTDOORS and outdoors >= OUTDOORS_LEAD * indoors
+
+
+def _of_part(stream: LabelledStream, start_s: float, end_s: float | None) -> Tensor:
+    """The probabilities of a part, [T, W]; at least one step, where there is any."""
     n = len(stream.probabilities)
-    first = min(math.ceil(start_s * stream.rate_hz - 1e-6), n - 1)
+    first = min(math.ceil(start_s * stream.rate_hz - 1e-6), max(0, n - 1))
     end = n if end_s is None else max(first + 1, math.ceil(end_s * stream.rate_hz - 1e-6))
-    return top_labels(stream.probabilities[first:end], stream.words, stream.groups)
+    return stream.probabilities[first:end]
 
 
 @cache
@@ -121,7 +143,7 @@ class ImageTagger(Extractor):
         self.aspect = aspect
         self.device = torch.device(device)
         self.words, self.word_of = read_table()
-        self.groups = read_groups(self.words)
+        self.groups, self.scenes = (members_of(key, self.words) for key in ("group", "scene"))
         self.vectors = torch.from_numpy(text.encode(self.words))  # [W, D]
         network = load_classifier().to(self.device, dtype)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a gap in torch's stubs
@@ -175,6 +197,7 @@ class TaggerSession:
             probabilities=probabilities,
             words=tuple(self.extractor.words),
             groups=self.extractor.groups,
+            scenes=self.extractor.scenes,
         )
 
 
@@ -221,21 +244,27 @@ def top_labels(
         return []
     mean = probabilities.mean(dim=0)  # [W]
     found = {word: float(value) for word, value in zip(words, mean.tolist(), strict=True) if value >= MIN_LABEL}
+    together = {group: float(mean[members].sum()) for group, members in (groups or {}).items()}
     for group, members in (groups or {}).items():
-        together = float(mean[members].sum())
-        if together >= MIN_GROUP and float(mean[members].max()) < MIN_LABEL:
-            found[group] = max(together, found.get(group, 0.0))
+        if together[group] >= MIN_GROUP and float(mean[members].max()) < MIN_LABEL:
+            found[group] = max(together[group], found.get(group, 0.0))
+    grouped = {index for members in (groups or {}).values() for index in members}
+    alone = {word: float(mean[index]) for index, word in enumerate(words) if index not in grouped}
+    best, *others = sorted((alone | together).items(), key=lambda one: -one[1])
+    second = others[0][1] if others else 0.0
+    if not found and best[1] >= max(MIN_CLEAR, CLEAR_SHARE * float(mean.sum()), CLEAR_LEAD * second):
+        found[best[0]] = best[1]
     ranked = sorted(found.items(), key=lambda one: -one[1])[:n]
     return [(word, round(min(value, 1.0), 3)) for word, value in ranked]
 
 
-def read_groups(words: list[str], path: Path = TABLE) -> dict[str, list[int]]:
-    """The general words of the table, each with the indices of its labels."""
-    groups: dict[str, list[int]] = {}
+def members_of(key: str, words: list[str], path: Path = TABLE) -> dict[str, list[int]]:
+    """The general words, or scenes, of the table, each with the indices of its labels; `key` is "group" or "scene"."""
+    members: dict[str, list[int]] = {}
     for entry in _entries(path):
-        if entry.get("group"):
-            groups.setdefault(entry["group"], []).append(words.index(entry["words"]))
-    return groups
+        if entry.get(key):
+            members.setdefault(entry[key], []).append(words.index(entry["words"]))
+    return members
 
 
 def load_classifier() -> EfficientNetLite0:

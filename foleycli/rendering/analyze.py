@@ -17,7 +17,7 @@ from foleycli.features.base import Extractor
 from foleycli.features.cuts import CutDetector, cut_times
 from foleycli.features.extract import extract_features
 from foleycli.features.position import MotionPosition
-from foleycli.features.tagger import labels_of
+from foleycli.features.tagger import is_outdoors, labels_of
 from foleycli.media.ahead import read_ahead
 from foleycli.media.frames import grid_length, read_frames
 from foleycli.media.probe import probe
@@ -39,6 +39,7 @@ class VideoAnalysis:
     streams: Mapping[str, Stream] = field(default_factory=dict)  # of every extractor, by name: float32 [T, D]
     cuts_s: list[float] = field(default_factory=list)  # scene cuts
     labels: list[tuple[str, float]] = field(default_factory=list)  # with a confidence from 0 to 1
+    is_outdoors: bool | None = None  # whether it was taken outdoors; None: not known
     events_s: list[float] = field(default_factory=list)  # predicted times of sounds
     loudness_db: np.ndarray | None = None  # float32 [T] at 25 Hz, expected from the picture; None: not known
     dynamics_db: np.ndarray | None = None  # and how it moves over seconds, [T] of any reference; None: as loudness_db
@@ -109,6 +110,7 @@ def analysis_of_streams(
         streams={name: stream for name, stream in streams.items() if name not in ("cuts", "position")},
         cuts_s=cut_times(cuts) if cuts is not None else [],
         labels=labels_of(streams[model.semantic.name]),
+        is_outdoors=is_outdoors(streams[model.semantic.name]),
         events_s=model.sync.events_s(sync),
         loudness_db=loudness_db,
         dynamics_db=predict_dynamics_db(loudness_db, motion[:, 2:] if motion is not None else None),
@@ -158,6 +160,7 @@ def excerpt(
         streams=streams,
         cuts_s=[cut_s - float(begin_s) for cut_s in analysis.cuts_s if start_s + NEAR_S < cut_s < end_s - NEAR_S],
         labels=labels_of(analysis.streams[model.semantic.name], float(start_s), float(end_s)),
+        is_outdoors=is_outdoors(analysis.streams[model.semantic.name], float(start_s), float(end_s)),
         events_s=events_s,
         loudness_db=sync.loudness_db(streams[sync.name]),
         dynamics_db=dynamics,

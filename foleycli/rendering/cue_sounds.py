@@ -391,7 +391,8 @@ def choose_room_tone(job: CueJob, analysis: VideoAnalysis) -> RecordingChoice:
     """The room tone under all, and no other recording; nothing where none is wanted."""
     if not job.wants_room_tone():
         return RecordingChoice()
-    return choose_recordings(replace(job.settings, engine="flow"), analysis.labels, sounds=job.sounds)
+    settings = replace(job.settings, engine="flow")
+    return choose_recordings(settings, analysis.labels, is_outdoors=analysis.is_outdoors, sounds=job.sounds)
 
 
 def between_stem(

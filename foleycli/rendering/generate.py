@@ -57,7 +57,11 @@ def generate(
     settings = resolve_settings(model_defaults=model.default_settings, overrides=given)
     check_prompt(settings, model)
     choice = choose_recordings(
-        settings, analysis.labels, reference=Path() if reference is not None else None, in_video=False
+        settings,
+        analysis.labels,
+        is_outdoors=analysis.is_outdoors,
+        reference=Path() if reference is not None else None,
+        in_video=False,
     )
     recorded = choice.read(settings, analysis, model.sync, model.codec.rate_hz)
     if recorded.is_alone(settings.engine):

@@ -202,7 +202,7 @@ class RenderJob:
 
     def heard(self) -> str:
         """What makes the sound, as far as it is known before the picture is watched."""
-        from foleycli.rendering.recordings import choose_recordings
+        from foleycli.rendering.recordings import INSIDE, OUTSIDE, choose_recordings
 
         if not self.settings.prompt and self.reference is None:
             return "what is recognised in the picture: no prompt is given"
@@ -216,7 +216,8 @@ class RenderJob:
             found = (f"{one.recording.name} (for {one.span!r}, likeness {one.score:.2f})" for one in choice.matches)
             parts.append("recordings of " + ", ".join(found))
         if choice.room_tone is not None:
-            parts.append(f"room tone: {choice.room_tone.name}")
+            is_named = choice.room_tone.name not in (INSIDE, OUTSIDE)
+            parts.append(f"room tone: {choice.room_tone.name if is_named else 'indoors or outdoors, as is seen'}")
         if left_out := self._left_out(choice):
             parts.append(f"left out by --allow-licence: {', '.join(left_out)}")
         return "; ".join(parts)

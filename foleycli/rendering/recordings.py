@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from foleycli.rendering.analyze import VideoAnalysis
 
 MAX_LABELLED = 2  # labels that are used; a prompt may name three sounds
-# Room tone where no place is named: things of these categories sound outdoors.
+# Room tone where no place is named, and no picture says where it is: things of these categories sound outdoors.
 OUTSIDE, INSIDE = "outdoors", "room tone"
 OUTSIDE_CATEGORIES = frozenset(
     ["animal", "bird", "insect", "vehicle", "gun", "weather", "water", "sport", "explosion", "fire"]
@@ -65,16 +65,18 @@ def choose_recordings(
     settings: Settings,
     labels: Sequence[tuple[str, float]] = (),
     *,
+    is_outdoors: bool | None = None,
     sounds: Path | None = None,
     reference: Path | None = None,
     in_video: bool = True,
 ) -> RecordingChoice:
     """What is placed under these settings; nothing where the engine is "flow" and no room tone is wanted.
 
-    labels     of the picture, most probable first: used where there is no prompt
-    sounds     a folder in place of the shipped library
-    reference  a sound that the user gave as timbre: then only the model makes sound
-    in_video   whether the sound goes into a video: "auto" is room tone there alone
+    labels       of the picture, most probable first: used where there is no prompt
+    is_outdoors  whether the picture was taken outdoors, for the room tone; None: by what is named
+    sounds       a folder in place of the shipped library
+    reference    a sound that the user gave as timbre: then only the model makes sound
+    in_video     whether the sound goes into a video: "auto" is room tone there alone
     """
     if settings.engine == "flow" and (settings.room == "off" or (settings.room == "auto" and not in_video)):
         return RecordingChoice()
@@ -93,13 +95,14 @@ def choose_recordings(
         things = things[:MAX_LABELLED]
     room_tone = None
     if settings.room != "off" and (in_video or settings.room != "auto"):
-        room_tone = places[0].recording if places else _usual_place(named, settings.allow_licence)
+        room_tone = places[0].recording if places else _usual_place(named, is_outdoors, settings.allow_licence)
     return RecordingChoice(things, room_tone, folder)
 
 
-def _usual_place(named: Sequence[Match], licences: str) -> Recording | None:
-    """The shipped room tone that goes with what is named first; None where its licence is not allowed."""
-    is_outside = bool(named) and named[0].recording.category in OUTSIDE_CATEGORIES
-    wanted = OUTSIDE if is_outside else INSIDE
+def _usual_place(named: Sequence[Match], is_outdoors: bool | None, licences: str) -> Recording | None:
+    """The shipped room tone of where the picture is, or of what is named first; None where its licence is barred."""
+    if is_outdoors is None:
+        is_outdoors = bool(named) and named[0].recording.category in OUTSIDE_CATEGORIES
+    wanted = OUTSIDE if is_outdoors else INSIDE
     found = next(one for one in open_library().recordings if one.name == wanted)
     return found if found.is_allowed(licences) else None

@@ -73,6 +73,7 @@ def condition(
         choice = choose_recordings(
             job.settings,
             analysis.labels,
+            is_outdoors=analysis.is_outdoors,
             sounds=job.sounds,
             reference=job.reference,
             in_video=is_video_name(job.out),

@@ -180,7 +180,7 @@ def test_dry_run_says_the_plan(foley, made, model, tmp_path):
         ),
         (
             ("--prompt", "knocking on wood", "--engine", "recordings", "--room", "-50"),
-            "recordings of wood hit (for 'knocking wood', likeness 1.12); room tone: room tone",
+            "recordings of wood hit (for 'knocking wood', likeness 1.12); room tone: indoors or outdoors, as is seen",
         ),
         (("--prompt", "xyzzy"), "the model alone: no recording matches the prompt"),
     ],

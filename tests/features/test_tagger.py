@@ -16,11 +16,12 @@ from foleycli.features.tagger import (
     WEIGHTS,
     WEIGHTS_PACKAGE,
     ImageTagger,
+    is_outdoors,
     label_embedding,
     labels_of,
     load_classifier,
+    members_of,
     middle_square,
-    read_groups,
     read_table,
     simulate_tagger,
     smooth,
@@ -150,9 +151,36 @@ def test_what_is_not_sure_in_particular_is_told_in_general() -> None:
     assert top_labels(torch.tensor([[0.15, 0.15, 0.2]]), words, groups) == []
 
 
+def test_a_little_less_will_do_for_what_stands_out() -> None:
+    words, groups = ["rifle", "pistol", "dog", "car"], {"gunshot": [0, 1]}
+    assert top_labels(torch.tensor([[0.15, 0.14, 0.1, 0.1]]), words, groups) == [("gunshot", 0.29)]
+    assert top_labels(torch.tensor([[0.15, 0.14, 0.15, 0.1]]), words, groups) == []  # the dog is half as probable
+    assert top_labels(torch.tensor([[0.0, 0.0, 0.29, 0.1]]), words, groups) == [("dog", 0.29)]
+    assert top_labels(torch.tensor([[0.0, 0.0, 0.27, 0.1]]), words, groups) == []
+
+
+def test_what_is_usually_seen_outdoors_says_where_a_picture_is(extractor: ImageTagger) -> None:
+    scenes = extractor.scenes
+    assert not set(scenes["outdoors"]) & set(scenes["indoors"])
+
+    def seen(**shares: float) -> Stream:
+        session = extractor.start()
+        one = torch.zeros(1, len(extractor.words))
+        for scene, share in shares.items():
+            one[0, scenes[scene][0]] = share
+        session.probabilities.append(one)
+        return session.finish()
+
+    assert is_outdoors(seen(outdoors=0.3, indoors=0.1)) is True
+    assert is_outdoors(seen(outdoors=0.3, indoors=0.2)) is False
+    assert is_outdoors(seen(outdoors=0.1)) is False
+    assert is_outdoors(extractor.start().finish()) is None
+    assert is_outdoors(Stream(torch.zeros(1, 256), Fraction(2))) is None
+
+
 def test_groups_are_of_labels_of_the_table() -> None:
     words, _ = read_table()
-    groups = read_groups(words)
+    groups = members_of("group", words)
     assert {words[index] for index in groups["gunshot"]} >= {"rifle gun shot", "pistol gun shot"}
     members = [index for indices in groups.values() for index in indices]
     assert len(members) == len(set(members))

@@ -28,10 +28,13 @@ def test_the_prompt_names_what_is_laid_and_where():
     )
     assert names(replace(BOTH, prompt="a door slams")) == (["door slam"], INSIDE)
     assert names(replace(BOTH, prompt="a motorcycle passes"))[1] == OUTSIDE
+    assert names(replace(BOTH, prompt="a door slams"), is_outdoors=True)[1] == OUTSIDE
+    assert names(replace(BOTH, prompt="a dog barks in a forest"), is_outdoors=False)[1] == "forest"
 
 
 def test_without_a_prompt_what_is_seen_is_laid():
     assert names(BOTH, ("dog bark", 0.8)) == (["dog bark"], OUTSIDE)
+    assert names(BOTH, ("dog bark", 0.8), is_outdoors=False) == (["dog bark"], INSIDE)
     assert names(BOTH, ("forest", 0.6)) == ([], "forest")
     assert names(BOTH) == ([], INSIDE)
     assert names(replace(BOTH, prompt="string quartet"), ("dog bark", 0.8)) == ([], INSIDE)
