@@ -206,11 +206,12 @@ def content_words(sentence: str) -> list[_Word]:
 
 
 def stem(word: str) -> str:
-    """A word without the ending of a plural or of a verb's form."""
+    """A word without the ending of a plural or of a verb's form, and without the doubled letter before it."""
     for ending in ENDINGS:
         if word.endswith(ending) and len(word) - len(ending) >= 3:
-            return word[: -len(ending)]
-    return word
+            word = word[: -len(ending)]
+            break
+    return word[:-1] if len(word) > 3 and word[-1] == word[-2] else word  # sobbing, sobs; hissing, hiss
 
 
 def _weight(word: str) -> float:
