@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,8 +15,9 @@ from foleycli.errors import FoleyError, UsageError
 
 if TYPE_CHECKING:
     from foleycli.rendering.cue_edits import CueEdit, CueEditJob
-    from foleycli.rendering.job import ExtendJob, RenderJob
+    from foleycli.rendering.job import ExtendJob, RenderJob, SpanJob
     from foleycli.report.session import Session, TakeFile
+    from foleycli.settings.settings import Settings
 
 SPAN = "What is made anew"
 SPAN_HINT = "Give time code, seconds into the sound (3.2) or frames (80f)"
@@ -79,24 +81,22 @@ def redo(
     """Make a result again from its report: the same bytes, or other words, another seed, only a span.
 
     With --from and --to the rest is known on both sides and every sample outside the span and its edges of
-    20 ms stays; with --cue one cue of a sheet is made anew, and its stems.  Without -o the result is written where it
-    was, which needs --force.
+    20 ms stays, in the stems too; with --cue one cue of a sheet is made anew, and its stems.  Without -o the result is
+    written where it was, which needs --force.
     """
     from foleycli.media.output import report_files
     from foleycli.report.session import read_session
 
     session = read_session(report)
-    if session.kind == "cues":
-        if from_ is not None or to is not None:
-            raise UsageError(f"{report.name} is of cues or stems: no spans of it are made anew", "Name a cue: --cue N")
-    elif cue is not None:
+    is_of_cues = session.kind == "cues"
+    if cue is not None and not is_of_cues:
         raise UsageError(f"--cue is given, but {report.name} is of no cue sheet", "Leave out --cue")
-    elif keep is not None:
+    if keep is not None and not is_of_cues:
         if any(one is not None for one in (take, from_, to, prompt, negative_prompt, seed)):
             raise UsageError("--keep makes nothing, but something to change is given beside it", "Use two calls")
         promote(session, _take(session, keep), out, force=force, quiet=quiet, as_json=json)
         return
-    elif take is not None:
+    if take is not None and not is_of_cues:
         session = read_session(report_files(_take(session, take).file.path)[0])
     run = jobs.RunOptions(
         model=session.model,
@@ -115,8 +115,10 @@ def redo(
 
     def prepare() -> RenderJob | ExtendJob:
         check(session, run)
-        if session.kind == "cues":
-            job: RenderJob | ExtendJob = cues_of(session, target, cue, take, keep, changes)
+        if is_of_cues:
+            job: RenderJob | ExtendJob = cues_of(
+                session, target, Asked(cue, take, keep, from_, to, prompt, negative_prompt, seed)
+            )
         else:
             job = job_of(session, target, from_, to, changes)
         job.check()
@@ -147,35 +149,53 @@ def job_of(
     session: Session, out: Path, from_: str | None, to: str | None, changes: dict[str, Any]
 ) -> RenderJob | ExtendJob:
     """The job that makes a session's result again, with what is to be changed."""
-    from foleycli.media.probe import probe
-    from foleycli.rendering.job import ExtendJob, SpanEdit, SpanJob
+    from foleycli.rendering.job import SpanEdit
     from foleycli.settings.preset import resolve_settings
 
-    asked = session.job
-    video = probe(session.inputs["video"].path) if "video" in session.inputs else None
     changed = resolve_settings(overrides={**vars(session.settings), **options.given(**changes)})
     is_span = from_ is not None or to is not None
     is_same = is_span or changed == session.settings
+    settings = session.settings if is_span else changed
+    job: ExtendJob | SpanJob
     if session.kind == "extend":
-        if is_span:
-            raise UsageError(
-                f"{session.report.name} is of a take that was carried on, whose spans cannot be made anew",
-                "Leave out --from and --to",
-            )
-        return ExtendJob(
-            take=session.inputs["take"].path,
-            video=video,
-            out=out,
-            settings=changed,
-            at_s=asked["at_s"],
-            duration_s=asked["duration_s"],
-            loop=asked["loop"],
-        )
-    assert video is not None
-    job = SpanJob(
-        video=video,
+        job = extension_of(session, out, settings)
+    else:
+        job = render_of(session, out, settings, is_same=is_same)
+    if not is_span:
+        return replace(job, edits=session.edits if is_same else ())
+    start_s, end_s = span_s(job, from_, to)
+    seed = changes["seed"] if changes["seed"] is not None else next_seed(session)
+    edit = SpanEdit(start_s, end_s, seed, changes["prompt"], changes["negative_prompt"])
+    return replace(job, edits=(*session.edits, edit), kept=kept_result(session))
+
+
+def extension_of(session: Session, out: Path, settings: Settings) -> ExtendJob:
+    """The job that carries a session's take on again."""
+    from foleycli.media.probe import probe
+    from foleycli.rendering.job import ExtendJob
+
+    asked = session.job
+    return ExtendJob(
+        take=session.inputs["take"].path,
+        video=probe(session.inputs["video"].path) if "video" in session.inputs else None,
         out=out,
-        settings=session.settings if is_span else changed,
+        settings=settings,
+        at_s=asked["at_s"],
+        duration_s=asked["duration_s"],
+        loop=asked["loop"],
+    )
+
+
+def render_of(session: Session, out: Path, settings: Settings, *, is_same: bool) -> SpanJob:
+    """The job that renders a session's video again."""
+    from foleycli.media.probe import probe
+    from foleycli.rendering.job import SpanJob
+
+    asked = session.job
+    return SpanJob(
+        video=probe(session.inputs["video"].path),
+        out=out,
+        settings=settings,
         start_s=asked["start_s"],
         duration_s=asked["duration_s"],
         reference=session.reference,
@@ -187,21 +207,34 @@ def job_of(
         siblings={name: session.told["session"][name] for name in ("asked", "takes")}
         if out == session.output.path
         else {},
-        edits=session.edits if is_same else (),
         batch=session.batch if is_same and len(session.batch) > 1 else (),
     )
-    if not is_span:
-        return job
-    start_s, end_s = span_s(job, from_, to)
-    seed = changes["seed"] if changes["seed"] is not None else next_seed(session)
-    edit = SpanEdit(start_s, end_s, seed, changes["prompt"], changes["negative_prompt"])
-    return replace(job, edits=(*session.edits, edit), kept=kept_result(session))
 
 
-def cues_of(
-    session: Session, out: Path, number: str | None, take: int | None, keep: int | None, changes: dict[str, Any]
-) -> CueEditJob:
-    """The job that makes a session of cues again, or one of its cues anew with the rest kept."""
+@dataclass(frozen=True)
+class Asked:
+    """What of a session of cues is to be made anew, as the options say it; None: not given."""
+
+    cue: str | None
+    take: int | None
+    keep: int | None
+    from_: str | None
+    to: str | None
+    prompt: str | None
+    negative_prompt: str | None
+    seed: int | None
+
+    @property
+    def is_span(self) -> bool:
+        return self.from_ is not None or self.to is not None
+
+    @property
+    def has_words(self) -> bool:
+        return self.prompt is not None or self.negative_prompt is not None
+
+
+def cues_of(session: Session, out: Path, asked: Asked) -> CueEditJob:
+    """The job that makes a session of cues again, or some of its cues or a span of them anew with the rest kept."""
     from foleycli.media.probe import probe
     from foleycli.rendering.delivery import StemDelivery
     from foleycli.rendering.redo import is_lossless
@@ -209,11 +242,12 @@ def cues_of(
 
     delivering = cue_job(session, probe(session.inputs["video"].path), out)
     job = delivering if out == session.output.path else replace(delivering, deliveries=())
-    if number is None:
-        if any(one is not None for one in (take, keep, *changes.values())):
+    if asked.cue is None and not asked.is_span:
+        if any(one is not None for one in (asked.take, asked.keep, asked.prompt, asked.negative_prompt, asked.seed)):
             raise UsageError(f"{session.report.name} is of cues, and none is named", "Name the one to change: --cue N")
         return job
-    job = replace(job, edits=(*job.edits, cue_edit(job, number, take, keep, changes)))
+    edits = span_edits(job, asked) if asked.is_span else [cue_edit(job, asked)]
+    job = replace(job, edits=(*job.edits, *edits), n_new=len(edits))
     job.check()
     stems = next((one for one in delivering.deliveries if isinstance(one, StemDelivery)), None)
     if job.deliveries and stems is not None and stems.by != "cue":
@@ -224,6 +258,11 @@ def cues_of(
     written = kept_result(session)
     kept = written if written is not None and is_lossless(written) else None
     settings = session.settings
+    if asked.is_span and stems is not None and settings.loudness_per == "stem":
+        raise FoleyError(
+            f"each stem of {session.report.name} has a loudness of its own, which a span would change",
+            "Make a whole cue anew: --cue N without --from and --to",
+        )
     is_sum = stems is not None and stems.by == "cue" and settings.loudness_per != "stem"
     if kept is None and (not is_sum or settings.mix):
         why = "encoded with losses" if written is not None else "gone"
@@ -240,12 +279,12 @@ def cues_of(
         kept=kept,
         stems=stems if is_sum else None,
         applied_db=session.applied_db,
-        credited=credited(session, number),
+        credited=credited(session, None if asked.is_span else asked.cue),
         earlier=told,
     )
 
 
-def cue_edit(job: CueEditJob, number: str, take: int | None, keep: int | None, changes: dict[str, Any]) -> CueEdit:
+def cue_edit(job: CueEditJob, asked: Asked) -> CueEdit:
     """What is to be changed about a cue; takes that are made anew have seeds that none had before.
 
     Errors: UsageError for a cue or a take that is not there.
@@ -253,28 +292,86 @@ def cue_edit(job: CueEditJob, number: str, take: int | None, keep: int | None, c
     from foleycli.rendering.cue_edits import CueEdit
     from foleycli.rendering.plan import seeds_from
 
+    assert asked.cue is not None
+    seeds = list(seeds_of(job, asked.cue, asked))
+    if asked.keep is not None:
+        if asked.take is not None or asked.has_words or asked.seed is not None:
+            raise UsageError("--keep makes nothing, but something to change is given beside it", "Use two calls")
+        seeds.insert(0, seeds.pop(asked.keep - 1))
+        return CueEdit(asked.cue, tuple(seeds), kept=tuple(seeds))
+    first = asked.seed if asked.seed is not None else unused_seed(job, asked.cue)
+    kept: tuple[int, ...] = ()
+    if asked.take is not None:
+        kept = () if asked.has_words else tuple(seed for k, seed in enumerate(seeds, 1) if k != asked.take)
+        seeds[asked.take - 1] = first
+    else:
+        seeds = seeds_from(first, len(seeds))
+    return CueEdit(asked.cue, tuple(seeds), asked.prompt, asked.negative_prompt, kept=kept)
+
+
+def span_edits(job: CueEditJob, asked: Asked) -> list[CueEdit]:
+    """The span in each cue that is heard in it, or in the one that is named; of the take in the mix, or another.
+
+    Errors: UsageError for a span in which no cue is heard, and for words that would go to several.
+    """
+    from foleycli.cues.times import SAME_TIME_S
+    from foleycli.rendering.cue_edits import CueEdit
+    from foleycli.rendering.job import SpanEdit, check_edits
+
+    if asked.keep is not None:
+        raise UsageError("--keep makes nothing, but something to change is given beside it", "Use two calls")
+    start_s, end_s = span_s(job, asked.from_, asked.to)
+    check_edits([SpanEdit(start_s, end_s, 0)], job.length_s())
+    heard = [
+        one.cue.number
+        for one in job.placed()
+        if one.cue is not None
+        and not one.silent
+        and one.begin_s + SAME_TIME_S < Fraction(end_s)
+        and Fraction(start_s) < one.stop_s - SAME_TIME_S
+    ]
+    wanted = [number for number in heard if asked.cue in (None, number)]
+    if not wanted:
+        what = "no cue is" if asked.cue is None else f"cue {asked.cue} is not"
+        others = f"Cues that are: {', '.join(heard)}" if heard else "Choose a span in which one is; see the report"
+        raise UsageError(f"{what} heard from {start_s:g} to {end_s:g} s", others)
+    if len(wanted) > 1 and (asked.has_words or asked.take is not None):
+        what = "--take is" if asked.take is not None else "words are"
+        message = f"{what} given, but several cues are heard in the span: {', '.join(wanted)}"
+        raise UsageError(message, "Name the one that is meant: --cue N")
+    edits = []
+    for number in wanted:
+        seeds = seeds_of(job, number, asked)
+        seed = asked.seed if asked.seed is not None else unused_seed(job, number)
+        span = SpanEdit(start_s, end_s, seed, asked.prompt, asked.negative_prompt)
+        edits.append(CueEdit(number, seeds, kept=seeds, span=span, take=asked.take or 1))
+    return edits
+
+
+def seeds_of(job: CueEditJob, number: str, asked: Asked) -> tuple[int, ...]:
+    """The seeds of a cue's takes; errors: UsageError for a cue or a take that is not there."""
     now = job.after(len(job.edits))
     found = [one for one in now.placed() if one.cue is not None and one.cue.number == number]
     if not found:
         known = ", ".join(cue.number for cue in job.sheet.cues)
         raise UsageError(f"there is no cue {number}", f"It has {known}")
-    seeds = list(now.seeds(found[0]))
-    for option, chosen in (("--take", take), ("--keep", keep)):
+    seeds = now.seeds(found[0])
+    for option, chosen in (("--take", asked.take), ("--keep", asked.keep)):
         if chosen is not None and chosen > len(seeds):
             raise UsageError(f"{option} is {chosen}, but cue {number} has {len(seeds)} takes", "Give a smaller number")
-    if keep is not None:
-        if take is not None or any(one is not None for one in changes.values()):
-            raise UsageError("--keep makes nothing, but something to change is given beside it", "Use two calls")
-        seeds.insert(0, seeds.pop(keep - 1))
-        return CueEdit(number, tuple(seeds))
+    return seeds
+
+
+def unused_seed(job: CueEditJob, number: str) -> int:
+    """A seed after all that a cue's takes and spans have had."""
+    from foleycli.rendering.plan import seeds_from
+
+    now = job.after(len(job.edits))
+    one = next(one for one in now.placed() if one.cue is not None and one.cue.number == number)
     edits = [edit for edit in job.edits if edit.number == number]
-    used = [*seeds, *(seed for edit in edits for seed in edit.seeds), found[0].settings.seed]
-    first = changes["seed"] if changes["seed"] is not None else seeds_from(max(used), 2)[1]
-    if take is not None:
-        seeds[take - 1] = first
-    else:
-        seeds = seeds_from(first, len(seeds))
-    return CueEdit(number, tuple(seeds), changes["prompt"], changes["negative_prompt"])
+    used = [*now.seeds(one), one.settings.seed, *(seed for edit in edits for seed in edit.seeds)]
+    used += [edit.span.seed for edit in edits if edit.span is not None]
+    return seeds_from(max(used), 2)[1]
 
 
 def next_seed(session: Session) -> int:
@@ -285,29 +382,36 @@ def next_seed(session: Session) -> int:
     return seeds_from(last, 2)[1]
 
 
-def span_s(job: RenderJob, from_: str | None, to: str | None) -> tuple[float, float]:
+def span_s(job: RenderJob | ExtendJob, from_: str | None, to: str | None) -> tuple[float, float]:
     """The span in seconds from the beginning of the sound; time code is that of the video.
 
-    Errors: UsageError for what is no time, or not within the sound.
+    Errors: UsageError for what is no time, or not within the sound, or counts pictures where there are none.
     """
-    from foleycli.cues.times import ReelClock
+    from foleycli.cues.times import FRAMES, ReelClock
     from foleycli.media.part import choose_part
     from foleycli.media.timecode import is_timecode
+    from foleycli.rendering.job import RenderJob
 
-    clock, part = ReelClock.of(job.video), choose_part(job.video, job.start_s, job.duration_s)
+    length_s, begin_s = job.length_s(), 0.0
+    if isinstance(job, RenderJob):
+        begin_s = choose_part(job.video, job.start_s, job.duration_s).start_s
+    clock = ReelClock.of(job.video) if job.video is not None else ReelClock(Fraction(25))
 
     def seconds(option: str, text: str | None, otherwise: float) -> float:
         if text is None:
             return otherwise
+        counts_pictures = FRAMES.match(text.strip()) or is_timecode(text.strip())
+        if job.video is None and counts_pictures:
+            raise UsageError(f"{option} is {text}, but there is no video to count by", "Give seconds")
         try:
-            time_s = float(clock.parse(text)) - (part.start_s if is_timecode(text.strip()) else 0.0)
+            time_s = float(clock.parse(text)) - (begin_s if is_timecode(text.strip()) else 0.0)
         except ValueError as error:
             raise UsageError(f"{option} {text!r:.40} {error}", SPAN_HINT) from error
-        if not 0 <= time_s <= part.duration_s + 1e-6:
-            raise UsageError(f"{option} {text} is not within the sound, which lasts {part.duration_s:.2f} s", SPAN_HINT)
-        return min(time_s, part.duration_s)
+        if not 0 <= time_s <= length_s + 1e-6:
+            raise UsageError(f"{option} {text} is not within the sound, which lasts {length_s:.2f} s", SPAN_HINT)
+        return min(time_s, length_s)
 
-    return seconds("--from", from_, 0.0), seconds("--to", to, part.duration_s)
+    return seconds("--from", from_, 0.0), seconds("--to", to, length_s)
 
 
 def kept_result(session: Session) -> Path | None:

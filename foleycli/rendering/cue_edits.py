@@ -1,17 +1,17 @@
-"""One cue of a finished reel made anew, all else kept: other words, other seeds, another take in the mix.
+"""One cue of a finished reel made anew, or a span of one, all else kept: other words, other seeds, another take.
 
 The mix is a plain sum: the cue's stem is taken away from the finished samples and the new one added, at the gain that
 the whole has.  Every other sample, and every other stem, stays as it was.  Where the stems are on the disk, only the
-one cue is rendered; else all are, so that the old one is known.
+one cue is rendered; else all are, so that the old one is known.  Of a span the new stem is the old one but for the
+span and its edges.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import soundfile
@@ -25,9 +25,12 @@ from foleycli.media.part import Part, copyable_part
 from foleycli.records import Report, silent
 from foleycli.rendering.cues import CueJob, Delivery, PlacedCue
 from foleycli.rendering.delivery import StemDelivery, planned_stems
+from foleycli.rendering.job import SpanEdit, check_edits
 from foleycli.rendering.result import RenderResult
 from foleycli.settings.loudness import loudness_target
+from foleycli.stems.bwf import SampleFormat
 
+_Key = tuple[str | None, int]
 BLOCK = 1 << 19  # samples of a file that are in memory at once
 
 if TYPE_CHECKING:
@@ -43,9 +46,22 @@ class CueEdit:
     seeds: tuple[int, ...]  # of all its takes; the first is in the mix
     prompt: str | None = None
     negative_prompt: str | None = None
+    kept: tuple[int, ...] = ()  # seeds of takes that stay as they were, with the spans that were made anew in them
+    span: SpanEdit | None = None  # only this of one take is made anew, the cue's words and seeds stay
+    take: int = 1  # that the span is in
+
+    @classmethod
+    def of_report(cls, told: Mapping[str, Any]) -> CueEdit:
+        """An edit as a report has it; errors: KeyError, TypeError or ValueError for what is none."""
+        span = told.get("span")
+        lists = {name: tuple(told.get(name, ())) for name in ("seeds", "kept")}
+        return cls(**{**told, **lists, "span": None if span is None else SpanEdit(**span)})
 
     def applied(self, job: CueJob) -> CueJob:
         """The job with the cue as it is after the edit."""
+        if self.span is not None:
+            key = (self.number, self.seeds[self.take - 1])
+            return replace(job, cue_spans={**job.cue_spans, key: (*job.cue_spans.get(key, ()), self.span)})
         cues, settings = list(job.sheet.cues), list(job.cue_settings)
         k = [cue.number for cue in cues].index(self.number)
         prompt = settings[k].prompt if self.prompt is None else self.prompt
@@ -57,6 +73,11 @@ class CueEdit:
             sheet=replace(job.sheet, cues=tuple(cues)),
             cue_settings=tuple(settings),
             cue_seeds={**job.cue_seeds, self.number: self.seeds},
+            cue_spans={
+                (number, seed): spans
+                for (number, seed), spans in job.cue_spans.items()
+                if number != self.number or seed in self.kept
+            },
         )
 
 
@@ -65,10 +86,12 @@ class CueEditJob(CueJob):
     """A reel and its cues as they were first rendered, and what was changed afterwards, one edit after the other."""
 
     edits: tuple[CueEdit, ...] = field(default=(), metadata={"is_reported": False})
-    # The result before the last edit, where it gives its samples back; None: they are the stems' sum, or made again.
+    n_new: int = field(default=1, metadata={"is_reported": False})  # of the edits, at the end: not made yet
+    # The result before the new edits, where it gives its samples back; None: they are the stems' sum, or made again.
     kept: Path | None = field(default=None, metadata={"is_reported": False})
-    # Who has written the stems before the last edit to the disk; None: they are made again.
+    # Who has written the stems before the new edits to the disk; None: they are made again.
     stems: StemDelivery | None = field(default=None, metadata={"is_reported": False})
+    sample_format: SampleFormat = field(default="pcm24", metadata={"is_reported": False})  # that stems were asked in
     applied_db: float = field(default=0.0, metadata={"is_reported": False})  # that those stems were multiplied with
     credited: tuple[Recording, ...] = field(default=(), metadata={"is_reported": False})  # of cues that are kept
     earlier: Mapping[str, Any] = field(default_factory=dict, metadata={"is_reported": False})  # the report before
@@ -91,6 +114,7 @@ class CueEditJob(CueJob):
             if numbers.count(edit.number) != 1:
                 what = "no cue" if edit.number not in numbers else "several cues"
                 raise UsageError(f"{what} with the number {edit.number}", f"Choose among {', '.join(numbers)}")
+        check_edits([edit.span for edit in self.edits if edit.span is not None], self.length_s())
         self.after(len(self.edits)).check()
 
     def run(self, model: Model, report: Report = silent) -> list[RenderResult]:
@@ -109,48 +133,81 @@ class CueEditJob(CueJob):
 
         part, n = copyable_part(self.video, self.out, self.start_s, self.duration_s, self.exact), len(self.edits)
         with temporary_beside(self.out, ".wav", self.needed_bytes() * 2) as sound:
-            credited, last = list(self.credited), {edit.number: k for k, edit in enumerate(self.edits)}
+            credited, numbers = list(self.credited), {edit.number for edit in self.edits}
             made: RenderResult | None = None
-            applied_db, first, in_mix = self.applied_db, n - 1, dict[str, Path]()
+            applied_db, first = self.applied_db, n - self.n_new
+            changed: set[_Key] = set()
             if self.stems is not None:
                 if self.kept is None:
                     self._sum_stems(sound, part)
-                before = self.after(n - 1)
-                in_mix = {edit.number: _first_take(self.stems, before, edit.number) for edit in self.edits}
+                files = _files(self.stems, self.after(first), numbers)
             else:
-                others = {cue.number for cue in self.sheet.cues} - last.keys()
-                kept = StemDelivery(sound.with_name("stems"))
-                deliveries = self._deliveries({None, *others}, credited, is_last=False)
-                job = replace(self.after(0), deliveries=(_whole(kept, self.after(0)), *deliveries))
-                [made] = _Step.of(job, target=sound).run(model, report)
-                applied_db, first = made.applied_db, 0
-                in_mix = {number: _first_take(kept, self.after(0), number) for number in last}
+                made, files = self._all_made(sound, numbers, credited, model, report)
+                applied_db, first, changed = made.applied_db, 0, set(files)
             for k in range(first, n):
-                job, number = self.after(k + 1), self.edits[k].number
-                if k == n - 1 and self.kept is not None:
+                if k == n - self.n_new and self.kept is not None:
                     decode_lossless(self.kept, sound)
-                wanted: set[str | None] = {number} if last[number] == k else set()
-                fresh, joined = StemDelivery(sound.with_name(f"{k}.stems")), sound.with_name(f"{k}.wav")
-                old = sound.with_name(f"{k}.old.wav")
-                shutil.copyfile(in_mix[number], old)  # it may be written over now
-                deliveries = (_whole(fresh, job), *self._deliveries(wanted, credited, is_last=k == n - 1))
-                step = _Step.of(replace(job, deliveries=deliveries), number=number, applied_db=applied_db)
-                [one] = step.run(model, report)
-                in_mix[number] = _first_take(fresh, job, number)
-                exchange(sound, old, in_mix[number], joined, step.start(part))
-                sound, made = joined, _merged(made, one, number)
+                one, new, start = self._one_made(k, sound, files, applied_db, credited, model, report)
+                number, joined = self.edits[k].number, sound.with_name(f"{k}.wav")
+                if (number, 1) in new:
+                    exchange(sound, files[number, 1], new[number, 1], joined, start)
+                    sound = joined
+                files, changed, made = files | new, changed | new.keys(), _merged(made, one, number)
             assert made is not None
+            notes = self._hand_over({key: files[key] for key in changed}, credited, report)
             finished = write_finished(self.with_channels(), part, sound, report)
         return replace(
             made,
             out=self.out,
             settings=self.settings,
-            notes=made.notes + finished.notes + self._loud(finished) + self._left_behind(),
+            notes=made.notes + notes + finished.notes + self._loud(finished) + self._left_behind(),
             applied_db=applied_db,
             peak_dbtp=finished.peak_dbtp,
             lufs=finished.lufs,
             files=tuple(path for path in self.outputs()[1:] if path.exists()),
         )
+
+    def _all_made(
+        self, sound: Path, numbers: set[str], credited: list[Recording], model: Model, report: Report
+    ) -> tuple[RenderResult, dict[_Key, Path]]:
+        """All cues as they were first rendered: the mix to `sound`, and the stems of some, beside it.
+
+        Stems of the others go to where they are asked for.
+        """
+        kept, job = StemDelivery(sound.with_name("stems"), sample_format=self._format()), self.after(0)
+        kept.folder.mkdir()
+        others = frozenset({None, *(cue.number for cue in self.sheet.cues)} - numbers)
+        shown = [_Some(each, self.after(len(self.edits)), others, credited) for each in self._stems()]
+        everything = _Some(kept, job, None, [], at_gain_of_mix=True)
+        [made] = _Step.of(replace(job, deliveries=(everything, *shown)), target=sound).run(model, report)
+        return made, _files(kept, job, numbers)
+
+    def _one_made(
+        self,
+        k: int,
+        sound: Path,
+        files: Mapping[_Key, Path],
+        applied_db: float,
+        credited: list[Recording],
+        model: Model,
+        report: Report,
+    ) -> tuple[RenderResult, dict[_Key, Path], int]:
+        """What an edit makes: the facts, the new stems beside `sound`, and the sample at which they begin.
+
+        files   of the cue's takes before it
+        """
+        job, edit = self.after(k + 1), self.edits[k]
+        fresh = StemDelivery(sound.with_name(f"{k}.stems"), sample_format=self._format())
+        fresh.folder.mkdir()
+        taken = _Some(fresh, job, None, credited, at_gain_of_mix=True)
+        step = _Step.of(replace(job, deliveries=(taken,)), edit=edit, applied_db=applied_db)
+        [made] = step.run(model, report)
+        start = step.start(copyable_part(self.video, self.out, self.start_s, self.duration_s, self.exact))
+        new = _files(fresh, job, {edit.number})
+        if edit.span is not None:
+            key, begin_s = (edit.number, edit.take), start / self.settings.rate_hz
+            new = {key: _with_span(edit.span, files[key], new[key], begin_s, sound.with_name(f"{k}.span.wav"))}
+        return made, new, start
 
     def _loud(self, finished: FinishedSound) -> tuple[str, ...]:
         """A note where the whole, whose gain is kept, has become louder than it may be."""
@@ -164,14 +221,26 @@ class CueEditJob(CueJob):
     def _left_behind(self) -> tuple[str, ...]:
         """Notes on stems whose names came from other words."""
         named = set(self.outputs())
-        old = [path for path in self.after(len(self.edits) - 1).outputs() if path not in named and path.exists()]
+        before = self.after(len(self.edits) - self.n_new)
+        old = [path for path in before.outputs() if path not in named and path.exists()]
         return tuple(f"{path} is of the cue as it was, and in the mix no longer" for path in old)
 
-    def _deliveries(self, wanted: set[str | None], credited: list[Recording], *, is_last: bool) -> tuple[Delivery, ...]:
-        """Who takes some cues' stems to where those of all are; timelines name them all, when all are there."""
-        job = self.after(len(self.edits))
-        taken = [one for one in self.deliveries if isinstance(one, StemDelivery) or is_last]
-        return tuple(_Some(one, job, frozenset(wanted), credited) for one in taken)
+    def _format(self) -> SampleFormat:
+        """Of stems on the way: as those that were asked for, so that both have the same samples."""
+        return "float32" if self.settings.loudness_per == "stem" else self.sample_format
+
+    def _stems(self) -> list[StemDelivery]:
+        return [one for one in self.deliveries if isinstance(one, StemDelivery)]
+
+    def _hand_over(self, files: Mapping[_Key, Path], credited: list[Recording], report: Report) -> tuple[str, ...]:
+        """Write some cues' stems to where those of all are; timelines name them all, and all are there."""
+        job, numbers = self.after(len(self.edits)), frozenset(number for number, _ in files)
+        stems = [replace(stem, wav=files[_key(stem)]) for stem in planned_stems(job) if _key(stem) in files]
+        others = [one for one in self.deliveries if not isinstance(one, StemDelivery)]
+        notes: tuple[str, ...] = ()
+        for delivery in (*self._stems(), *others):
+            notes += _Some(delivery, job, numbers, credited).deliver(job, stems, report)
+        return notes
 
     def _sum_stems(self, sound: Path, part: Part) -> None:
         """The samples before the last edit as a WAV of 24 bit, from the stems on the disk."""
@@ -179,7 +248,7 @@ class CueEditJob(CueJob):
         from foleycli.rendering.cue_sounds import write_mix
         from foleycli.timebase import seconds_to_samples
 
-        job, rate_hz = self.after(len(self.edits) - 1), self.settings.rate_hz
+        job, rate_hz = self.after(len(self.edits) - self.n_new), self.settings.rate_hz
         assert self.stems is not None
         files = [file for file in self.stems.files(job, planned_stems(job)) if file.stems[0].take == 1]
         stems = [replace(file.stems[0], wav=self.stems.folder / file.name) for file in files]
@@ -188,16 +257,20 @@ class CueEditJob(CueJob):
         encode_sound(summed, sound, loudness_target(self.settings.loudness_lufs).ceiling_dbtp)
 
 
-def _first_take(delivery: StemDelivery, job: CueJob, number: str) -> Path:
-    """The file of a cue's first take, which is in the mix."""
+def _files(delivery: StemDelivery, job: CueJob, numbers: set[str]) -> dict[_Key, Path]:
+    """The files of some cues' takes."""
     files = delivery.files(job, planned_stems(job))
-    return next(delivery.folder / file.name for file in files if _key(file.stems[0]) == (number, 1))
+    return {key: delivery.folder / file.name for file in files if (key := _key(file.stems[0]))[0] in numbers}
 
 
-def _whole(delivery: StemDelivery, job: CueJob) -> _Some:
-    """A delivery of all stems that a step makes, under the names that they have in the whole, at the mix's gain."""
-    delivery.folder.mkdir()
-    return _Some(delivery, job, None, [], at_gain_of_mix=True)
+def _with_span(span: SpanEdit, old: Path, new: Path, begin_s: float, out: Path) -> Path:
+    """Write a stem that begins at `begin_s` of the result with its new samples in a span."""
+    from foleycli.rendering.redo import splice
+
+    is_24_bit = all(soundfile.info(path).subtype == "PCM_24" for path in (old, new))
+    subtype: Literal["PCM_24", "FLOAT"] = "PCM_24" if is_24_bit else "FLOAT"
+    splice(old, new, out, span.start_s - begin_s, span.end_s - begin_s, subtype=subtype)
+    return out
 
 
 def exchange(sound: Path, old: Path, new: Path, out: Path, start: int) -> None:
@@ -228,23 +301,28 @@ class _Step(CueJob):
     """A job that leaves out the writing of its result: of all cues, or of one."""
 
     target: Path = field(default=Path(), metadata={"is_reported": False})  # for the finished mix of all, a WAV
-    number: str | None = None  # of the one cue; None: all
+    edit: CueEdit | None = None  # of the one cue; None: all
     applied_db: float = 0.0  # to the stems of the one cue
 
     @classmethod
-    def of(cls, job: CueJob, *, target: Path = Path(), number: str | None = None, applied_db: float = 0.0) -> _Step:
+    def of(cls, job: CueJob, *, target: Path = Path(), edit: CueEdit | None = None, applied_db: float = 0.0) -> _Step:
         """A step of a job."""
         given = {one.name: getattr(job, one.name) for one in fields(CueJob)}
-        return cls(**given, target=target, number=number, applied_db=applied_db)
+        return cls(**given, target=target, edit=edit, applied_db=applied_db)
+
+    def leaves_open(self, one: PlacedCue, seed: int) -> bool:
+        """See `CueJob.leaves_open`: the span of the edit goes into the stem that there is."""
+        edit = self.edit
+        return edit is not None and edit.span is not None and seed == edit.seeds[edit.take - 1]
 
     def placed(self, part: Part | None = None) -> list[PlacedCue]:
         """See `CueJob.placed`; beside the one cue those that silence it."""
         everything = super().placed(part)
-        return everything if self.number is None else [one for one in everything if one.silent or self._is_mine(one)]
+        return everything if self.edit is None else [one for one in everything if one.silent or self._is_mine(one)]
 
     def wants_room_tone(self) -> bool:
         """See `CueJob.wants_room_tone`."""
-        return self.number is None and super().wants_room_tone()
+        return self.edit is None and super().wants_room_tone()
 
     def start(self, part: Part) -> int:
         """The sample of the part at which the one cue's stems begin."""
@@ -252,14 +330,14 @@ class _Step(CueJob):
         return mine.samples(self.settings.rate_hz)[0]
 
     def _is_mine(self, one: PlacedCue) -> bool:
-        return one.cue is not None and one.cue.number == self.number
+        return one.cue is not None and self.edit is not None and one.cue.number == self.edit.number
 
     def write_mix(self, part: Part, mix: Path, report: Report) -> FinishedSound:
         """See `CueJob.write_mix`."""
         from foleycli.media.finish import FinishedSound
         from foleycli.rendering.output import finish_generated, n_channels
 
-        if self.number is not None:
+        if self.edit is not None:
             return FinishedSound(None, None, 0.0, 0.0, applied_db=self.applied_db)
         channels = n_channels(self.settings, self.out)
         return finish_generated(self.with_channels(), part, mix, self.target, None, channels=channels, report=report)
@@ -290,7 +368,8 @@ class _Some:
         return self.delivery.write(self.job, files, self.credited, report, at_gain_of_mix=self.at_gain_of_mix)
 
 
-def _key(stem: Stem) -> tuple[str | None, int]:
+def _key(stem: Stem) -> _Key:
+    """A stem's cue, None being what lies between cues, and its take."""
     return (None if stem.cue is None else stem.cue.number), stem.take
 
 

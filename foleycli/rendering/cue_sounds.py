@@ -5,7 +5,7 @@ excerpts of the analysis -> latents of all cues -> a mono WAV each -> stems -> m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
@@ -30,14 +30,15 @@ from foleycli.media.part import Part, copyable_part
 from foleycli.models.model import Model, load_model
 from foleycli.recordings.engine import LEVEL_DB, Events, block_samples, room_tone_blocks
 from foleycli.recordings.hits import as_hits, sharpen_hits, strike
-from foleycli.recordings.mix import Recorded, gain_to
+from foleycli.recordings.mix import Layer, Recorded, gain_to
 from foleycli.records import Features, Report
 from foleycli.rendering.analyze import VideoAnalysis, analyze, excerpt
 from foleycli.rendering.cost import TAKES_AT_ONCE
 from foleycli.rendering.generate import build_features, check_prompt, plan_for
-from foleycli.rendering.output import add_recordings, file_blocks, is_widened
+from foleycli.rendering.output import add_layers, file_blocks, is_widened
 from foleycli.rendering.plan import RenderPlan
 from foleycli.rendering.recordings import RecordingChoice, choose_recordings, room_level_db
+from foleycli.rendering.redo import heard_of, inpainted, splice
 from foleycli.rendering.render import decode_at_level
 from foleycli.rendering.result import CueResult, RenderResult, StageClock
 from foleycli.rendering.timbre import encode_reference, find_reference
@@ -47,6 +48,7 @@ from foleycli.windows.compose import Track, compose_together
 
 if TYPE_CHECKING:
     from foleycli.rendering.cues import CueJob, PlacedCue
+    from foleycli.rendering.job import SpanEdit
 
 HIT_SHARE = 0.6  # of a picture: how near to its time a hit is looked for
 
@@ -66,16 +68,35 @@ class CueInputs:
     reference_latents: Tensor | None  # [R, D]
     plan: RenderPlan
     seeds: tuple[int, ...]
+    spans: dict[int, tuple[CueSpan, ...]]  # that are made anew after all of a take, by its seed
 
     @property
     def needs_model(self) -> bool:
         """Whether a network makes a part of it."""
-        return not self.recorded.is_alone(self.placed.settings.engine)
+        return not self.is_alone or any(not span.inputs.is_alone for spans in self.spans.values() for span in spans)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether its own words are met by recordings alone."""
+        return self.recorded.is_alone(self.placed.settings.engine)
+
+    @property
+    def layers(self) -> list[CueInputs]:
+        """Itself, and what its spans with words of their own are made from."""
+        return [self, *(span.inputs for spans in self.spans.values() for span in spans if span.inputs is not self)]
 
     @property
     def hits_s(self) -> list[float] | None:
         """The times that must be struck, counted from `grid_s`."""
         return None if self.placed.hits_s is None else self.analysis.events_s
+
+
+@dataclass(frozen=True)
+class CueSpan:
+    """A span of a take that is made anew, in seconds from the cue's `grid_s`."""
+
+    edit: SpanEdit
+    inputs: CueInputs  # by the span's own words, without spans
 
 
 def render_cues(job: CueJob, model: Model, report: Report) -> RenderResult:
@@ -155,10 +176,7 @@ def prepare_cues(
     def encoded(path: Path | None, start_s: float | None, name: str, ref_s: float) -> Tensor | None:
         return encode_reference(path, start_s, models[name], replace(job.settings, ref_s=ref_s))
 
-    cues = []
-    for one in placed:
-        if one.silent:
-            continue
+    def inputs_of(one: PlacedCue) -> CueInputs:
         name, settings = _model_name(one), one.settings
         model, grid_s = models[name], one.begin_s * FEATURE_FPS // 1 / FEATURE_FPS
         hits_s = None if one.hits_s is None else [float(time_s) - part.start_s for time_s in one.hits_s]
@@ -182,22 +200,41 @@ def prepare_cues(
             recorded = struck(recorded, analysis.events_s, model.codec.rate_hz)
         start_s = None if own is not None else job.reference_start_s
         latents = encoded(reference, start_s if given is not None else None, name, settings.ref_s)
-        cues.append(
-            CueInputs(
-                placed=one,
-                model=model,
-                grid_s=grid_s,
-                analysis=analysis,
-                features=build_features(analysis.streams, model, settings),
-                choice=choice,
-                recorded=recorded,
-                reference=reference,
-                reference_latents=latents,
-                plan=plan_for(analysis, model, settings, latents),
-                seeds=job.seeds(one),
-            )
+        return CueInputs(
+            placed=one,
+            model=model,
+            grid_s=grid_s,
+            analysis=analysis,
+            features=build_features(analysis.streams, model, settings),
+            choice=choice,
+            recorded=recorded,
+            reference=reference,
+            reference_latents=latents,
+            plan=plan_for(analysis, model, settings, latents),
+            seeds=job.seeds(one),
+            spans={},
         )
-    return cues
+
+    def with_spans(cue: CueInputs) -> CueInputs:
+        spans = {}
+        for seed in cue.seeds:
+            edits = job.spans(cue.placed, seed)
+            spans[seed] = tuple(_span_of(edit, cue, inputs_of) for edit in edits)
+        return replace(cue, spans=spans)
+
+    return [with_spans(inputs_of(one)) for one in placed if not one.silent]
+
+
+def _span_of(edit: SpanEdit, cue: CueInputs, inputs_of: Callable[[PlacedCue], CueInputs]) -> CueSpan:
+    """A span of a cue's take, and what it is made from."""
+    shift_s, settings = float(cue.grid_s), cue.placed.settings
+    moved = replace(edit, start_s=edit.start_s - shift_s, end_s=edit.end_s - shift_s)
+    own = replace(
+        settings,
+        prompt=settings.prompt if edit.prompt is None else edit.prompt,
+        negative_prompt=settings.negative_prompt if edit.negative_prompt is None else edit.negative_prompt,
+    )
+    return CueSpan(moved, cue if own == settings else inputs_of(replace(cue.placed, settings=own)))
 
 
 def struck(recorded: Recorded, hits_s: Sequence[float], rate_hz: int) -> Recorded:
@@ -249,31 +286,101 @@ def make_stems(
     stems: list[Stem] = []
     n_takes = sum(len(one.seeds) for one in cues)
     for k, one in enumerate(cues):
-        for take, seed in enumerate(one.seeds):
+        for take in range(len(one.seeds)):
             report("codec", len(stems), n_takes)
             raw = folder / f"raw{k}.{take}.wav"
             with clock.stage("codec"):
-                make_raw(one, latents.get((k, take)), seed, raw, float(job.clock.fps))
-                stem = write_stem(job, part, one, raw, take, mutes, folder / f"stem{k}.{take}.wav")
-                if job.settings.loudness_per == "cue" and stem.cue is not None:
-                    level_stem(stem, loudness_target(job.settings.loudness_lufs))
+                stem = make_take(job, part, one, latents.get((k, take)), take=take, mutes=mutes, raw=raw)
                 stems.append(stem)
             raw.unlink()
     report("codec", n_takes, n_takes)
     return stems
 
 
-def make_raw(one: CueInputs, latents: Tensor | None, seed: int, wav: Path, fps: float) -> None:
-    """One take as a mono WAV at the codec's rate and the level of recordings, from `grid_s` on."""
+def make_take(
+    job: CueJob,
+    part: Part,
+    one: CueInputs,
+    latents: Tensor | None,
+    *,
+    take: int,
+    mutes: Sequence[tuple[int, int]],
+    raw: Path,
+) -> Stem:
+    """The stem of one take, counted from 0, and after it each of its spans, with the sound known on both sides.
+
+    raw   a free name in the folder for stems
+    """
+    seed, fps = one.seeds[take], float(job.clock.fps)
+    spans = one.spans.get(seed, ())
+    make_raw(one, None if one.is_alone else latents, seed, raw, fps)
+    own_level, begin_s = _level(one, raw), float(one.placed.begin_s - one.grid_s)
+    stem = write_stem(job, part, one, raw, take, mutes, raw.with_name(f"{raw.stem}.stem.wav"), level=own_level)
+    gain_db = 0.0
+    if job.settings.loudness_per == "cue" and stem.cue is not None:
+        gain_db = level_stem(stem, loudness_target(job.settings.loudness_lufs))
+    for k, span in enumerate(spans, start=1):
+        inputs = span.inputs
+        if latents is not None:
+            latents = inpainted(
+                latents,
+                (span.edit.start_s, span.edit.end_s),
+                family=one.model.family,
+                features=inputs.features,
+                settings=replace(inputs.placed.settings, seed=span.edit.seed),
+                cuts_s=one.analysis.cuts_s,
+                reference=inputs.reference_latents,
+            )
+        make_raw(inputs, None if inputs.is_alone else latents, seed, raw, fps, (one, spans[:k]))
+        is_like = not any(each.recorded.has_sound for each in (one, inputs))
+        level = own_level if is_like else _level(inputs, raw)
+        new = write_stem(job, part, one, raw, take, mutes, raw.with_name("span.wav"), level=level)
+        with replacing(new.wav) as levelled:
+            write_at_gain(new, levelled, gain_db)
+        joined = raw.with_name(f"{raw.stem}.{k}.wav")
+        if k == len(spans) and job.leaves_open(one.placed, seed):
+            new.wav.replace(joined)
+        else:
+            splice(stem.wav, new.wav, joined, span.edit.start_s - begin_s, span.edit.end_s - begin_s, subtype="FLOAT")
+        stem = replace(stem, wav=joined)
+    return stem
+
+
+def _level(one: CueInputs, raw: Path) -> float:
+    """What brings a raw take to the level that recordings have."""
+    return 1.0 if one.recorded.has_sound else gain_to(LEVEL_DB, file_blocks(raw), one.model.codec.rate_hz)
+
+
+def make_raw(
+    one: CueInputs,
+    latents: Tensor | None,
+    seed: int,
+    wav: Path,
+    fps: float,
+    after: tuple[CueInputs, Sequence[CueSpan]] | None = None,
+) -> None:
+    """One take as a mono WAV at the codec's rate and the level of recordings, from `grid_s` on.
+
+    after   of a span, the take that it is in and its spans up to this one: their hits before it ring on into it
+    """
     model, analysis, settings = one.model, one.analysis, one.placed.settings
     rate_hz = model.codec.rate_hz
     if latents is not None:
         decode_at_level(model, latents, wav, analysis=analysis, recorded=one.recorded, ride=settings.ride)
         if one.hits_s is not None:
             _rewrite(wav, strike(_samples(wav), rate_hz, one.hits_s, seed), rate_hz)
-    if one.recorded.has_sound:
+    layers = [Layer(one.recorded, seed)]
+    if after is not None:
+        edits = [span.edit for span in after[1]]
+        seeds = [seed, *(edit.seed for edit in edits)]
+        recorded = [after[0].recorded, *(span.inputs.recorded for span in after[1])]
+        layers = [
+            Layer(each, own_seed, heard_of(edits, k, rate_hz))
+            for k, (each, own_seed) in enumerate(zip(recorded, seeds, strict=True))
+        ]
+    if any(layer.recorded.has_sound for layer in layers):
         n_samples = seconds_to_samples(analysis.duration_s, rate_hz)
-        add_recordings(wav, one.recorded, n_samples, rate_hz, seed, has_model=latents is not None)
+        add_layers(wav, layers, n_samples, rate_hz, room_seed=seed, has_model=latents is not None)
     if one.hits_s is not None:
         _rewrite(wav, sharpen_hits(_samples(wav), rate_hz, one.hits_s, HIT_SHARE / fps), rate_hz)
 
@@ -296,15 +403,19 @@ def write_stem(
     take: int,
     mutes: Sequence[tuple[int, int]],
     wav: Path,
+    *,
+    level: float,
 ) -> Stem:
-    """A take as it goes into the mix: in its place, at its gain, with its handles faded."""
+    """A take as it goes into the mix: in its place, at its gain, with its handles faded.
+
+    level   that the raw sound is multiplied with, beside the cue's own gain
+    """
     placed, rate_hz, offset = one.placed, job.settings.rate_hz, nearest(Fraction(part.start_s) * job.settings.rate_hz)
     begin, start, end, stop = placed.samples(rate_hz)
     stop = min(stop, seconds_to_samples(part.duration_s, rate_hz))
     end, n_samples, codec_hz = min(end, stop), stop - begin, one.model.codec.rate_hz
     n_skipped = nearest((placed.begin_s - one.grid_s) * codec_hz)
     gain_db = placed.cue.gain_db if placed.cue is not None else 0.0
-    level = 1.0 if one.recorded.has_sound else gain_to(LEVEL_DB, file_blocks(raw), codec_hz)
     blocks = resampled(skipped(file_blocks(raw), n_skipped), codec_hz, rate_hz)
     shaped = shape(
         fitted(blocks, n_samples),
@@ -331,22 +442,30 @@ def write_stem(
 
 def heard_recordings(job: CueJob, one: CueInputs) -> tuple[Match, ...]:
     """The library sounds that are in a cue: those that are placed, and the one whose timbre the model has."""
-    matches = one.choice.matches
-    if one.reference is None or not one.needs_model:
-        return tuple(matches)
-    library = open_library(job.sounds or SHIPPED_LIBRARY)
-    timbre = [each for each in library.recordings if each.path == one.reference]
-    names = {match.recording.name for match in matches}
-    return (*matches, *(Match(each, 1.0, "", each.name) for each in timbre if each.name not in names))
+    found = [match for layer in one.layers for match in layer.choice.matches]
+    references = {layer.reference for layer in one.layers} if one.needs_model else set()
+    if any(references):
+        library = open_library(job.sounds or SHIPPED_LIBRARY)
+        found += [Match(each, 1.0, "", each.name) for each in library.recordings if each.path in references]
+    return _each_once(found)
 
 
-def level_stem(stem: Stem, target: LoudnessTarget) -> None:
-    """Bring a stem to a loudness of its own, and its cue's gain beside it, as far as its peak allows; in place."""
+def _each_once(matches: Sequence[Match]) -> tuple[Match, ...]:
+    """The first match of each recording."""
+    return tuple({match.recording.name: match for match in reversed(matches)}.values())[::-1]
+
+
+def level_stem(stem: Stem, target: LoudnessTarget) -> float:
+    """Bring a stem to a loudness of its own, and its cue's gain beside it, as far as its peak allows; in place.
+
+    Returns the gain in dB.
+    """
     own_db = stem.cue.gain_db if stem.cue is not None else 0.0
     wanted = target if target.lufs is None else replace(target, lufs=target.lufs + own_db)
     gain_db = level_db(measure_file(stem.wav), wanted)
     with replacing(stem.wav) as part:
         write_at_gain(stem, part, gain_db)
+    return gain_db
 
 
 def write_at_gain(stem: Stem, wav: Path, gain_db: float) -> None:
@@ -480,11 +599,11 @@ def cue_result(
     notes: tuple[str, ...],
 ) -> RenderResult:
     """The facts of the whole and of every cue."""
-    told = [_told(one, part) for one in cues if one.placed.cue is not None]
+    told = [_told(job, one, part) for one in cues if one.placed.cue is not None]
     told += [
         CueResult(one.cue, one.settings, model.name, (), (), 0) for one in placed if one.cue is not None and one.silent
     ]
-    matches = {match.recording.name: match for one in cues for match in one.choice.matches}
+    matches = {match.recording.name: match for one in cues for layer in one.layers for match in layer.choice.matches}
     struck_s = {time_s for one in told for time_s in one.events_s}
     return RenderResult(
         out=job.out,
@@ -510,7 +629,7 @@ def cue_result(
     )
 
 
-def _told(one: CueInputs, part: Part) -> CueResult:
+def _told(job: CueJob, one: CueInputs, part: Part) -> CueResult:
     assert one.placed.cue is not None
     begin_s = float(one.grid_s) + part.start_s
     return CueResult(
@@ -522,5 +641,10 @@ def _told(one: CueInputs, part: Part) -> CueResult:
         windows=len(one.plan.windows) if one.needs_model else 0,
         labels=tuple(one.analysis.labels),
         reference=one.reference,
-        recordings=tuple(one.choice.matches),
+        recordings=_each_once([match for layer in one.layers for match in layer.choice.matches]),
+        spans=tuple(
+            (take, replace(span, start_s=span.start_s + part.start_s, end_s=span.end_s + part.start_s))
+            for take, seed in enumerate(one.seeds, start=1)
+            for span in job.spans(one.placed, seed)
+        ),
     )

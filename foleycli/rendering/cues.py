@@ -21,7 +21,7 @@ from foleycli.media.output import is_video_name
 from foleycli.media.part import Part, choose_part
 from foleycli.media.probe import probe_audio
 from foleycli.records import Report, silent
-from foleycli.rendering.job import RenderJob, is_whole_sound
+from foleycli.rendering.job import RenderJob, SpanEdit, is_whole_sound
 from foleycli.rendering.plan import RenderPlan, WindowSpec, plan_render, seeds_from
 from foleycli.rendering.result import RenderResult
 from foleycli.settings.preset import resolve_settings
@@ -101,6 +101,10 @@ class CueJob(RenderJob):
     between: Between = "room"
     handle_s: Fraction = field(default=HANDLE_S, metadata={"is_reported": False})
     cue_seeds: Mapping[str, tuple[int, ...]] = field(default_factory=dict, metadata={"is_reported": False})  # by number
+    # Spans of single takes that are made anew after all of the take, by the cue's number and the take's seed.
+    cue_spans: Mapping[tuple[str, int], tuple[SpanEdit, ...]] = field(
+        default_factory=dict, metadata={"is_reported": False}
+    )
     model_folders: Mapping[str, Path] = field(default_factory=dict, metadata={"is_reported": False})  # of cues, by name
     deliveries: tuple[Delivery, ...] = field(default=(), metadata={"is_reported": False})
     kind: ClassVar[str] = "cues"
@@ -171,6 +175,14 @@ class CueJob(RenderJob):
         """The seeds of a cue's takes: its own where they were chosen one by one, else those from its seed on."""
         own = self.cue_seeds.get(one.cue.number) if one.cue is not None else None
         return own or tuple(seeds_from(one.settings.seed, one.takes))
+
+    def spans(self, one: PlacedCue, seed: int) -> tuple[SpanEdit, ...]:
+        """The spans of a cue's take that are made anew, in seconds from the part's beginning."""
+        return () if one.cue is None else self.cue_spans.get((one.cue.number, seed), ())
+
+    def leaves_open(self, one: PlacedCue, seed: int) -> bool:
+        """Whether somebody else puts a take's last span into the sound around it: no."""
+        return False
 
     def write_mix(self, part: Part, mix: Path, report: Report) -> FinishedSound:
         """Write the result around the sum of the first takes, a WAV with all its channels."""

@@ -41,14 +41,16 @@ from foleycli.rendering.analyze import VideoAnalysis, analyze
 from foleycli.rendering.continuation import Continuation, Span, continue_take
 from foleycli.rendering.generate import build_features, check_prompt, decode_to_wav, sample_latents
 from foleycli.rendering.plan import plan_render
+from foleycli.rendering.redo import UNLIKE, decode_lossless, inpainted, is_lossless, splice
 from foleycli.rendering.result import RenderResult, StageClock
 from foleycli.rendering.timbre import characteristic_start_s, encode_audio
 from foleycli.settings.settings import Settings
 from foleycli.stems.bwf import BwfFacts, BwfWriter, coding_line, moved_ixml, read_bwf, stamp_loudness
 from foleycli.timebase import seconds_to_samples
+from foleycli.weights.folder import sha256_of
 
 if TYPE_CHECKING:
-    from foleycli.rendering.job import ExtendJob
+    from foleycli.rendering.job import ExtendJob, SpanEdit
 
 CONTEXT_S = 2.0  # of the take that each window goes on from: as much as SALSA-V is trained on
 LOOP_S = 1.0  # of the beginning that the end of a loop leads up to
@@ -120,7 +122,37 @@ def extend_take(job: ExtendJob, model: Model, report: Report = silent) -> Render
             )
         with clock.stage("mux"):
             noise_seed = settings.seed if settings.room != "off" else None
-            finished = write(job, joined(generated, take, image, placement, noise_seed), take, placement, report)
+            gain = generated_gain(generated, take, image, placement)
+            blocks = joined(generated, take, image, placement, noise_seed, gain)
+        notes: tuple[str, ...] = ()
+        for k, edit in enumerate(job.edits, start=1):
+            with clock.stage("mux"):
+                sound, notes = _before_edit(
+                    job, blocks, take, placement, generated_wav.with_name(f"{k}.wav"), is_last=k == len(job.edits)
+                )
+            own = _with_words(settings, edit)
+            with clock.stage("sampler"):
+                latents = inpainted(
+                    latents,
+                    (edit.start_s, edit.end_s),
+                    family=model.family,
+                    features=build_features(analysis.streams, model, own),
+                    settings=own,
+                    cuts_s=analysis.cuts_s,
+                    reference=reference,
+                    repeat_reference=False,
+                    always_known=context_mask,
+                    report=report,
+                )
+            with clock.stage("codec"):
+                beside = continuation_of(mono, take, placement, analysis, own, model)
+                generated = write_generated(
+                    latents, take.rate_hz, image, generated_wav, beside=beside, model=model, report=report
+                )
+            with clock.stage("mux"):
+                blocks = _spliced(sound, joined(generated, take, image, placement, noise_seed, gain), take, edit)
+        with clock.stage("mux"):
+            finished = write(job, blocks, take, placement, report)
     return RenderResult(
         out=job.out,
         duration_s=placement.total / take.rate_hz,
@@ -134,11 +166,73 @@ def extend_take(job: ExtendJob, model: Model, report: Report = silent) -> Render
         labels=analysis.labels,
         events_s=analysis.events_s,
         stage_s=clock.spent_s,
-        notes=finished.notes,
+        notes=notes + finished.notes,
         peak_dbtp=finished.peak_dbtp,
         lufs=finished.lufs,
         reference=job.take,
     )
+
+
+def _with_words(settings: Settings, edit: SpanEdit) -> Settings:
+    """The settings of a span: the words of the whole where it has none of its own."""
+    prompt = settings.prompt if edit.prompt is None else edit.prompt
+    negative = settings.negative_prompt if edit.negative_prompt is None else edit.negative_prompt
+    return replace(settings, prompt=prompt, negative_prompt=negative, seed=edit.seed)
+
+
+def _before_edit(
+    job: ExtendJob, blocks: Iterable[np.ndarray], take: Audio, placement: TakePlacement, wav: Path, *, is_last: bool
+) -> tuple[Path, tuple[str, ...]]:
+    """The samples that a span is put into, as a float WAV, and notes.
+
+    Of the last edit they are those of the result itself, where it gives them back; else the same made again.
+    """
+    is_float = job.out.suffix.lower() == ".wav" and _is_float(job.take, take)
+    _write_float(blocks if is_float else map(as_24_bit, blocks), take, wav)
+    kept = job.kept if is_last else None
+    if kept is None:
+        return wav, ()
+    if is_lossless(kept):
+        decoded = wav.with_name("kept.wav")
+        decode_lossless(kept, decoded, "pcm_f32le")
+        facts = soundfile.info(decoded)
+        if (facts.samplerate, facts.frames) == (take.rate_hz, placement.total):
+            return decoded, ()
+    again = wav.with_name(f"again{kept.suffix}")
+    write(replace(job, out=again, overwrite=True), wav_blocks(wav), take, placement, silent)
+    return wav, () if sha256_of(again) == sha256_of(kept) else (UNLIKE.format(kept.name),)
+
+
+def _spliced(sound: Path, new: Iterable[np.ndarray], take: Audio, edit: SpanEdit) -> Iterator[np.ndarray]:
+    """The result in blocks [C, n], with new samples in the span of an edit."""
+    fresh, out = sound.with_name("fresh.wav"), sound.with_name("spliced.wav")
+    _write_float(new, take, fresh)
+    splice(sound, fresh, out, edit.start_s, edit.end_s, subtype="FLOAT")
+    return wav_blocks(out)
+
+
+def _write_float(blocks: Iterable[np.ndarray], take: Audio, wav: Path) -> None:
+    """Blocks [C, n] to a float WAV with the take's rate and channels."""
+    with SoundWriter(wav, take.rate_hz, take.samples.shape[0]) as writer:
+        for block in blocks:
+            writer.write(block if len(block) > 1 else block[0])
+
+
+def as_24_bit(block: np.ndarray) -> np.ndarray:
+    """Samples as a file of 24 bit gives them back, float32."""
+    return (np.clip(np.rint(block * 2.0**23), -(2**23), 2**23 - 1) / 2**23).astype(np.float32)
+
+
+def _is_float(path: Path, take: Audio) -> bool:
+    """Whether a take goes on as 32 bit float where the result is a WAV: it is so itself, or above full scale."""
+    return is_float_file(path) or float(np.abs(take.samples).max()) > 1
+
+
+def wav_blocks(wav: Path) -> Iterator[np.ndarray]:
+    """A WAV in blocks [C, n]."""
+    with soundfile.SoundFile(wav) as file:
+        for block in file.blocks(round(BLOCK_S * file.samplerate), dtype="float32", always_2d=True):
+            yield block.T
 
 
 def analyze_or_empty(job: ExtendJob, model: Model, clock: StageClock, report: Report) -> VideoAnalysis:
@@ -255,19 +349,31 @@ def write_generated(
     return GeneratedTrack(path, rate_hz, peak)
 
 
+def generated_gain(generated: GeneratedTrack, take: Audio, image: StereoImage, placement: TakePlacement) -> np.ndarray:
+    """What generated sound is multiplied with in each channel to go with the take, float32 [C, 1]: see `gains`."""
+    n_take = min(take.samples.shape[1], placement.total - placement.before)
+    samples = take.samples[:, :n_take]  # [C, n_take]
+    covered = generated.read(slice(placement.before, placement.before + n_take))
+    return image.signs * gains(generated.peak, samples, image.to_mono(samples), covered)
+
+
 def joined(
-    generated: GeneratedTrack, take: Audio, image: StereoImage, placement: TakePlacement, noise_seed: int | None
+    generated: GeneratedTrack,
+    take: Audio,
+    image: StereoImage,
+    placement: TakePlacement,
+    noise_seed: int | None,
+    gain: np.ndarray,
 ) -> Iterator[np.ndarray]:
     """The result in blocks [C, n]: generated before, the take as it was, generated after.
 
     noise_seed   of the take's room noise, which goes on as far as what is generated has none; None: it does not
+    gain         float32 [C, 1] of what is generated
     """
     n_take = min(take.samples.shape[1], placement.total - placement.before)
     end = placement.before + n_take
     samples = take.samples[:, :n_take]  # [C, n_take]
-    covered = generated.read(slice(placement.before, end))
-    gain = image.signs * gains(generated.peak, samples, image.to_mono(samples), covered)  # [C, 1]
-    rest = samples - gain * covered
+    rest = samples - gain * generated.read(slice(placement.before, end))
     noise = None
     if noise_seed is not None:
         noise = missing_noise(generated, gain, take, placement, end, np.random.default_rng((noise_seed, 31)))
@@ -426,7 +532,7 @@ def write_sound_file(
     A broadcast WAV stays one, with its texts and its place in the day.
     """
     if out.suffix.lower() in LOSSLESS:
-        is_float, mask = is_float_file(path) or float(np.abs(take.samples).max()) > 1, channel_mask(path)
+        is_float, mask = _is_float(path, take), channel_mask(path)
         facts = read_bwf(path)
         if facts.bext is not None and out.suffix.lower() == ".wav":
             write_continued(blocks, take, out, facts, n_before=n_before, is_float=is_float, channel_mask=mask)

@@ -311,6 +311,21 @@ class SpanEdit:
     negative_prompt: str | None = None
 
 
+def check_edits(edits: Sequence[SpanEdit], length_s: float) -> None:
+    """Errors: UsageError for a span that is not within a result of so many seconds."""
+    for edit in edits:
+        if not 0 <= edit.start_s < edit.end_s:
+            raise UsageError(
+                f"the span from {edit.start_s:g} to {edit.end_s:g} s has no length", "Give --to after --from"
+            )
+        if edit.end_s - edit.start_s < LEAST_SPAN_S or edit.start_s >= length_s:
+            raise UsageError(
+                f"the span from {edit.start_s:g} to {edit.end_s:g} s is too short, or after the end at "
+                f"{length_s:.2f} s",
+                f"Choose a span of {LEAST_SPAN_S:g} s or more within the sound",
+            )
+
+
 @dataclass(frozen=True)
 class SpanJob(RenderJob):
     """A render with spans that are made anew afterwards, one edit after the other, all else kept."""
@@ -330,18 +345,7 @@ class SpanJob(RenderJob):
     def check(self) -> None:
         """See `RenderJob.check`; errors: UsageError for a span that is not within the result, too."""
         super().check()
-        length_s = self.length_s()
-        for edit in self.edits:
-            if not 0 <= edit.start_s < edit.end_s:
-                raise UsageError(
-                    f"the span from {edit.start_s:g} to {edit.end_s:g} s has no length", "Give --to after --from"
-                )
-            if edit.end_s - edit.start_s < LEAST_SPAN_S or edit.start_s >= length_s:
-                raise UsageError(
-                    f"the span from {edit.start_s:g} to {edit.end_s:g} s is too short, or after the end at "
-                    f"{length_s:.2f} s",
-                    f"Choose a span of {LEAST_SPAN_S:g} s or more within the sound",
-                )
+        check_edits(self.edits, self.length_s())
 
     def run(self, model: Model, report: Report = silent) -> list[RenderResult]:
         """Make the sound, then each span anew, and write the result; errors as `RenderJob.run`."""
@@ -368,6 +372,10 @@ class ExtendJob:
     duration_s: float | None = None  # without a video; None: EXTRA_S more than the take
     loop: bool = False  # the end meets the beginning; without a video only
     overwrite: bool = True  # replace an output that appears while the job runs
+    # Spans of what was generated that are made anew afterwards, one edit after the other, all else kept.
+    edits: tuple[SpanEdit, ...] = field(default=(), metadata={"is_reported": False})
+    # The result before the last edit, whose samples are kept; None: it is made again.
+    kept: Path | None = field(default=None, metadata={"is_reported": False})
     takes: ClassVar[int] = 1
 
     def inputs(self) -> list[Path]:
@@ -389,7 +397,8 @@ class ExtendJob:
     def check(self) -> None:
         """Refuse what cannot be done, before a model is loaded.
 
-        Errors: UsageError for places and lengths that make no sense together; FoleyError where nothing is left to make.
+        Errors: UsageError for places, lengths and spans that make no sense together; FoleyError where nothing is left
+        to make.
         """
         check_ending(self.out)
         if isinstance(self.settings.room, float):
@@ -398,6 +407,7 @@ class ExtendJob:
                 "Give --room auto, or --room off for none",
             )
         take_s, _, _ = probe_audio(self.take)
+        self._check_edits(take_s)
         if self.out.suffix.lower() == ".flac" and np.abs(read_audio(self.take).samples).max() > 1:
             raise FoleyError(f"{self.take} goes above full scale, which .flac cannot hold", "Write to .wav")
         if self.video is None:
@@ -428,7 +438,19 @@ class ExtendJob:
         _, rate_hz, channels = probe_audio(self.take)
         copied = self.video.path.stat().st_size if self.video is not None and is_video_name(self.out) else 0
         decoded = round(self.length_s() * 48_000 * 4)  # the model's sound, of one channel
-        return copied + decoded + round(self.length_s() * rate_hz * 4) * (min(channels, 2) + 2 * channels)
+        n_channels = min(channels, 2) + (2 + 3 * len(self.edits)) * channels
+        return copied + decoded + round(self.length_s() * rate_hz * 4) * n_channels
+
+    def _check_edits(self, take_s: float) -> None:
+        check_edits(self.edits, self.length_s())
+        first_s = self.at_s if self.video is not None else 0.0
+        last_s = first_s + take_s
+        for edit in self.edits:
+            if first_s <= edit.start_s and edit.end_s <= last_s:
+                raise UsageError(
+                    f"from {edit.start_s:g} to {edit.end_s:g} s the take itself is heard, which stays as it is",
+                    f"Choose a span before {first_s:g} s or after {last_s:.2f} s",
+                )
 
     def foretell(self) -> tuple[str, ...]:
         """What the user should know before the work: streams that are left out."""

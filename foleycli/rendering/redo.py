@@ -13,13 +13,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import soundfile
 import torch
 from torch import Tensor
 
+from foleycli.families.base import Family
 from foleycli.media import ffmpeg
 from foleycli.media.finish import FinishedSound, encode_sound
 from foleycli.media.loudness import measure_file
@@ -28,7 +29,7 @@ from foleycli.media.source import open_container, open_input
 from foleycli.models.model import Model
 from foleycli.recordings.engine import Heard
 from foleycli.recordings.mix import Layer
-from foleycli.records import Report
+from foleycli.records import Features, Report, silent
 from foleycli.rendering.generate import sample_latents
 from foleycli.rendering.output import (
     add_layers,
@@ -42,6 +43,7 @@ from foleycli.rendering.plan import RenderPlan
 from foleycli.rendering.render import Prepared, condition, decode_at_level, decode_take, prepare, render_result
 from foleycli.rendering.result import RenderResult, StageClock
 from foleycli.settings.loudness import loudness_target
+from foleycli.settings.settings import Settings
 from foleycli.timebase import seconds_to_samples, step_at
 from foleycli.weights.folder import sha256_of
 from foleycli.windows.plan import plan_span, repeated_steps
@@ -53,7 +55,7 @@ if TYPE_CHECKING:
 EDGE_S = 0.02  # over which old and new sound are cross-faded, outside each end of a span
 CONTEXT_S = 1.0  # known before each window but the last, of a span that is longer than one
 BLOCK_S = 10.0  # of a file that is in memory at once
-LOSSLESS_CODECS = ("pcm_s24le", "pcm_s24be", "flac", "alac")
+LOSSLESS_CODECS = ("pcm_s24le", "pcm_s24be", "pcm_f32le", "flac", "alac")
 UNLIKE = "this machine's sound of the report is not exactly that of {0}: outside the span it is alike, not equal"
 
 
@@ -99,7 +101,7 @@ def redo_spans(job: SpanJob, model: Model, report: Report) -> RenderResult:
                 sound, more = _kept(job, base, sound, take.wav if k == 1 else None, report)
                 notes += more
             with clock.stage("sampler"):
-                latents = None if latents is None else inpainted(latents, edited, model, report)
+                latents = None if latents is None else _inpainted(latents, edited, model, report)
             with clock.stage("codec"):
                 _decode(mono, latents, [base, *(one.prepared for one in edits[:k])], job, k, model, report)
             with clock.stage("mux"):
@@ -126,36 +128,68 @@ def _edited(edit: SpanEdit, job: SpanJob, base: Prepared, model: Model, clock: S
     return Edited(edit, own, condition(own, base.part, base.analysis, None, model, clock))
 
 
-def inpainted(latents: Tensor, edited: Edited, model: Model, report: Report) -> Tensor:
-    """Latents [L, D] with the steps of an edit's span sampled anew, by its own seed; all others are known."""
-    spec, settings, prepared = model.family.spec, edited.job.settings, edited.prepared
-    rate_hz, n_steps = spec.latent_rate_hz, len(latents)
-    first = min(math.floor(edited.edit.start_s * rate_hz), n_steps - 1)
-    end = min(max(first + 1, math.ceil(edited.edit.end_s * rate_hz)), n_steps)
+def _inpainted(latents: Tensor, edited: Edited, model: Model, report: Report) -> Tensor:
+    """Latents [L, D] with the steps of an edit's span sampled anew."""
+    prepared = edited.prepared
+    return inpainted(
+        latents,
+        (edited.edit.start_s, edited.edit.end_s),
+        family=model.family,
+        features=prepared.features,
+        settings=edited.job.settings,
+        cuts_s=prepared.analysis.cuts_s,
+        reference=prepared.reference_latents,
+        report=report,
+    )
+
+
+def inpainted(
+    latents: Tensor,
+    span_s: tuple[float, float],
+    *,
+    family: Family,
+    features: Features,
+    settings: Settings,
+    cuts_s: Sequence[float],
+    reference: Tensor | None = None,
+    repeat_reference: bool = True,
+    always_known: Tensor | None = None,
+    report: Report = silent,
+) -> Tensor:
+    """Latents [L, D] with the steps of a span sampled anew, by the settings' words and seed; all others are known.
+
+    reference      latents [R, D] of a sound whose timbre is matched, before windows that begin a shot, or all
+    always_known   bool [L]: steps that stay within the span too; None: none do
+    """
+    spec, n_steps = family.spec, len(latents)
+    rate_hz = spec.latent_rate_hz
+    first = min(math.floor(span_s[0] * rate_hz), n_steps - 1)
+    end = min(max(first + 1, math.ceil(span_s[1] * rate_hz)), n_steps)
     is_known = torch.ones(n_steps, dtype=torch.bool)
     is_known[first:end] = False
-    n_reference = min(
-        0 if prepared.reference_latents is None else len(prepared.reference_latents), spec.window_steps // 2
-    )
+    if always_known is not None:
+        is_known |= always_known
+    n_reference = min(0 if reference is None else len(reference), spec.window_steps // 2)
+    n_repeated = repeated_steps(n_reference, spec.window_steps, spec.window_grid_s, spec.whole_windows)
     windows = plan_span(
         n_steps,
         spec.window_steps,
         round(CONTEXT_S * rate_hz),
         span=(first, end),
-        cut_steps=[step_at(cut_s, rate_hz) for cut_s in prepared.analysis.cuts_s] if settings.cuts else (),
+        cut_steps=[step_at(cut_s, rate_hz) for cut_s in cuts_s] if settings.cuts else (),
         n_reference=n_reference,
-        n_repeated=repeated_steps(n_reference, spec.window_steps, spec.window_grid_s, spec.whole_windows),
+        n_repeated=n_repeated if repeat_reference else 0,
         grid_steps=spec.window_grid_s * rate_hz,
     )
     return sample_latents(
-        model.family,
-        prepared.features,
-        RenderPlan(prepared.plan.duration_s, n_steps, windows),
+        family,
+        features,
+        RenderPlan(float(n_steps / rate_hz), n_steps, windows),
         settings,
         [settings.seed],
         context=latents,
         context_mask=is_known,
-        reference=prepared.reference_latents,
+        reference=reference,
         report=report,
     )[0]
 
@@ -178,7 +212,7 @@ def _decode(
         )
     if any(one.recorded.has_sound for one in layers):
         seeds = [job.settings.seed, *(edit.seed for edit in job.edits[:n_edits])]
-        heard = [_heard(job.edits[:n_edits], k, rate_hz) for k in range(len(layers))]
+        heard = [heard_of(job.edits[:n_edits], k, rate_hz) for k in range(len(layers))]
         add_layers(
             wav,
             [Layer(one.recorded, seed, what) for one, seed, what in zip(layers, seeds, heard, strict=True)],
@@ -189,7 +223,7 @@ def _decode(
         )
 
 
-def _heard(edits: Sequence[SpanEdit], layer: int, rate_hz: int) -> Heard:
+def heard_of(edits: Sequence[SpanEdit], layer: int, rate_hz: int) -> Heard:
     """What is heard of a layer, 0 being the first render's: what begins where no later edit has a say.
 
     Hits before a span ring on into it.  Textures do not end, so that only the last layer's are heard, in its span.
@@ -252,32 +286,37 @@ def is_lossless(path: Path) -> bool:
         return bool(tracks) and tracks[0].codec_context.name in LOSSLESS_CODECS
 
 
-def decode_lossless(path: Path, wav: Path) -> None:
-    """The first sound track of a file that is lossless, as a WAV of 24 bit."""
-    output = open_input(path)["a:0"].output(ffmpeg.file_url(wav), format="wav", **{"c:a": "pcm_s24le"})
+def decode_lossless(path: Path, wav: Path, codec: str = "pcm_s24le") -> None:
+    """The first sound track of a file that is lossless, as a WAV of 24 bit, or what `codec` says."""
+    output = open_input(path)["a:0"].output(ffmpeg.file_url(wav), format="wav", rf64="auto", **{"c:a": codec})
     ffmpeg.run(ffmpeg.command(output), f"reading {path.name}")
 
 
-def splice(base: Path, new: Path, out: Path, start_s: float, end_s: float) -> None:
-    """Write the samples of `base` with those of `new` from start_s to end_s, both 24 bit WAVs of one form.
+def splice(
+    base: Path, new: Path, out: Path, start_s: float, end_s: float, *, subtype: Literal["PCM_24", "FLOAT"] = "PCM_24"
+) -> None:
+    """Write the samples of `base` with those of `new` from start_s to end_s, both WAVs of one rate and channels.
 
     Over EDGE_S before and after the span the two are cross-faded; elsewhere each sample is exactly that of one file.
+    The span may begin before the files and end after them.
+
+    subtype   of `out`: 24 bit, for files of 24 bit, or 32 bit float
     """
     with soundfile.SoundFile(base) as old_file, soundfile.SoundFile(new) as new_file:
         rate_hz, n_samples = old_file.samplerate, old_file.frames
         first, end, edge = round(start_s * rate_hz), round(end_s * rate_hz), round(EDGE_S * rate_hz)
         with soundfile.SoundFile(
-            out, "w", samplerate=rate_hz, channels=old_file.channels, subtype="PCM_24", format="RF64"
+            out, "w", samplerate=rate_hz, channels=old_file.channels, subtype=subtype, format="RF64"
         ) as writer:
             for start in range(0, n_samples, round(BLOCK_S * rate_hz)):
-                old = old_file.read(round(BLOCK_S * rate_hz), dtype="int32", always_2d=True) >> 8  # [n, C]
-                fresh = new_file.read(len(old), dtype="int32", always_2d=True) >> 8
+                old = old_file.read(round(BLOCK_S * rate_hz), dtype="float64", always_2d=True)  # [n, C]
+                fresh = new_file.read(len(old), dtype="float64", always_2d=True)
                 place = start + np.arange(len(old))
                 rise = np.ones(len(old)) if first <= 0 else (place - (first - edge)) / edge
                 fall = np.ones(len(old)) if end >= n_samples else (end + edge - place) / edge
-                weight = np.clip(np.minimum(rise, fall), 0, 1)[:, None]
-                mixed = np.rint(old + weight * (fresh - old)).astype(np.int32)
-                writer.write(mixed << 8)
+                mixed = old + np.clip(np.minimum(rise, fall), 0, 1)[:, None] * (fresh - old)
+                # Whole numbers of 2^23: libsndfile would scale by one less, and move samples.
+                writer.write(np.rint(mixed * 2**23).astype(np.int32) << 8 if subtype == "PCM_24" else mixed)
 
 
 def write_finished(job: RenderJob, part: Part, sound: Path, report: Report) -> FinishedSound:

@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from foleycli.cues.cue import Cue
 from foleycli.library.library import Match, Recording
 from foleycli.records import Window
 from foleycli.settings.settings import Settings
+
+if TYPE_CHECKING:
+    from foleycli.rendering.job import SpanEdit
 
 STAGES = ("decode", "features", "sampler", "codec", "mux")
 
@@ -29,6 +33,7 @@ class CueResult:
     labels: tuple[tuple[str, float], ...] = ()
     reference: Path | None = None
     recordings: tuple[Match, ...] = ()
+    spans: tuple[tuple[int, SpanEdit], ...] = ()  # that were made anew, each after the take that it is in
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,7 @@ def _cue(one: CueResult) -> dict[str, Any]:
         "labels": _labels(one.labels),
         "timbre": str(one.reference) if one.reference else None,
         "recordings": [_match(match) for match in one.recordings],
+        **({"spans": [{"take": take, **asdict(span)} for take, span in one.spans]} if one.spans else {}),
     }
 
 

@@ -158,11 +158,11 @@ def session_facts(
     video = {"video": job.video.path} if job.video is not None else {}
     if isinstance(job, ExtendJob):
         inputs, sounds, batch = {**video, "take": job.take}, None, []
-        edits: Sequence[SpanEdit] = ()
     else:
         inputs = {**video, **({"reference": job.reference} if job.reference else {})}
-        sounds, edits = job.sounds, getattr(job, "edits", ()) if kind == "render" else ()
+        sounds = job.sounds
         batch = job.sampled_with(result.settings.seed) if kind == "render" else []
+    edits: Sequence[SpanEdit] = getattr(job, "edits", ()) if kind != "cues" else ()
     recordings = used_recordings(result, job)
     used = list(dict.fromkeys([*earlier.get("used", ()), *(one.name for one in recordings)]))
     files = [*earlier.get("recordings", ()), *(_named(one.path, folder) for one in recordings)]
@@ -376,7 +376,7 @@ def cue_job(session: Session, video: Video, out: Path) -> CueEditJob:
     part, asked, folder = session.told["session"], session.job, session.report.parent
     try:
         cues = tuple(_cue(one, folder) for one in part["cues"])
-        edits = tuple(CueEdit(**{**one, "seeds": tuple(one["seeds"])}) for one in part["cue_edits"])
+        edits = tuple(CueEdit.of_report(one) for one in part["cue_edits"])
         stems = [
             StemDelivery(_joined(folder, one["path"]), one["by"], one["pattern"], one["bits"]) for one in part["stems"]
         ]
@@ -402,6 +402,7 @@ def cue_job(session: Session, video: Video, out: Path) -> CueEditJob:
             model_folders={cue.model: resolve(cue.model) for cue in cues if cue.model is not None},
             deliveries=(*stems, *timelines),
             edits=edits,
+            sample_format=stems[0].sample_format if stems else "pcm24",
         )
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise FoleyError(f"{session.report} is damaged: {type(error).__name__} at {error}", AGAIN) from error
@@ -422,8 +423,8 @@ def _cue(told: dict[str, Any], folder: Path) -> Cue:
     )
 
 
-def credited(session: Session, number: str) -> tuple[Recording, ...]:
-    """The library sounds of all cues but one, and the room tone, as the report names them."""
+def credited(session: Session, number: str | None) -> tuple[Recording, ...]:
+    """The library sounds of all cues, or all but one, and the room tone, as the report names them."""
     others = [cue for cue in session.told["cues"] if cue["number"] != number]
     names = {one["name"] for cue in others for one in cue["recordings"]}
     files = {cue["timbre"] for cue in others} | {(session.told["room_tone"] or {}).get("file")}

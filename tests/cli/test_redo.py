@@ -13,6 +13,8 @@ import pytest
 import soundfile
 from clips import flash_clip
 
+from foleycli.stems.bwf import Bext, BwfWriter, read_bwf
+
 
 @pytest.fixture
 def redo(foley, kept_model) -> Callable:
@@ -144,3 +146,49 @@ def test_what_stands_in_the_way_is_said_before_any_work(redo, made, monkeypatch,
     told = redo("out.json", *(options if "-o" in options else (*options, "-o", "new.wav")))
     assert told.code in (1, 2) and words in told.error
     assert not (made / "new.wav").exists()
+
+
+@pytest.fixture
+def carried_on(foley, redo, kept_model, made) -> Path:
+    """The folder with a broadcast take of 0.8 s that was carried on to 2 s along the clip, from 0.3 s on."""
+    bext = Bext(description="a take", originator="somebody", time_reference=3600 * 44_100)
+    with BwfWriter(made / "take.wav", rate_hz=44_100, channels=1, bext=bext) as writer:
+        writer.write(0.1 * np.random.default_rng(1).standard_normal(35_280).astype(np.float32))
+    told = foley(
+        "extend", made / "clip.mp4", "--ref", made / "take.wav", "--at", 0.3, "-o", made / "long.wav", "--report",
+        "--steps", 1, "--device", "cpu",
+    )  # fmt: skip
+    assert told.code == 0, told.err
+    return made
+
+
+def test_a_span_of_an_extension_is_made_anew_and_the_take_stays(redo, carried_on):
+    report, out = carried_on / "long.json", carried_on / "long.wav"
+    old, stamp = samples(out), read_bwf(out).bext
+    told = redo(report, "--from", "1", "--to", "40f", "--force", "--prompt", "a soft knock")
+    assert told.code == 0, told.err
+    new = samples(out)
+    changed = np.flatnonzero(old != new) / 44100
+    assert 1.1 <= changed[0] < 1.15 and 1.6 < changed[-1] <= 1.62  # the take ends at 1.1 s
+    now = read_bwf(out).bext
+    assert (now.time_reference, now.description) == (stamp.time_reference, "a take")
+
+
+@pytest.mark.slow
+def test_spans_of_an_extension_are_made_again_to_the_same_bytes(redo, carried_on):
+    report, out = carried_on / "long.json", carried_on / "long.wav"
+    assert redo(report, "--from", "1", "--to", "40f", "--force", "--prompt", "a soft knock").code == 0
+    assert redo(report, "--from", "0", "--to", "0.2", "--force").code == 0
+    edits = json.loads(report.read_text())["session"]["edits"]
+    assert [(edit["start_s"], edit["end_s"], edit["prompt"]) for edit in edits] == [
+        (1.0, 1.6, "a soft knock"), (0.0, 0.2, None),
+    ]  # fmt: skip
+    assert redo(report, "-o", carried_on / "again.wav").code == 0
+    assert (carried_on / "again.wav").read_bytes() == out.read_bytes()
+
+
+def test_spans_of_an_extension_that_make_no_sense_are_refused(redo, carried_on):
+    told = redo(carried_on / "long.json", "--from", "0.4", "--to", "1", "--force")
+    assert told.code == 2 and "the take itself is heard" in told.error
+    told = redo(carried_on / "long.json", "--from", "1.5", "--to", "2.5", "--force")
+    assert told.code == 2 and "is not within the sound, which lasts 2.00 s" in told.error

@@ -17,7 +17,7 @@ from foleycli.recordings.engine import LEVEL_DB, ChosenSound, Events
 from foleycli.recordings.mix import Recorded
 from foleycli.recordings.takes import make_take
 from foleycli.rendering.job import SpanEdit, SpanJob
-from foleycli.rendering.redo import _heard, splice
+from foleycli.rendering.redo import heard_of, splice
 from foleycli.settings.settings import Settings
 
 RATE_HZ = 48000
@@ -74,8 +74,8 @@ def test_latents_outside_the_span_are_known(job, kept_model, monkeypatch, tmp_pa
 
     seen, inpainted = [], redo.inpainted
 
-    def watched(latents, edited, model, report):
-        seen.append((latents, inpainted(latents, edited, model, report)))
+    def watched(latents, span_s, **given):
+        seen.append((latents, inpainted(latents, span_s, **given)))
         return seen[-1][1]
 
     monkeypatch.setattr(redo, "inpainted", watched)
@@ -112,9 +112,9 @@ def test_splicing_takes_each_sample_from_one_file_but_for_the_edges(tmp_path):
 def test_recordings_of_a_span_are_those_of_the_latest_edit_that_owns_their_attack():
     edits = [SpanEdit(1.0, 2.0, seed=1), SpanEdit(1.5, 3.0, seed=2)]
     times_s = (0.5, 1.2, 1.7, 2.5, 3.5)
-    heard = [[t for t in times_s if _heard(edits, k, 1000).is_heard(round(t * 1000))] for k in range(3)]
+    heard = [[t for t in times_s if heard_of(edits, k, 1000).is_heard(round(t * 1000))] for k in range(3)]
     assert heard == [[0.5, 3.5], [1.2], [1.7, 2.5]]
-    assert [_heard(edits, k, 1000).textures for k in range(3)] == [False, False, True]
+    assert [heard_of(edits, k, 1000).textures for k in range(3)] == [False, False, True]
 
 
 def test_hits_that_are_not_heard_move_no_others():
@@ -123,7 +123,7 @@ def test_hits_that_are_not_heard_move_no_others():
     events = Events(np.array([0.5, 1.5, 2.5]), np.ones(3))
     recorded = Recorded([ChosenSound("click", "hits", [click] * 3)], None, LEVEL_DB, events, np.zeros(75))
     whole = np.concatenate(list(recorded.placed(3 * rate_hz, rate_hz, seed=4)))
-    kept = _heard([SpanEdit(1.0, 2.0, seed=1)], 0, rate_hz)
+    kept = heard_of([SpanEdit(1.0, 2.0, seed=1)], 0, rate_hz)
     rest = np.concatenate(list(recorded.placed(3 * rate_hz, rate_hz, seed=4, heard=kept)))
     assert np.array_equal(rest[:8000], whole[:8000]) and np.array_equal(rest[16000:], whole[16000:])
     assert np.abs(whole[8000:16000]).max() > 0.01 and not rest[8000:16000].any()
