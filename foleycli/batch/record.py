@@ -22,13 +22,15 @@ from foleycli.weights.folder import sha256_of
 FOLDER = ".foley-batch"
 
 
-def row_key(options: Mapping[str, Any], model_sha256: str) -> str:
-    """A hash of what decides a row's results beside its inputs: its options, the model, this version of foley.
+def row_key(options: Mapping[str, Any], model_sha256: str, of_cues: Mapping[str, str] | None = None) -> str:
+    """A hash of what decides a row's results beside its inputs: its options, the models, this version of foley.
 
     options   of `foley render`, by name; of paths only the name counts, since what they hold is known by `identity`
+    of_cues   hashes of the models that single cues name, by their names
     """
     given = {name: _plain(value) for name, value in options.items() if value is not None}
-    text = json.dumps({"options": given, "model": model_sha256, "foley": __version__}, sort_keys=True)
+    models = {"model": model_sha256, **({"of_cues": dict(of_cues)} if of_cues else {})}
+    text = json.dumps({"options": given, **models, "foley": __version__}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

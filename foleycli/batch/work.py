@@ -54,6 +54,7 @@ class Task:
     files: tuple[Path, ...]  # all that is written
     with_report: bool
     with_pictures: bool  # for the page
+    cue_models: tuple[str, ...] = ()  # names of the models of single cues
     foley: str = __version__
 
 
@@ -187,5 +188,6 @@ def _make_row(task: Task) -> Outcome:
                 "spent_s": time.monotonic() - began_s,
                 "results": [{**facts_of(one), "output": task.record.relative(one.out)} for one in results],
                 "worker": this_worker(),
+                **({"cue_models": list(task.cue_models)} if task.cue_models else {}),
             }
         return recorded(task.number, task.source, task.record, facts, "done")

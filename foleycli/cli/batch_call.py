@@ -35,6 +35,11 @@ class Checked:
     files: tuple[Path, ...]  # all that is written
     job: jobs.Job | None  # None: the row is done
 
+    @property
+    def cue_models(self) -> tuple[str, ...]:
+        """The names of the models of single cues."""
+        return tuple(getattr(self.job, "model_folders", ()))
+
 
 @dataclass
 class Call:
@@ -177,7 +182,7 @@ class Call:
         record = Record(request.out, self.out_dir)
         options = {name: value for name, value in asked.items() if name not in rows.NOT_DECISIVE}
         inputs = rows.read_by(asked)
-        key = row_key(options, self._model_sha256(run.model))
+        key = self._key(options, run.model, record.read().get("cue_models", ()))  # a changed sheet is a changed input
         if not self.common["force"] and (said := record.done(key, inputs)):
             files = tuple(record.root / name for name in said["outputs"])
             return Checked(row, source.path, run, options, record, tuple(inputs), files, job=None)
@@ -190,6 +195,10 @@ class Call:
                 raise FoleyError(f"{foreign[0]} already exists", TAKEN_HINT)
         inputs += [path for path in job.inputs() if path not in inputs]
         return Checked(row, source.path, run, options, record, tuple(inputs), files, job=job)
+
+    def _key(self, options: Mapping[str, Any], model: str, cue_models: Collection[str]) -> str:
+        of_cues = {name: self._model_sha256(name) for name in cue_models}
+        return row_key(options, self._model_sha256(model), of_cues)
 
     def _model_sha256(self, name: str) -> str:
         """A hash of the model's config.json, which names all weights by theirs; "": the model is not here."""
@@ -242,12 +251,13 @@ class Call:
                 source=one.source,
                 job=one.job,
                 model=model,
-                key=row_key(one.options, self._model_sha256(run.model)),
+                key=self._key(one.options, run.model, one.cue_models),
                 record=one.record,
                 inputs=one.inputs,
                 files=one.files,
                 with_report=run.report,
                 with_pictures=self.with_page,
+                cue_models=one.cue_models,
             )
             tasks.append(task)
         order = list(folders.values())
@@ -270,7 +280,7 @@ class Call:
         from foleycli.media.output import remove_leftovers
 
         for folder in dict.fromkeys(one.record.path.parent for one in self.outcomes if one.record):
-            remove_leftovers(self.out_dir / folder.relative_to(self.out_dir / FOLDER))
+            remove_leftovers(self.out_dir / folder.relative_to(self.out_dir / FOLDER), again=True)
         ordered = sorted(self.outcomes, key=lambda outcome: outcome.number)
         table = write_table(self.out_dir, ordered)
         said = self.tally.summary(time.monotonic() - self.began_s)

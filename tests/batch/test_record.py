@@ -43,6 +43,8 @@ def test_a_key_tells_options_and_models_apart_but_not_places(monkeypatch):
         row_key({**options, "takes": 2}, "a"),
         row_key({**options, "ref": Path("a/other.wav")}, "a"),
         row_key(options, "b"),
+        row_key(options, "a", {"mini": "c"}),
+        row_key(options, "a", {"mini": "d"}),
     ]
     monkeypatch.setattr(records, "__version__", "999")
     assert len({key, row_key(options, "a"), *others}) == 2 + len(others)
