@@ -31,6 +31,7 @@ NAME_BYTES = 255  # the longest name that the usual file systems take
 FULL_BYTES = 1 << 20  # less free space than this: a write that failed, failed for want of space
 TAKEN_HINT = "Give --force to replace it, --resume to keep it, or another name"
 FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT)
+_looked_through: set[tuple[str, int]] = set()  # folders, and the process that has done it: a fork has not
 
 
 def is_video_name(path: Path) -> bool:
@@ -250,8 +251,16 @@ def _disk_errors(folder: Path, needed_bytes: int = 0) -> Iterator[None]:
         raise
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary folders that dead processes left in `folder`; those of living ones stay."""
+def remove_leftovers(folder: Path, *, again: bool = False) -> None:
+    """Remove the temporary folders that dead processes left in `folder`; those of living ones stay.
+
+    A process looks through each folder once, or `again`: in one of a hundred thousand files that takes longer than to
+    write a small result.
+    """
+    place = (_real_path(folder), os.getpid())
+    if place in _looked_through and not again:
+        return
+    _looked_through.add(place)
     try:
         names = [entry.name for entry in os.scandir(folder) if entry.name.startswith((RUN_PREFIX, NEW_PREFIX))]
     except OSError:

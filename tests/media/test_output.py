@@ -16,6 +16,7 @@ import soundfile
 from clips import run_ffmpeg
 
 from foleycli.errors import FoleyError, UsageError
+from foleycli.media import output
 from foleycli.media.output import (
     check_free_space,
     check_output,
@@ -185,6 +186,10 @@ def test_the_next_run_removes_what_a_killed_one_left_and_never_what_a_living_one
             assert len(list(tmp_path.rglob("part.wav"))) == 2  # the living run's
         runs[1].send_signal(signal.SIGKILL)
         runs[1].wait()
+        with replacing(tmp_path / "other.wav") as temporary:
+            temporary.write_text("whole")
+        assert len(list(tmp_path.rglob("part.wav"))) == 2, "a process looks through a folder once"
+        output._looked_through.clear()
         with replacing(tmp_path / "other.wav") as temporary:
             temporary.write_text("whole")
         assert [path.name for path in tmp_path.iterdir()] == ["other.wav"]
