@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from foleycli.batch.work import Outcome, Task, failure, make_row
 from foleycli.cluster import connect
 from foleycli.errors import FoleyError
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 AT_ONCE = 2000  # rows that the scheduler knows of: enough for any number of workers, little memory
 
@@ -23,7 +28,7 @@ def run_on_cluster(tasks: Sequence[Task], address: str) -> Iterator[Outcome]:
     address   of the scheduler (tcp://HOST:8786), or the file that `dask scheduler --scheduler-file` wrote
     Errors: FoleyError where distributed is not installed, or no scheduler answers.
     """
-    with connect(address, "foley-batch") as client:
+    with connect(address, "foley-batch") as client, _quiet(client):
         from distributed import as_completed
 
         run, left = uuid.uuid4().hex[:8], iter(tasks)
@@ -41,6 +46,19 @@ def run_on_cluster(tasks: Sequence[Task], address: str) -> Iterator[Outcome]:
             future.release()
             if (following := next(left, None)) is not None:
                 done.add(submitted(following))
+
+
+@contextmanager
+def _quiet(client: Client) -> Iterator[None]:
+    """Let no worker measure itself meanwhile."""
+    from foleycli.batch.quiet_worker import QuietWorker
+
+    client.register_plugin(QuietWorker())
+    try:
+        yield
+    finally:
+        with suppress(OSError, TimeoutError):  # the scheduler is gone
+            client.unregister_worker_plugin(QuietWorker.name)
 
 
 def _outcome(task: Task, error: BaseException | None) -> Outcome:

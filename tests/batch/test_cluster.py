@@ -41,16 +41,27 @@ def cluster(n_workers: int, folder: Path) -> Iterator[distributed.LocalCluster]:
             local.close()
 
 
+def profiles(local: distributed.LocalCluster) -> list[bool]:
+    """Of each worker whether it makes a profile of itself."""
+    with distributed.Client(local.scheduler_address, set_as_default=False) as client:
+        found = client.run(lambda dask_worker: "profile" in dask_worker.periodic_callbacks)
+    return list(found.values())
+
+
 def test_a_lost_workers_row_is_made_again_and_none_twice(tasks_of, clips, tmp_path, killing):
     tasks = tasks_of(clips("short.mp4"), 3)
     killed = killing()
     with cluster(1, tmp_path / "dask") as local:
-        outcomes = list(run_on_cluster(tasks, local.scheduler_address))
+        rows = run_on_cluster(tasks, local.scheduler_address)
+        first = next(rows)
+        seen = profiles(local)
+        outcomes = [first, *rows]
         assert sorted((outcome.number, outcome.status) for outcome in outcomes) == [(k, "done") for k in (1, 2, 3)]
         assert killed and killed[0] not in {outcome.worker for outcome in outcomes}
         assert all(soundfile.info(task.job.out).duration == pytest.approx(0.2) for task in tasks)
         before = [task.job.out.stat().st_mtime_ns for task in tasks]
         again = list(run_on_cluster(tasks, local.scheduler_address))  # as a scheduler does that has lost its answers
+        assert seen == [False] and profiles(local) == [True], "workers measure themselves again after a batch"
     assert [outcome.status for outcome in again] == ["done"] * 3
     assert [task.job.out.stat().st_mtime_ns for task in tasks] == before, "what is done is not made again"
 

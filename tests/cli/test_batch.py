@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import filelock
 import pytest
 import soundfile
+
+from foleycli.hub.resolve import resolve
 
 
 @pytest.fixture
@@ -190,6 +196,60 @@ def test_a_row_with_cues_is_a_reel_and_its_stems_go_with_it(batch, folder, clips
     assert [line["status"] for line in batch(manifest, "--json").lines] == ["failed", "skipped"]
     stems[0].unlink()
     assert "nothing is left to do" in batch(manifest).err, "a stem that is gone is made again"
+
+
+def test_a_row_is_made_again_when_the_model_of_one_of_its_cues_has_changed(batch, folder, model_name, no_work_after):
+    shutil.copytree(resolve(model_name), folder / "mine")
+    header, sheet = ("in", "out", "prompt", "model"), folder / "cues.csv"
+    write(sheet, header, ("0", "0.1", "glass", folder / "mine"), ("0.1", "0.2", "rain", ""))
+    manifest = write(folder / "m.csv", ("file", "cues", "out"), ("shots/a.mp4", "cues.csv", "mix.wav"))
+    assert [line["status"] for line in batch(manifest, "--json").lines] == ["done"]
+    no_work_after("foleycli.rendering.cues.CueJob.run")
+    assert [line["status"] for line in batch(manifest, "--json").lines] == ["skipped"]
+    with (folder / "mine" / "config.json").open("a") as config:
+        config.write("\n")
+    assert "nothing is left to do" in batch(manifest).err
+
+
+@pytest.fixture
+def dask(tmp_path):
+    """`dask("worker", ...)`: a process of that name that lasts as long as the test; its output is in a file."""
+    pytest.importorskip("distributed", reason="the extra foleycli[cluster] is not installed")
+    started: list[subprocess.Popen] = []
+
+    def start(*args: object) -> subprocess.Popen:
+        with (tmp_path / f"dask-{args[0]}.log").open("wb") as log:
+            command = [sys.executable, "-m", "dask", *map(str, args), "--no-dashboard"]
+            started.append(
+                subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"})
+            )
+        return started[-1]
+
+    yield start
+    for process in reversed(started):
+        process.terminate()
+        process.wait(60)
+
+
+def test_a_schedulers_worker_makes_the_rows(batch, folder, dask, monkeypatch):
+    address = folder / "scheduler.json"
+    dask("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", address)
+    for _ in range(600):
+        if address.exists():
+            break
+        time.sleep(0.1)
+    worker = dask("worker", "--scheduler-file", address, "--nthreads", "1", "--no-nanny", "--local-directory", folder)
+    write(folder / "m.csv", ("file", "prompt"), ("shots/a.mp4", "rain"), ("shots/b/c.mp4", "glass"))
+    monkeypatch.chdir(folder)  # paths of the call mean the same to the worker, which runs elsewhere
+    told = batch(Path("m.csv"), "--scheduler", address, "--json")
+    assert told.code == 0, told.err
+    assert [line["status"] for line in told.lines] == ["done", "done"]
+    assert {line["worker"].split(":")[1] for line in told.lines} == {str(worker.pid)}
+    assert {line["results"][0]["output"] for line in told.lines} == {
+        str(path) for path in (folder / "out").rglob("*.foley.mp4")
+    }
+    told = batch(Path("m.csv"), "--scheduler", address, "--json")
+    assert [line["status"] for line in told.lines] == ["skipped", "skipped"]
 
 
 def test_what_is_done_is_not_even_looked_into_from_wherever_the_folder_is_seen(batch, folder, monkeypatch):
