@@ -6,6 +6,7 @@ and same time are positive.  VideoPrism stays frozen, with its published weights
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -82,6 +83,8 @@ class SyncLargeTask:
             )
         if recipe.init_from:
             load_into(self.network, resolve(recipe.init_from) / WEIGHTS_NAME)
+        else:
+            start_bias(self.network, recipe.batch_size * self.data.snippets)
         self._held_out: list[Snippets] = []
 
     def _describe(self, recipe: Recipe) -> None:
@@ -202,6 +205,16 @@ class SyncLargeTask:
             training={**history, **self.validate(average), "objective": asdict(self.objective)},
         )
         save(average.state_dict(), folder, config, torch.float16)
+
+
+@torch.no_grad()
+def start_bias(network: SyncLarge, n_snippets: int) -> None:
+    """Set the loss's bias to the log odds that two of a batch's snippets belong together.
+
+    SigLIP starts at -10 (arXiv 2303.15343), which suits batches of 32,768.  In small ones it makes every right pair
+    seem so unlikely that within ten steps both towers give the same vector for everything.
+    """
+    network.bias.fill_(-math.log(max(2, n_snippets) - 1))
 
 
 def joined(clips: list[Snippets]) -> Snippets:

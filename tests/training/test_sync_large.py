@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,16 @@ def test_a_backbone_without_weights_is_not_frozen_by_mistake() -> None:
     recipe = read_recipe(RECIPE, [*SMALL, "data.snippets=9"], is_reduced=True)
     with pytest.raises(FoleyError, match="9 snippets last 5.76 s"):
         SyncLargeTask(recipe)
+
+
+def test_the_bias_starts_at_the_odds_of_a_right_pair_and_goes_on_from_where_it_was(trained) -> None:
+    fresh = ["batch_size=8", "data.snippets=2"]  # of sixteen snippets one belongs to a picture
+    assert SyncLargeTask(read_recipe(RECIPE, [*SMALL, *fresh], is_reduced=True)).network.bias.item() == pytest.approx(
+        -math.log(15)
+    )
+    learnt = load_file(trained / "model.safetensors")["bias"].item()
+    later = SyncLargeTask(read_recipe(RECIPE, [*SMALL, *fresh, f"init_from={trained}"], is_reduced=True))
+    assert later.network.bias.item() == learnt != pytest.approx(-math.log(15))
 
 
 def test_the_full_size_is_the_papers() -> None:
