@@ -7,6 +7,7 @@ rate (annex 2).
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import soxr
@@ -32,6 +33,12 @@ def k_weighting(rate_hz: int, n_fft: int) -> np.ndarray:
     k, q = math.tan(math.pi * 38.13547087602444 / rate_hz), 0.5003270373238773
     poles = 1 + (2 * (k * k - 1) * z + (1 - k / q + k * k) * z * z) / (1 + k / q + k * k)
     return shelf * (1 - 2 * z + z * z) / poles
+
+
+@lru_cache(maxsize=16)
+def _response(rate_hz: int, n_fft: int) -> np.ndarray:
+    """`k_weighting` in complex64, kept for the next sound of this length; it must not be changed."""
+    return k_weighting(rate_hz, n_fft).astype(np.complex64)
 
 
 class PeakMeter:
@@ -66,7 +73,6 @@ class LoudnessMeter(PeakMeter):
         self._context = np.zeros((channels, math.ceil(CONTEXT_S * rate_hz)), np.float32)
         self._pending = np.zeros((channels, 0), np.float32)  # less than a hop
         self._powers: list[np.ndarray] = []  # K-weighted power of each hop, all channels together
-        self._responses: dict[int, np.ndarray] = {}
 
     def push(self, samples: np.ndarray, *, is_last: bool = False) -> None:
         """Measure more of the sound; `is_last` closes it."""
@@ -95,10 +101,9 @@ class LoudnessMeter(PeakMeter):
         n_context, n = self._context.shape[1], samples.shape[1]
         both = np.concatenate([self._context, samples], axis=1)
         n_fft = 1 << (n_context + n - 1).bit_length()
-        if n_fft not in self._responses:
-            self._responses[n_fft] = k_weighting(self.rate_hz, n_fft).astype(np.complex64)
+        response = _response(self.rate_hz, n_fft)
         # What wraps around falls on the context, or on the zeros that fill the block.
-        weighted = np.fft.irfft(np.fft.rfft(both, n_fft) * self._responses[n_fft], n_fft)[:, n_context : n_context + n]
+        weighted = np.fft.irfft(np.fft.rfft(both, n_fft) * response, n_fft)[:, n_context : n_context + n]
         self._context = both[:, -n_context:]
         powers = np.square(weighted).reshape(len(samples), -1, self._hop).mean(axis=2, dtype=np.float64)
         return powers.sum(axis=0)

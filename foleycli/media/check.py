@@ -12,7 +12,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from foleycli.errors import FoleyError
-from foleycli.media.probe import probe
+from foleycli.media.probe import picture_orientation
 from foleycli.media.source import open_container, picture_stream
 
 CODEC_FRAME_S = 0.03  # of sound: what an encoder may add at an end (1024 samples at 44.1 kHz, or 20 ms of Opus)
@@ -34,7 +34,16 @@ class Promise:
 
 def check_result(path: Path, promise: Promise) -> None:
     """Errors: FoleyError that says what is wrong with a file that must not get its name."""
-    faults = [*_time_faults(path, promise), *_stream_faults(path, promise)]
+    with open_container(path) as container:
+        counts: Counter[str] = Counter(stream.type for stream in container.streams)
+        n_covers = sum(bool(stream.disposition & Disposition.attached_pic) for stream in container.streams)
+        times_s, sound = _times(container)
+    if path.suffix.lower() == ".mkv":  # attached covers are listed as pictures
+        counts["video"], counts["attachment"] = counts["video"] - n_covers, counts["attachment"] + n_covers
+    counts["video"] -= 1
+    faults = [*_time_faults(times_s, sound, promise), *_stream_faults(counts, promise)]
+    if len(times_s) and picture_orientation(path) != (promise.rotation_deg, promise.is_mirrored):
+        faults.append("its picture would be shown turned or mirrored otherwise")
     if faults:
         raise FoleyError(
             f"the {path.suffix} would not be right and is not written: {'; '.join(faults)}",
@@ -42,10 +51,8 @@ def check_result(path: Path, promise: Promise) -> None:
         )
 
 
-def _time_faults(path: Path, promise: Promise) -> list[str]:
+def _time_faults(times_s: np.ndarray, sound: tuple[float, float] | None, promise: Promise) -> list[str]:
     near_s = max(float(1 / promise.fps), 0.001)  # one picture
-    with open_container(path) as container:
-        times_s, sound = _times(container)
     if len(times_s) != promise.n_pictures or not len(times_s):
         return [f"it has {len(times_s)} pictures, not {promise.n_pictures}"]
     if sound is None:
@@ -61,37 +68,30 @@ def _time_faults(path: Path, promise: Promise) -> list[str]:
     return faults
 
 
-def _stream_faults(path: Path, promise: Promise) -> list[str]:
-    with open_container(path) as container:
-        counts: Counter[str] = Counter(stream.type for stream in container.streams)
-        counts["video"] -= 1
-        if path.suffix.lower() == ".mkv":  # attached covers are listed as pictures
-            covers = sum(bool(stream.disposition & Disposition.attached_pic) for stream in container.streams)
-            counts["video"], counts["attachment"] = counts["video"] - covers, counts["attachment"] + covers
-    made = probe(path)
-    faults = [
+def _stream_faults(counts: Counter[str], promise: Promise) -> list[str]:
+    return [
         f"{n - counts[kind]} of {n} further streams ({kind}) are missing"
         for kind, n in promise.n_streams.items()
         if counts[kind] < n
     ]
-    if (made.rotation_deg, made.is_mirrored) != (promise.rotation_deg, promise.is_mirrored):
-        faults.append("its picture would be shown turned or mirrored otherwise")
-    return faults
 
 
 def _times(container: InputContainer) -> tuple[np.ndarray, tuple[float, float] | None]:
     """When shown pictures begin, sorted; when the sound begins and ends: all in seconds, by the packets."""
     picture, sounds = picture_stream(container), container.streams.audio
     streams = [stream for stream in (picture, *sounds[:1]) if stream is not None]
+    ticks = {stream.index: stream.time_base or Fraction(1, 1000) for stream in streams}
+    per_tick = {index: (tick.numerator, tick.denominator) for index, tick in ticks.items()}
     times_s: list[float] = []
     begin_s, end_s = float("inf"), -float("inf")
     for packet in container.demux(streams):
-        if packet.pts is None or not packet.size or packet.time_base is None:
+        if packet.pts is None or not packet.size:
             continue
-        time_s = float(packet.pts * packet.time_base)
-        if packet.stream == picture:
+        up, down = per_tick[packet.stream_index]
+        time_s = packet.pts * up / down
+        if picture is not None and packet.stream_index == picture.index:
             if not packet.is_discard:
                 times_s.append(time_s)
         else:
-            begin_s, end_s = min(begin_s, time_s), max(end_s, time_s + float((packet.duration or 0) * packet.time_base))
+            begin_s, end_s = min(begin_s, time_s), max(end_s, time_s + (packet.duration or 0) * up / down)
     return np.sort(np.array(times_s)), (begin_s, end_s) if end_s >= begin_s else None

@@ -216,3 +216,8 @@ def join(streams: list[Any], name: str, **options: Any) -> Any:
 def output_of(streams: list[Any], out: Path, **options: Any) -> Any:
     """An ffmpeg-python output that takes the streams in this order."""
     return ffmpeg.output(*streams, file_url(out), **options)
+
+
+def merge_outputs(outputs: list[Any]) -> Any:
+    """Several ffmpeg-python outputs as one run; an input that several of them take is read once."""
+    return ffmpeg.merge_outputs(*outputs) if len(outputs) > 1 else outputs[0]

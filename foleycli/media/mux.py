@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,6 @@ class _Inputs:
     part: Part | None  # None: the whole video
     cut: Cut
     is_encoded: bool
-    sound_wav: Path
     streams: StreamPlan
     subtitles: dict[int, Path]  # of a part, by the source's stream: its words on the part's clock
     timecode: str  # of the result's first picture; "": none
@@ -77,6 +77,17 @@ class _Inputs:
     def zero_s(self) -> float:
         """The source's time stamp at which the result begins."""
         return self.video.start_s + (self.part.start_s if self.part else 0.0)
+
+
+@dataclass
+class _Take:
+    """One sound on its way into a file."""
+
+    sound_wav: Path
+    out: Path
+    lowered_db: float  # by how much it is turned down: 0 or less
+    sound_late_s: float = 0.0
+    peak_dbtp: float = -math.inf  # of what was written last
 
 
 def check_mux(video: Video, out: Path) -> None:
@@ -150,55 +161,95 @@ def mux(
 
     Errors: FoleyError where the result lacks pictures, sound or streams; `out` must not be used then.
     """
-    check_mux(video, out)
-    ending = out.suffix.lower()
+    (muxed,) = mux_takes(
+        video,
+        [(sound_wav, out)],
+        start_s=start_s,
+        duration_s=duration_s,
+        exact=exact,
+        ceiling_dbtp=ceiling_dbtp,
+        pcm=pcm,
+        report=report,
+    )
+    return muxed
+
+
+def mux_takes(
+    video: Video,
+    takes: Sequence[tuple[Path, Path]],
+    *,
+    start_s: float = 0.0,
+    duration_s: float | None = None,
+    exact: bool = False,
+    ceiling_dbtp: float = CEILING_DBTP,
+    pcm: bool | None = None,
+    report: Report = silent,
+) -> list[Muxed]:
+    """`mux` for several sounds of one length, each to an output of its own, all of one ending: the video is read once.
+
+    takes   the WAV and the output of each
+    """
+    first_wav, first_out = takes[0]
+    check_mux(video, first_out)
+    ending = first_out.suffix.lower()
     is_whole = start_s == 0 and duration_s is None
     part = None if is_whole else Part(start_s, video.duration_s - start_s if duration_s is None else duration_s)
     cut = find_cut(video, part)
     is_encoded = exact and part is not None and not cut.is_clean()
     if part and not (is_encoded or cut.is_clean() or ending in EDIT_LIST_ENDINGS):
         raise FoleyError(f"{ending} cannot show this part of {video.path.name} by copying", "Use --exact, or .mp4")
-    streams = plan_streams(video, out)
-    with temporary_beside(out, "") as place:
+    streams = plan_streams(video, first_out)
+    with temporary_beside(first_out, "") as place:
         subtitles = _subtitles_of_part(video, part, streams, place.parent) if part else {}
         inputs = _Inputs(
             video=video,
             part=part,
             cut=cut,
             is_encoded=is_encoded,
-            sound_wav=sound_wav,
             streams=streams,
             subtitles=subtitles,
             timecode=_timecode(video, part),
-            is_pcm=ending == ".mov" and writes_pcm(video, pcm, probe_audio(sound_wav)[1]),
+            is_pcm=ending == ".mov" and writes_pcm(video, pcm, probe_audio(first_wav)[1]),
             folder=place.parent,
         )
-        peak_dbtp, lowered_db = _write_until_below(inputs, out, ceiling_dbtp, report)
-    if ending in EDIT_LIST_ENDINGS and cut.has_hidden_end and not is_encoded:
-        shorten_picture(out, part.duration_s if part else video.duration_s)
-    check_result(out, _promise(inputs, ending))
-    notes = [*streams.notes, *_cut_notes(part, cut, ending, is_encoded), *_sound_notes(inputs, lowered_db)]
-    notes += _lost(inputs, out)
-    return Muxed(peak_dbtp if math.isfinite(peak_dbtp) else None, round(lowered_db, 2), tuple(notes))
+        written = [_Take(sound_wav, out, lowered_db=_headroom_db(sound_wav, ceiling_dbtp)) for sound_wav, out in takes]
+        _write_until_below(inputs, written, ceiling_dbtp, report)
+    muxed = []
+    for take in written:
+        if ending in EDIT_LIST_ENDINGS and cut.has_hidden_end and not is_encoded:
+            shorten_picture(take.out, part.duration_s if part else video.duration_s)
+        check_result(take.out, _promise(inputs, take.sound_wav, ending))
+        notes = [*streams.notes, *_cut_notes(part, cut, ending, is_encoded), *_sound_notes(inputs, take.lowered_db)]
+        notes += _lost(inputs, take.out)
+        peak_dbtp = take.peak_dbtp if math.isfinite(take.peak_dbtp) else None
+        muxed.append(Muxed(peak_dbtp, round(take.lowered_db, 2), tuple(notes)))
+    return muxed
 
 
-def _write_until_below(inputs: _Inputs, out: Path, ceiling_dbtp: float, report: Report) -> tuple[float, float]:
-    """Write, and again softer while the encoded sound peaks above the ceiling; the peak, and by how much softer."""
-    lowered_db, late_s = _headroom_db(inputs.sound_wav, ceiling_dbtp), 0.0
+def _write_until_below(inputs: _Inputs, takes: Sequence[_Take], ceiling_dbtp: float, report: Report) -> None:
+    """Write, and again softer what peaks above the ceiling once it is encoded."""
+    todo = list(takes)
     for attempt in range(TRIES):
-        told = report if attempt == 0 else silent  # progress never goes back
-        _write(inputs, out, told, gain_db=lowered_db, sound_late_s=late_s)
-        if out.suffix.lower() == ".webm" and attempt == 0:
+        _write(inputs, todo, report if attempt == 0 else silent)  # progress never goes back
+        if todo[0].out.suffix.lower() == ".webm" and attempt == 0:
             # Opus begins before 0: ffmpeg 5 makes room for that by moving the picture, and leaves the sound early.
-            late_s = picture_start_s(out) or 0.0
-            if late_s > TICK_S:
-                _write(inputs, out, silent, gain_db=lowered_db, sound_late_s=late_s)
-        peak_dbtp = peak_of_file(out)
-        excess_db = peak_dbtp + PRINTED_DB - ceiling_dbtp
-        if excess_db <= 0 or inputs.is_pcm or out.suffix.lower() == ".mkv":  # PCM and FLAC peak where the WAV did
-            break
-        lowered_db -= excess_db + 2 * PRINTED_DB
-    return peak_dbtp, lowered_db
+            for take in todo:
+                take.sound_late_s = picture_start_s(take.out) or 0.0
+            if late := [take for take in todo if take.sound_late_s > TICK_S]:
+                _write(inputs, late, silent)
+        todo = [take for take in todo if not _is_below(inputs, take, ceiling_dbtp)]
+        if not todo:
+            return
+
+
+def _is_below(inputs: _Inputs, take: _Take, ceiling_dbtp: float) -> bool:
+    """Measure a written take; where it peaks above the ceiling, it is to be turned down."""
+    take.peak_dbtp = peak_of_file(take.out)
+    excess_db = take.peak_dbtp + PRINTED_DB - ceiling_dbtp
+    if excess_db <= 0 or inputs.is_pcm or take.out.suffix.lower() == ".mkv":  # PCM and FLAC peak where the WAV did
+        return True
+    take.lowered_db -= excess_db + 2 * PRINTED_DB
+    return False
 
 
 def _headroom_db(sound_wav: Path, ceiling_dbtp: float) -> float:
@@ -209,27 +260,39 @@ def _headroom_db(sound_wav: Path, ceiling_dbtp: float) -> float:
     return ceiling_dbtp - peak_dbtp - PRINTED_DB if peak_dbtp > 0 else 0.0
 
 
-def _write(inputs: _Inputs, out: Path, report: Report, *, gain_db: float, sound_late_s: float) -> None:
-    video, part, ending = inputs.video, inputs.part, out.suffix.lower()
+def _write(inputs: _Inputs, takes: Sequence[_Take], report: Report) -> None:
+    """Write all takes in one run of ffmpeg; where pictures are encoded, each in its own."""
+    if inputs.is_encoded and len(takes) > 1:
+        for take in takes:
+            _write(inputs, [take], report)
+        return
+    video, part = inputs.video, inputs.part
     # -copyts and our own offset instead of ffmpeg's: it would put the earliest stream at 0, not the picture.
     seek, n_skipped = _seek(inputs) if part else ({}, 0)
     # Not "accurate": ffmpeg would cut by the time stamps before our offset.
     source = open_input(video.path, itsoffset=f"{-inputs.zero_s:.6f}", noaccurate_seek=None, **seek)
-    sound = ffmpeg.open_input(inputs.sound_wav, itsoffset=f"{sound_late_s:.6f}").audio
-    if gain_db:
-        sound = sound.filter("volume", f"{gain_db:.4f}dB")
+    output = ffmpeg.merge_outputs([_output(inputs, source, n_skipped, take) for take in takes])
+    args = ffmpeg.command(output, "-copyts")
+    for take in takes:
+        place = args.index(ffmpeg.file_url(take.out))
+        args[place:place] = _attach_options(inputs)
+    total_s = part.duration_s if part else video.duration_s
+    ffmpeg.run(args, f"writing {takes[0].out.name}", report, "mux", total_s)
+
+
+def _output(inputs: _Inputs, source: Any, n_skipped: int, take: _Take) -> Any:
+    """The ffmpeg-python output of one take."""
+    part, ending = inputs.part, take.out.suffix.lower()
+    sound = ffmpeg.open_input(take.sound_wav, itsoffset=f"{take.sound_late_s:.6f}").audio
+    if take.lowered_db:
+        sound = sound.filter("volume", f"{take.lowered_db:.4f}dB")
     picture = _encoded_picture(source["V:0"], part) if inputs.is_encoded and part else source["V:0"]
     others, options = _other_streams(inputs, source, ending)
     options |= _picture_options(inputs, ending, n_skipped) | _sound_options(ending, inputs.is_pcm)
     options |= _file_options(inputs, ending)
     if part:
         options["t"] = f"{part.duration_s + TICK_S:.6f}"  # of the other streams; the picture ends by its packets
-    output = ffmpeg.output_of([picture, sound, *others], out, **options)
-    total_s = part.duration_s if part else video.duration_s
-    args = ffmpeg.command(output, "-copyts")
-    place = args.index(ffmpeg.file_url(out))
-    args[place:place] = _attach_options(inputs)
-    ffmpeg.run(args, f"writing {out.name}", report, "mux", total_s)
+    return ffmpeg.output_of([picture, sound, *others], take.out, **options)
 
 
 def _attach_options(inputs: _Inputs) -> list[str]:
@@ -388,7 +451,7 @@ def _timecode(video: Video, part: Part | None) -> str:
     return advance_timecode(timecode, n_frames, fps) if timecode else ""
 
 
-def _promise(inputs: _Inputs, ending: str) -> Promise:
+def _promise(inputs: _Inputs, sound_wav: Path, ending: str) -> Promise:
     video, cut, kept = inputs.video, inputs.cut, inputs.streams.kept
     n_streams: Counter[str] = Counter(stream.kind for stream in kept if not (inputs.part and stream.is_text))
     n_streams["subtitle"] += len(inputs.subtitles)
@@ -399,7 +462,7 @@ def _promise(inputs: _Inputs, ending: str) -> Promise:
         n_pictures=cut.n_packets - len(cut.leading) if shows_all else cut.n_shown,
         last_s=cut.last_s - (inputs.part.start_s if inputs.part else 0.0) + hidden_s,
         sound_start_s=hidden_s,
-        sound_s=probe_audio(inputs.sound_wav)[0],
+        sound_s=probe_audio(sound_wav)[0],
         fps=video.fps,
         n_streams=dict(n_streams),
         rotation_deg=0 if inputs.is_encoded else video.rotation_deg,

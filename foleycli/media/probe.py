@@ -176,13 +176,14 @@ def _packet_times(container: InputContainer, stream: VideoStream, limit: int | N
     times_s: list[float] = []
     latest_s, last_duration_s = -float("inf"), 0.0
     tick = stream.time_base or Fraction(1, 1000)
+    up, down = tick.numerator, tick.denominator  # products of fractions take long, and there are many packets
     for packet in container.demux(stream):
         if packet.pts is None or not packet.size or packet.is_discard:
             continue  # is_discard: before an edit list's start, decoded but never shown
-        time_s = float(packet.pts * tick)
+        time_s = packet.pts * up / down
         times_s.append(time_s)
         if time_s > latest_s:
-            latest_s, last_duration_s = time_s, float((packet.duration or 0) * tick)
+            latest_s, last_duration_s = time_s, (packet.duration or 0) * up / down
         if limit is not None and len(times_s) >= limit:
             return times_s, last_duration_s, False
     return times_s, last_duration_s, True
@@ -219,6 +220,12 @@ def _long_gaps(path: Path, times_s: np.ndarray, end_s: float) -> tuple[str, ...]
             "Export it again, or copy it with new time stamps",
         )
     return (f"no new picture comes for {gap_s:.0f} s after {at_s:.2f} s",) if gap_s > LONG_GAP_S else ()
+
+
+def picture_orientation(path: Path) -> tuple[int, bool]:
+    """How a player turns a video's picture: degrees clockwise, then whether left and right are swapped."""
+    first = _first_picture(path)
+    return first.rotation_deg, first.is_mirrored
 
 
 @dataclass(frozen=True)

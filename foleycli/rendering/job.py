@@ -23,7 +23,7 @@ from foleycli.media.probe import probe_audio
 from foleycli.records import Report, Video, silent
 from foleycli.rendering.cost import TAKES_AT_ONCE
 from foleycli.rendering.plan import RenderPlan, WindowSpec, plan_render, seeds_from
-from foleycli.rendering.result import RenderResult, StageClock
+from foleycli.rendering.result import RenderResult, StageClock, subprogress
 from foleycli.settings.checking import short_repr
 from foleycli.settings.settings import Settings
 from foleycli.timebase import steps_to_cover
@@ -269,7 +269,7 @@ class RenderJob:
         from foleycli.device import oom_as_foley_error
         from foleycli.rendering.generate import sample_latents
         from foleycli.rendering.render import decode_take, prepare, write_takes
-        from foleycli.rendering.takes import Take, keep_best, subprogress
+        from foleycli.rendering.takes import Take, keep_best
 
         with oom_as_foley_error(), torch.inference_mode(), ExitStack() as files:
             clock = StageClock()

@@ -18,12 +18,13 @@ from foleycli.dsp.gain_riding import apply_gains, riding_gains_db, rms_levels_db
 from foleycli.dsp.stereo import pan_curve, stereo_blocks
 from foleycli.media.audio import SoundWriter
 from foleycli.media.finish import FinishedSound, finish_sound
-from foleycli.media.mux import Muxed, mux
+from foleycli.media.mux import Muxed, mux_takes
 from foleycli.media.output import is_video_name, replacing, temporary_beside
 from foleycli.media.part import Part
 from foleycli.recordings.engine import block_samples
 from foleycli.recordings.mix import Layer, Recorded, mix_layers
 from foleycli.records import Report, Video
+from foleycli.rendering.result import subprogress
 from foleycli.settings.loudness import loudness_target, mix_target
 from foleycli.settings.settings import Settings
 from foleycli.stems.write import Reel, place_on_reel
@@ -32,6 +33,7 @@ from foleycli.timebase import seconds_to_samples
 if TYPE_CHECKING:
     from foleycli.rendering.job import RenderJob
 
+BESIDE_BYTES = 500_000_000  # of finished sounds that lie beside one another until their videos are written
 BLOCK_S = 10  # of a file that is read at once
 
 
@@ -109,20 +111,62 @@ def write_result(
 
     `out` is written aside and renamed into place.  Two channels differ as `dsp.stereo` says, by `position` [T, 2].
     """
-    needed_bytes = job.needed_bytes()
-    if not is_video_name(out):
-        with replacing(out, overwrite=job.overwrite, needed_bytes=needed_bytes) as written:
-            finished = finish_generated(
-                job, part, generated, written, position, channels=n_channels(job.settings, out), report=report
-            )
-            stamp(job, part, written)
-            return finished
-    with temporary_beside(out, ".wav", needed_bytes) as finished_wav:
+    return write_results(job, part, [(generated, out)], position, report)[0]
+
+
+def write_results(
+    job: RenderJob,
+    part: Part,
+    takes: Sequence[tuple[Path, Path]],
+    position: np.ndarray | None,
+    report: Report,
+) -> list[FinishedSound]:
+    """`write_result` for the takes of a job, each a generated WAV and its output; a video is read once for many."""
+    if not is_video_name(takes[0][1]):
+        return [
+            _write_sound(job, part, generated, out, position, subprogress(report, k, 1, len(takes)))
+            for k, (generated, out) in enumerate(takes)
+        ]
+    sound_bytes = seconds_to_samples(part.duration_s, job.settings.rate_hz) * 2 * 3
+    at_once = max(1, BESIDE_BYTES // max(1, sound_bytes))
+    results = []
+    for first in range(0, len(takes), at_once):
+        batch = takes[first : first + at_once]
+        results += _write_videos(job, part, batch, position, subprogress(report, first, len(batch), len(takes)))
+    return results
+
+
+def _write_sound(
+    job: RenderJob, part: Part, generated: Path, out: Path, position: np.ndarray | None, report: Report
+) -> FinishedSound:
+    with replacing(out, overwrite=job.overwrite, needed_bytes=job.needed_bytes()) as written:
         finished = finish_generated(
-            job, part, generated, finished_wav, position, channels=n_channels(job.settings, out), report=report
+            job, part, generated, written, position, channels=n_channels(job.settings, out), report=report
         )
-        muxed = write_video(job, part, finished_wav, out, report)
-        return replace(finished, notes=finished.notes + muxed.notes)
+        stamp(job, part, written)
+        return finished
+
+
+def _write_videos(
+    job: RenderJob, part: Part, takes: Sequence[tuple[Path, Path]], position: np.ndarray | None, report: Report
+) -> list[FinishedSound]:
+    """Finish each sound, then write all videos in one run of ffmpeg."""
+    needed_bytes = job.needed_bytes()
+    with ExitStack() as files:
+        # Left in the opposite order: a take gets its name before the next one does.
+        written = [
+            files.enter_context(replacing(out, overwrite=job.overwrite, needed_bytes=needed_bytes))
+            for _, out in reversed(takes)
+        ][::-1]
+        finished_wavs, finished = [], []
+        for k, (generated, out) in enumerate(takes):
+            finished_wavs.append(files.enter_context(temporary_beside(out, ".wav", needed_bytes)))
+            channels, progress = n_channels(job.settings, out), subprogress(report, k, 1, len(takes))
+            finished.append(
+                finish_generated(job, part, generated, finished_wavs[k], position, channels=channels, report=progress)
+            )
+        muxed = _mux(job, part, list(zip(finished_wavs, written, strict=True)), report)
+    return [replace(one, notes=one.notes + video.notes) for one, video in zip(finished, muxed, strict=True)]
 
 
 def finish_generated(
@@ -176,17 +220,20 @@ def stamp(job: RenderJob, part: Part, written: Path) -> None:
 def write_video(job: RenderJob, part: Part, finished_wav: Path, out: Path, report: Report) -> Muxed:
     """The video with a finished sound, written aside and renamed into place."""
     with replacing(out, overwrite=job.overwrite, needed_bytes=job.needed_bytes()) as written:
-        return mux(
-            job.video,
-            finished_wav,
-            written,
-            start_s=part.start_s,
-            duration_s=None if is_whole(job.video, part) else part.duration_s,
-            exact=job.exact,
-            ceiling_dbtp=loudness_target(job.settings.loudness_lufs).ceiling_dbtp,
-            pcm=job.pcm,
-            report=report,
-        )
+        return _mux(job, part, [(finished_wav, written)], report)[0]
+
+
+def _mux(job: RenderJob, part: Part, takes: Sequence[tuple[Path, Path]], report: Report) -> list[Muxed]:
+    return mux_takes(
+        job.video,
+        takes,
+        start_s=part.start_s,
+        duration_s=None if is_whole(job.video, part) else part.duration_s,
+        exact=job.exact,
+        ceiling_dbtp=loudness_target(job.settings.loudness_lufs).ceiling_dbtp,
+        pcm=job.pcm,
+        report=report,
+    )
 
 
 def is_whole(video: Video, part: Part) -> bool:

@@ -17,11 +17,11 @@ from foleycli.recordings.mix import Recorded
 from foleycli.records import Features, Report, silent
 from foleycli.rendering.analyze import VideoAnalysis, analyze
 from foleycli.rendering.generate import build_features, check_prompt, decode_to_wav, plan_for
-from foleycli.rendering.output import add_recordings, apply_gain_riding, write_result
+from foleycli.rendering.output import add_recordings, apply_gain_riding, write_results
 from foleycli.rendering.plan import RenderPlan
 from foleycli.rendering.recordings import RecordingChoice, choose_recordings
 from foleycli.rendering.result import RenderResult, StageClock
-from foleycli.rendering.takes import Take, load_scorer, score_take, subprogress
+from foleycli.rendering.takes import Take, load_scorer, score_take
 from foleycli.rendering.timbre import encode_reference, find_reference
 from foleycli.timebase import seconds_to_samples
 
@@ -149,14 +149,20 @@ def write_takes(
     job: RenderJob, prepared: Prepared, ranked: list[Take], model: Model, clock: StageClock, report: Report
 ) -> list[RenderResult]:
     """Write the takes that are kept, the best first, each to its own output."""
-    results = []
-    for rank, (take, out) in enumerate(zip(ranked, job.outputs(), strict=True), start=1):
-        with clock.stage("mux"):
-            progress = subprogress(report, rank - 1, 1, len(ranked))
-            finished = write_result(job, prepared.part, take.wav, out, prepared.analysis.position, progress)
-        result = render_result(job, prepared, take, out, model=model, finished=finished, clock=clock)
-        results.append(replace(result, take=rank, sync_score=take.score) if job.takes > 1 else result)
-    return results
+    outs = job.outputs()
+    with clock.stage("mux"):
+        written = [(take.wav, out) for take, out in zip(ranked, outs, strict=True)]
+        sounds = write_results(job, prepared.part, written, prepared.analysis.position, report)
+    results = [
+        render_result(job, prepared, take, out, model=model, finished=finished, clock=clock)
+        for take, out, finished in zip(ranked, outs, sounds, strict=True)
+    ]
+    if job.takes == 1:
+        return results
+    return [
+        replace(result, take=rank, sync_score=take.score)
+        for rank, (result, take) in enumerate(zip(results, ranked, strict=True), start=1)
+    ]
 
 
 def render_result(

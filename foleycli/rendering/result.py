@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from foleycli.cues.cue import Cue
 from foleycli.library.library import Match, Recording
-from foleycli.records import Window
+from foleycli.records import Report, Window
 from foleycli.settings.settings import Settings
 
 if TYPE_CHECKING:
@@ -78,3 +78,12 @@ class StageClock:
             yield
         finally:
             self.spent_s[name] += time.perf_counter() - began
+
+
+def subprogress(report: Report, first: int, count: int, n: int) -> Report:
+    """Progress on `count` of `n` alike pieces of work, `first` of which are done."""
+
+    def within(stage: str, done: float, total: float) -> None:
+        report(stage, first * total + count * done, n * total)
+
+    return within

@@ -12,7 +12,7 @@ from foleycli.features.sync import SyncExtractor, load_extractor
 from foleycli.features.sync_score import sync_score_of_file
 from foleycli.hub.resolve import resolve
 from foleycli.models.model import Model
-from foleycli.records import Report, Stream
+from foleycli.records import Stream
 
 SCORER = "sync-scorer"  # no model is conditioned on it: an encoder favours the sound that follows it
 
@@ -44,12 +44,3 @@ def keep_best(takes: list[Take], take: Take, n_kept: int) -> list[Take]:
     for dropped in ranked[n_kept:]:
         dropped.wav.unlink()  # half an hour of sound is 0.3 GB
     return ranked[:n_kept]
-
-
-def subprogress(report: Report, first: int, count: int, n: int) -> Report:
-    """Progress on `count` of `n` alike pieces of work, `first` of which are done."""
-
-    def within(stage: str, done: float, total: float) -> None:
-        report(stage, first * total + count * done, n * total)
-
-    return within

@@ -10,13 +10,14 @@ import pytest
 import soundfile
 from mmaudio_parts import write_miniature
 
+from foleycli.errors import FoleyError
 from foleycli.features.sync_score import sync_score_of_file
 from foleycli.media.audio import read_audio
 from foleycli.media.probe import probe
 from foleycli.models.model import load_model
 from foleycli.rendering import job as jobs
+from foleycli.rendering import output, takes
 from foleycli.rendering import render as stages
-from foleycli.rendering import takes
 from foleycli.rendering.analyze import analyze
 from foleycli.rendering.job import RenderJob
 from foleycli.rendering.plan import seeds_from
@@ -95,22 +96,47 @@ def test_a_failure_leaves_no_take(render, clips, tmp_path):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-@pytest.mark.parametrize("step", ["decode_to_wav", "score_take", "write_result"])
-def test_what_stops_the_second_take_leaves_no_file_behind(kept_model, clips, tmp_path, monkeypatch, step, error):
-    does, calls = getattr(stages, step), []
+@pytest.mark.parametrize(
+    ("module", "step"), [(stages, "decode_to_wav"), (stages, "score_take"), (output, "finish_generated")]
+)
+@pytest.mark.parametrize("ending", [".wav", ".mp4"])
+def test_what_stops_the_second_take_leaves_no_file_behind(
+    kept_model, clips, tmp_path, monkeypatch, module, step, ending, error
+):
+    does, calls = getattr(module, step), []
 
-    def stopped_when_asked_again(*given):
+    def stopped_when_asked_again(*given, **options):
         calls.append(given)
         if len(calls) == 2:
             raise error
-        return does(*given)
+        return does(*given, **options)
 
-    monkeypatch.setattr(stages, step, stopped_when_asked_again)
-    job = RenderJob(probe(clips("short.mp4")), tmp_path / "out.wav", Settings(steps=1), takes=2)
+    monkeypatch.setattr(module, step, stopped_when_asked_again)
+    job = RenderJob(probe(clips("short.mp4")), tmp_path / f"out{ending}", Settings(steps=1), takes=2)
     with pytest.raises(error):
         job.run(kept_model)
-    # A take that was written to its end is one.
-    assert [path.name for path in tmp_path.iterdir()] == ["out.take1.wav"] * (step == "write_result")
+    # A take that was written to its end is one; videos are written together.
+    is_there = step == "finish_generated" and ending == ".wav"
+    assert [path.name for path in tmp_path.iterdir()] == ["out.take1.wav"] * is_there
+
+
+def test_a_video_that_cannot_get_its_name_leaves_those_before_it(kept_model, clips, tmp_path):
+    job = RenderJob(probe(clips("short.mp4")), tmp_path / "out.mp4", Settings(steps=1), takes=3, overwrite=False)
+    (tmp_path / "out.take2.mp4").write_bytes(b"somebody's")
+    with pytest.raises(FoleyError, match="out.take2.mp4 was written by somebody else"):
+        job.run(kept_model)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.take1.mp4", "out.take2.mp4"]
+    assert (tmp_path / "out.take2.mp4").read_bytes() == b"somebody's"
+
+
+def test_takes_that_are_too_long_to_lie_beside_one_another_are_the_same(kept_model, clips, tmp_path, monkeypatch):
+    for folder, beside_bytes in (("together", 1 << 30), ("apart", 1)):
+        (tmp_path / folder).mkdir()
+        monkeypatch.setattr(output, "BESIDE_BYTES", beside_bytes)
+        video = probe(clips("short.mp4"))
+        RenderJob(video, tmp_path / folder / "out.mp4", Settings(steps=1), takes=2).run(kept_model)
+    for name in ("out.take1.mp4", "out.take2.mp4"):
+        assert (tmp_path / "together" / name).read_bytes() == (tmp_path / "apart" / name).read_bytes()
 
 
 def test_progress_of_every_stage_rises_to_its_end(kept_model, clips, tmp_path, monkeypatch):
