@@ -17,6 +17,7 @@ estimated phases make (after decoding, see `dsp.clicks`).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from foleycli.codecs.vae import Posterior, VaeCodec, load_vae
 from foleycli.dsp.clicks import apply_edge_fades, context_samples, suppress_clicks
 from foleycli.dsp.griffin_lim import context_frames, griffin_lim, invert_mel
 from foleycli.dsp.mel import log_mel, mel_filters
-from foleycli.dsp.subband_levels import level_correction, part_powers, parts_of_bands
+from foleycli.dsp.subband_levels import level_correction, part_powers, parts_of_bands, smooth
 from foleycli.nn.linear import Linear
 from foleycli.settings.checking import bounded
 from foleycli.timebase import exact_div
@@ -130,25 +131,33 @@ class MelVae(VaeCodec):
         is_sound = mels > LOG_FLOOR + 1e-3
         filters = mel_filters(self.rate_hz, self.config.n_fft, self.config.n_mels, mels.device)
         part_of_band = parts_of_bands(filters, self.rate_hz)  # [mels]
+        n_steps = samples.shape[1] // self.hop
+        wanted = self._smooth_powers(lambda steps: samples[:, steps.start * self.hop : steps.stop * self.hop], n_steps)
         for _ in range(LEVEL_ROUNDS if samples.shape[1] <= LONG_STEPS * self.hop else 1):
-            correction = self._level_correction(samples, self.posterior_of_mels(mels).mean)  # [B, parts, frames]
+            correction = self._level_correction(wanted, self.posterior_of_mels(mels).mean)  # [B, parts, frames]
             mels = torch.where(is_sound, mels + correction[:, part_of_band], mels).clamp_min(LOG_FLOOR)
         return self.posterior_of_mels(mels).mean
 
-    def _level_correction(self, samples: Tensor, raw: Tensor) -> Tensor:
-        """log10 of the gains that bring decoded raw latents [B, D, L] to the level of a sound: [B, parts, frames].
+    def _level_correction(self, wanted: Tensor, raw: Tensor) -> Tensor:
+        """log10 of the gains that bring decoded raw latents [B, D, L] to the wanted powers: [B, parts, frames]."""
 
-        They are decoded in pieces: the sound may be long.
+        def decoded(steps: slice) -> Tensor:
+            return self.synthesise(raw[..., steps], steps.start * self.hop)
+
+        return level_correction(wanted, self._smooth_powers(decoded, raw.shape[2]))
+
+    def _smooth_powers(self, sound_of: Callable[[slice], Tensor], n_steps: int) -> Tensor:
+        """Powers of a sound's parts, smooth over time: [B, parts, frames].
+
+        sound_of   [B, n] of some of the latent steps; the sound is asked for in pieces, since it may be long
         """
         margin, hop, powers = self.context_steps, self.hop, []
-        for start in range(0, raw.shape[2], PIECE_STEPS):
-            first, end = max(0, start - margin), min(raw.shape[2], start + PIECE_STEPS)
-            decoded = self.synthesise(raw[..., first : end + margin], first * hop)
-            both = torch.stack([samples[:, first * hop :][:, : decoded.shape[1]], decoded])  # [2, B, n]
+        for start in range(0, n_steps, PIECE_STEPS):
+            first, end = max(0, start - margin), min(n_steps, start + PIECE_STEPS)
+            sound = sound_of(slice(first, min(end + margin, n_steps)))
             kept = slice((start - first) * hop, (end - first) * hop)
-            powers.append(part_powers(both, self.rate_hz, self.config.mel_hop, kept))
-        wanted, found = torch.cat(powers, dim=-1)
-        return level_correction(wanted, found)
+            powers.append(part_powers(sound, self.rate_hz, self.config.mel_hop, kept))
+        return smooth(torch.cat(powers, dim=-1))
 
     def log_mels(self, samples: Tensor) -> Tensor:
         """Sound [B, N], N a multiple of the hop, to log10 mels [B, mels, N / mel_hop]."""

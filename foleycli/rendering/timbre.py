@@ -99,7 +99,7 @@ def characteristic_start_s(samples: np.ndarray, rate_hz: int, length_s: float) -
     loud_db = np.convolve(level_db, np.ones(n) / n, mode="valid")  # [places]
     onsets = detect_onsets(samples, rate_hz)
     places_s = np.arange(len(loud_db)) * HOP_S
-    n_onsets = np.array([((onsets >= s) & (onsets < s + 0.8 * length_s)).sum() for s in places_s])
+    n_onsets = np.searchsorted(onsets, places_s + 0.8 * length_s) - np.searchsorted(onsets, places_s)
     best = int(np.argmax(loud_db + ONSET_DB * np.minimum(n_onsets, FULL_ONSETS)))
     inside = onsets[(onsets >= places_s[best]) & (onsets < places_s[best] + 0.5 * length_s)]
     start_s = max(0.0, float(inside[0]) - 0.05) if len(inside) else float(places_s[best])

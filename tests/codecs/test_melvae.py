@@ -191,7 +191,7 @@ def test_silence_beside_a_sound_stays_silence(shipped, monkeypatch):
     """Also where the sound beside it is made louder."""
     samples = sounds()["hits"].clone()
     samples[:, 50000:] = 0
-    monkeypatch.setattr(MelVae, "_level_correction", lambda self, samples, raw: torch.full((1, 5, 1), 0.5))
+    monkeypatch.setattr(MelVae, "_level_correction", lambda self, wanted, raw: torch.full((1, 5, 1), 0.5))
     seen = []
     monkeypatch.setattr(MelVae, "posterior_of_mels", lambda self, mels: seen.append(mels) or melvae.Posterior(
         torch.zeros(1, 64, mels.shape[2] // 4), torch.ones(1)))  # fmt: skip
