@@ -31,6 +31,7 @@ EVEN_S, EVEN_SHARE = 0.3, 0.8  # seconds, and the share of the difference in dB 
 EVEN_RANGE_DB = 20.0  # at most
 ROOM_SHARE = 0.6  # of the loudness over seconds that room tone follows
 SCATTER_DB, SCATTER_PITCH = 0.5, 0.0125  # standard deviations between strokes of one take
+DECAY_S = 0.7  # strokes die away so fast at least: by a factor of e
 DULL_DB = 9.0  # a stroke so much softer than the loudest loses half its treble
 TREBLE_HZ = 2500  # about where treble begins
 CROSS_S = 0.6  # textures are crossfaded over
@@ -278,6 +279,9 @@ def sound_of_stroke(chosen: ChosenSound, stroke: Stroke, rate_hz: int) -> np.nda
     peak = max(1e-6, float(np.abs(samples).max(initial=0.0)))
     if stroke.pitch != 1.0 and len(samples) > rate_hz // 500:
         samples = soxr.resample(samples, rate_hz * stroke.pitch, rate_hz, quality="MQ").astype(np.float32)
+    if chosen.kind == "hits":
+        ringing_s = np.maximum(np.arange(len(samples)) - chosen.takes[stroke.take].onset / stroke.pitch, 0) / rate_hz
+        samples = samples * np.exp(-ringing_s / DECAY_S)
     if stroke.brightness < 1.0:
         samples = stroke.brightness * samples + (1 - stroke.brightness) * _without_treble(samples, rate_hz)
     return (samples * (stroke.gain / peak)).astype(np.float32)

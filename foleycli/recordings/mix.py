@@ -24,6 +24,9 @@ Blocks = Callable[[], Iterator[np.ndarray]]  # mono float32, from the beginning 
 
 MODEL_GAIN = 0.5  # of the model's sound beside recordings, both at equal level
 USUAL_ROOM_DB = LEVEL_DB - 26.0  # RMS of room tone; more of it covers how hits die away
+# Where no recording is placed there is more room tone, unless what is seen to strike is as sure as SURE_STRIKES.
+UNKNOWN_ROOM_DB = LEVEL_DB - 14.0
+UNSURE_STRIKES, SURE_STRIKES = 0.7, 0.8  # mean confidence of events: for all of the above, and for the usual level
 GATE_DB = 15.0  # a sound's level is that of its moments within so much of its loud ones
 LOUD_PERCENT = 98  # a moment that is louder than so many
 
@@ -77,6 +80,14 @@ class Recorded:
             seed=seed,
             heard=heard,
         )
+
+
+def auto_room_db(strengths: np.ndarray, *, has_recordings: bool) -> float:
+    """RMS of room tone, dB of full scale, where nobody says how loud; `strengths` [E] are those of the events."""
+    if has_recordings:
+        return USUAL_ROOM_DB
+    confidence = float(strengths.mean()) if len(strengths) else 0.0
+    return float(np.interp(confidence, (UNSURE_STRIKES, SURE_STRIKES), (UNKNOWN_ROOM_DB, USUAL_ROOM_DB)))
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,15 @@ import numpy as np
 from foleycli.features.base import Extractor
 from foleycli.library.library import AMBIENCE, SHIPPED_LIBRARY, Match, Recording, open_library
 from foleycli.recordings.engine import ChosenSound, Events
-from foleycli.recordings.mix import USUAL_ROOM_DB, Recorded
+from foleycli.recordings.mix import USUAL_ROOM_DB, Recorded, auto_room_db
 from foleycli.settings.settings import Settings
 
 if TYPE_CHECKING:
     from foleycli.rendering.analyze import VideoAnalysis
 
+# Takes are placed so much after predicted events.  What the encoder has learnt as an event is 22 ms before an onset is
+# detected in a film; a take's onset is detected at its attack.
+LATE_S = 0.02
 MAX_LABELLED = 2  # labels that are used; a prompt may name three sounds
 # Room tone where no place is named, and no picture says where it is: things of these categories sound outdoors.
 OUTSIDE, INSIDE = "outdoors", "room tone"
@@ -43,8 +46,8 @@ class RecordingChoice:
         return Recorded(
             chosen=[ChosenSound(one.recording.name, *library.takes(one.recording, rate_hz)) for one in self.matches],
             room_tone=self.read_room_tone(rate_hz),
-            room_db=room_level_db(settings),
-            events=Events(events_s, strengths),
+            room_db=room_level_db(settings, auto_room_db(strengths, has_recordings=bool(self.matches))),
+            events=Events(events_s + LATE_S, strengths),
             loudness_db=np.zeros(1) if analysis.loudness_db is None else analysis.loudness_db,
             dynamics_db=analysis.dynamics_db,
         )
@@ -56,9 +59,9 @@ class RecordingChoice:
         return ChosenSound(self.room_tone.name, *open_library().takes(self.room_tone, rate_hz))
 
 
-def room_level_db(settings: Settings) -> float:
-    """RMS of room tone under these settings, dB of full scale."""
-    return settings.room if isinstance(settings.room, float) else USUAL_ROOM_DB
+def room_level_db(settings: Settings, auto_db: float = USUAL_ROOM_DB) -> float:
+    """RMS of room tone under these settings, dB of full scale; `auto_db` where they leave it open."""
+    return settings.room if isinstance(settings.room, float) else auto_db
 
 
 def choose_recordings(

@@ -17,7 +17,7 @@ from foleycli.recordings.engine import (
     room_tone_blocks,
     soft_limit,
 )
-from foleycli.recordings.mix import Recorded, blocks_of, loud_level_db
+from foleycli.recordings.mix import UNKNOWN_ROOM_DB, USUAL_ROOM_DB, Recorded, auto_room_db, blocks_of, loud_level_db
 from foleycli.recordings.takes import make_take
 
 RATE = 44100
@@ -163,6 +163,22 @@ def test_room_tone_lies_between_hits():
     assert rms_db(quiet) == pytest.approx(-46, abs=2)
     dry = np.concatenate(list(recorded([KNOCKS]).blocks(None, 5 * RATE, RATE, 0)))
     assert rms_db(dry[round(1.3 * RATE) : round(1.9 * RATE)]) < -90
+
+
+def test_room_tone_is_louder_where_nothing_is_placed_and_no_strike_is_sure():
+    assert auto_room_db(np.array([0.6, 0.65]), has_recordings=True) == USUAL_ROOM_DB
+    assert auto_room_db(np.array([0.85, 0.9]), has_recordings=False) == USUAL_ROOM_DB
+    assert auto_room_db(np.array([0.6, 0.65]), has_recordings=False) == UNKNOWN_ROOM_DB
+    assert auto_room_db(np.zeros(0), has_recordings=False) == UNKNOWN_ROOM_DB
+    assert USUAL_ROOM_DB < auto_room_db(np.array([0.75]), has_recordings=False) < UNKNOWN_ROOM_DB
+
+
+def test_a_stroke_that_rings_for_long_dies_away():
+    t = np.arange(2 * RATE) / RATE
+    gong = sound("hits", (0.7 * np.sin(2 * np.pi * 300 * t)).astype(np.float32))
+    made = place_recordings([gong], at(0.5), np.zeros(75), 3 * RATE, RATE)
+    first, later = (np.abs(made[round(s * RATE) :][: RATE // 50]).max() for s in (0.55, 1.25))
+    assert 20 * np.log10(first / later) == pytest.approx(8.7, abs=1.0)  # 0.7 s later
 
 
 def test_gaps_do_not_make_a_sound_softer():
