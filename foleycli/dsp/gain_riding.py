@@ -31,12 +31,14 @@ def rms_levels_db(chunks: Iterable[np.ndarray], rate_hz: int) -> np.ndarray:
     """RMS levels [T] in dB of mono sound in chunks [n], one for each step that it touches; at least FLOOR_DB."""
     sums, first = np.zeros((2, 0)), 0  # power, and number of samples
     for samples in chunks:
-        index = (np.arange(first, first + len(samples)) * STEPS_PER_S) // rate_hz
+        if not len(samples):
+            continue
+        steps = np.arange(first * STEPS_PER_S // rate_hz, (first + len(samples) - 1) * STEPS_PER_S // rate_hz + 1)
+        starts = np.maximum(-(-steps * rate_hz // STEPS_PER_S) - first, 0)  # of the steps, in this chunk
         first += len(samples)
-        if len(samples):
-            sums = np.concatenate([sums, np.zeros((2, index[-1] + 1 - sums.shape[1]))], axis=1)
-            for row, weights in zip(sums, (samples.astype(np.float64) ** 2, np.ones(len(samples))), strict=True):
-                row[index[0] :] += np.bincount(index - index[0], weights)
+        sums = np.pad(sums, ((0, 0), (0, steps[-1] + 1 - sums.shape[1])))
+        sums[0, steps[0] :] += np.add.reduceat(np.square(samples, dtype=np.float64), starts)
+        sums[1, steps[0] :] += np.diff(starts, append=len(samples))
     return np.maximum(10 * np.log10(sums[0] / sums[1] + 1e-12), FLOOR_DB)
 
 

@@ -17,6 +17,7 @@ RELATIVE_GATE_LU = -10.0
 HOPS_PER_BLOCK = 4  # gating blocks of 0.4 s begin every 0.1 s
 OVERSAMPLING = 4
 CONTEXT_S = 0.25  # after which nothing is left of what the filters remember: e^-60
+BLOCK_S = 1.2  # of sound that is transformed at once, about: it stays in the processor's cache
 LEAST = 1e-12  # of power and amplitude: -120 dB
 
 
@@ -97,16 +98,18 @@ class LoudnessMeter(PeakMeter):
         return max(SILENT_LUFS, float(_lufs_of(heard[_lufs_of(heard) > gate].mean())))
 
     def _weighted_powers(self, samples: np.ndarray) -> np.ndarray:
-        """K-weighted power of each hop of [C, n], summed over the channels."""
-        n_context, n = self._context.shape[1], samples.shape[1]
-        both = np.concatenate([self._context, samples], axis=1)
-        n_fft = 1 << (n_context + n - 1).bit_length()
-        response = _response(self.rate_hz, n_fft)
-        # What wraps around falls on the context, or on the zeros that fill the block.
-        weighted = np.fft.irfft(np.fft.rfft(both, n_fft) * response, n_fft)[:, n_context : n_context + n]
-        self._context = both[:, -n_context:]
-        powers = np.square(weighted).reshape(len(samples), -1, self._hop).mean(axis=2, dtype=np.float64)
-        return powers.sum(axis=0)
+        """K-weighted power of each hop of [C, n], whole hops, summed over the channels."""
+        n_context, n_fft = self._context.shape[1], 1 << math.ceil(BLOCK_S * self.rate_hz - 1).bit_length()
+        known = np.concatenate([self._context, samples], axis=1)
+        self._context, powers = known[:, -n_context:], []
+        n_most = (n_fft - n_context) // self._hop * self._hop  # of samples in a block
+        for first in range(0, samples.shape[1], n_most):
+            n = min(n_most, samples.shape[1] - first)
+            spectrum = np.fft.rfft(known[:, first : first + n_context + n], n_fft) * _response(self.rate_hz, n_fft)
+            # What wraps around falls on the context, or on the zeros that fill the block.
+            weighted = np.fft.irfft(spectrum, n_fft)[:, n_context : n_context + n].reshape(len(samples), -1, self._hop)
+            powers.append(np.einsum("chn,chn->h", weighted, weighted))
+        return np.concatenate(powers).astype(np.float64) / self._hop
 
 
 def _lufs_of(power: np.ndarray) -> np.ndarray:
