@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from foleycli.errors import FoleyError, UsageError
 from foleycli.settings.checking import check_value, short_repr
 from foleycli.settings.settings import Settings
+from foleycli.stems.names import pattern_fields
 
 VIDEO_INPUTS = tuple(
     ".mp4 .mov .mkv .webm .avi .m4v .mpg .mpeg .mts .m2ts .ts .mxf .wmv .flv .ogv .3gp".split()  # noqa: SIM905
@@ -65,7 +65,7 @@ def check_pattern(pattern: str, n_takes: int) -> None:
     """Errors: UsageError for a pattern that names no file, or not every take its own."""
     hint = 'Such as --name "{stem}_{take:02}.wav"; fields are {stem}, {take} and {seed}'
     try:
-        fields = [name for _, name, _, _ in string.Formatter().parse(pattern) if name is not None]
+        fields = pattern_fields(pattern)
         named = pattern.format(stem="clip", take=1, seed=0)
     except (ValueError, KeyError, IndexError, AttributeError):
         raise UsageError(f"--name {short_repr(pattern)} is no pattern", hint) from None

@@ -31,6 +31,7 @@ NAME_BYTES = 255  # the longest name that the usual file systems take
 FULL_BYTES = 1 << 20  # less free space than this: a write that failed, failed for want of space
 TAKEN_HINT = "Give --force to replace it, --resume to keep it, or another name"
 FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT)
+SNDFILE_REFUSED = 2  # libsndfile's SF_ERR_SYSTEM: the system did not write, and why is not said
 _looked_through: set[tuple[str, int]] = set()  # folders, and the process that has done it: a fork has not
 
 
@@ -238,17 +239,30 @@ def _locked_folder(parent: Path) -> tuple[Path, filelock.BaseFileLock]:
 
 @contextmanager
 def _disk_errors(folder: Path, needed_bytes: int = 0) -> Iterator[None]:
-    """Turn what a full disk causes (OSError, a writer's own error, ffmpeg's) into one FoleyError."""
+    """Turn what a full disk or a limit causes (OSError, a writer's own error, ffmpeg's) into one FoleyError."""
     try:
         yield
     except OSError as error:
         if error.errno in FULL_ERRORS:
             raise _full_disk(folder, needed_bytes) from error
+        if error.errno == errno.EFBIG:
+            raise _refused_write(folder) from error
         raise
     except Exception as error:
         if shutil.disk_usage(folder).free < FULL_BYTES:
             raise _full_disk(folder, needed_bytes) from error
+        if type(error).__name__ == "LibsndfileError" and getattr(error, "code", 0) == SNDFILE_REFUSED:
+            raise _refused_write(folder) from error
         raise
+
+
+def _refused_write(folder: Path) -> FoleyError:
+    if folder.name.startswith(RUN_PREFIX):  # one of our own, within the user's
+        folder = folder.parent
+    return FoleyError(
+        f"a file in {folder} could not be written to its end",
+        "Look for a limit on the size of files (ulimit -f, a quota, 4 GB on FAT), or choose another folder with -o",
+    )
 
 
 def remove_leftovers(folder: Path, *, again: bool = False) -> None:

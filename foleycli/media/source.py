@@ -1,13 +1,15 @@
 """How a media file of the user's is opened, by PyAV and by ffmpeg alike: as a local file of a known format only.
 
-Files whose time stamps cannot be used as they are (raw pictures, joined transport streams) are copied once into a
-session folder with time stamps that can: `readable` gives the copy, and everything reads that.
+Files that cannot be used as they are (raw pictures and joined transport streams for their time stamps, a few layouts of
+many channels because PyAV dies of them) are copied once into a session folder in a form that can: `readable` gives the
+copy, and everything reads that.
 """
 
 from __future__ import annotations
 
 import atexit
 import itertools
+import mmap
 import os
 import re
 import shutil
@@ -156,6 +158,8 @@ def _readable(path: Path, mtime_ns: int, size: int) -> Path:
         path.symlink_to(named)
     if _is_unmeasured_rf64(path):
         return _with_its_length(path)
+    if path.is_file() and _crashes_pyav(path, mtime_ns, size) and size < shutil.disk_usage(session_folder()).free:
+        path = _without_layouts(path)
     try:
         with _open_as_it_is(path, named) as container:
             name, stream = container.format.name, picture_stream(container)
@@ -184,7 +188,7 @@ def _check_in_another_process(path: Path, named: Path) -> None:
     if _crashes_pyav(path.absolute(), status.st_mtime_ns, status.st_size):
         raise FoleyError(
             f"the channel layout of {named} cannot be read by this version of PyAV ({av.__version__})",
-            "Install av 17 (pip install 'av<18'), or write the sound as stereo or as .wav",
+            "Write its sound as .wav or as stereo, or give TMPDIR a folder that has room for a copy",
         )
 
 
@@ -233,6 +237,23 @@ def _is_mono_or_stereo(description: bytes) -> bool:
     """Whether what follows "chan" is a layout by number, whose lower half counts the channels, of one or two."""
     tag = int.from_bytes(description[4:8], "big")  # after version and flags
     return tag >> 16 >= FIRST_LAYOUT and tag & 0xFFFF in (1, 2)
+
+
+def _without_layouts(path: Path) -> Path:
+    """A copy of a QuickTime file whose tracks do not say which loudspeaker each channel is for: readers take the usual.
+
+    A box "chan" (QuickTime File Format, "Audio channel layout") becomes one of unused space, so that nothing moves.
+    """
+    copy = _copy_name(path.suffix if path.suffix.isascii() else "")
+    shutil.copyfile(path, copy)
+    with copy.open("r+b") as file, mmap.mmap(file.fileno(), 0) as data:
+        at = data.find(b"chan")
+        while at >= 0:
+            n_described = int.from_bytes(data[at + 16 : at + 20], "big")
+            if int.from_bytes(data[at - 4 : at], "big") == 24 + 20 * n_described:
+                data[at : at + 4] = b"free"
+            at = data.find(b"chan", at + 4)
+    return copy
 
 
 def _with_times(path: Path, named: Path) -> Path:

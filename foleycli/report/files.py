@@ -135,7 +135,7 @@ def write_told(path: Path, told: Mapping[str, Any]) -> None:
     """Write a report; the file is renamed into place."""
     text = json.dumps(told, indent=2, ensure_ascii=False) + "\n"
     with replacing(path) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")  # names that are no UTF-8, as JSON has them
 
 
 def write_picture(path: Path, result: RenderResult, video: Video | None, start_s: float = 0.0) -> None:

@@ -314,6 +314,8 @@ def renamed(session: Session, out: Path, report: Path) -> dict[str, Any]:
 
 def read_session(path: Path) -> Session:
     """What a report says; errors: FoleyError for what is no report, is damaged, or is too old or too new."""
+    if path.exists() and not path.is_file() and not path.is_dir():  # it would be waited for without end
+        raise FoleyError(f"{path} is a pipe or a device", "Save it to a file first")
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:

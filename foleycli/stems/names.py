@@ -43,12 +43,20 @@ class StemFields:
 FIELDS = tuple(asdict(StemFields()))
 
 
+def pattern_fields(pattern: str) -> list[str]:
+    """The names of a pattern's fields; errors: ValueError for no pattern, or a field wider than any file name."""
+    parsed = [(name, spec or "") for _, name, spec, _ in string.Formatter().parse(pattern) if name is not None]
+    if any(re.search(r"\d{3}", spec) for _, spec in parsed):
+        raise ValueError(pattern)
+    return [name for name, _ in parsed]
+
+
 def check_pattern(pattern: str) -> None:
     """Errors: UsageError for a pattern with an unknown field, or one that names no .wav file in the folder itself."""
     try:
-        fields = [name for _, name, _, _ in string.Formatter().parse(pattern) if name is not None]
+        fields = pattern_fields(pattern)
     except ValueError:
-        fields = []
+        raise UsageError(f"--name {short_repr(pattern)} is no pattern of a file name", HINT) from None
     unknown = [name for name in fields if name not in FIELDS]
     if unknown:
         raise UsageError(

@@ -60,6 +60,7 @@ def test_patterns_that_name_files(pattern):
         ("{stem.__class__}.wav", "has a field that is unknown"),
         ("{stem[0]}.wav", "has a field that is unknown"),
         ("{stem:d}.wav", "is no pattern"),
+        ("{stem:>9999999999}.wav", "is no pattern"),
         ("../{stem}.wav", "gives no file name"),
         ("{stem}", "gives no file name"),
         ("", "gives no file name"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -127,6 +128,7 @@ def edit_report(**changes: object) -> Callable[[Path], None]:
         (lambda folder: (folder / "out.json").write_text("{"), (), "it is not JSON"),
         (lambda folder: (folder / "out.json").write_text("[1]"), (), "no report of foley"),
         (lambda folder: (folder / "out.json").unlink(), (), "is not there"),
+        (lambda folder: ((folder / "out.json").unlink(), os.mkfifo(folder / "out.json")), (), "is a pipe or a device"),
         (edit_report(session=None), (), "did not say enough"),
         (edit_report(version=99), (), "another version of foley"),
         (edit_report(inputs=[]), (), "out.json is damaged"),

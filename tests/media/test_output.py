@@ -234,6 +234,27 @@ def test_full_disk_is_one_error_with_the_place(tiny_disk: Path, how: str) -> Non
     assert out.read_text() == "old" and list(tiny_disk.iterdir()) == [out]
 
 
+@pytest.mark.parametrize("how", ["file", "soundfile"])
+def test_a_file_that_may_not_be_so_large_is_one_error_with_the_place(tmp_path: Path, how: str) -> None:
+    """In a process of its own, which may write files of 100 kB: as `ulimit -f`, or a disk of FAT at 4 GB."""
+    out = tmp_path / "out.wav"
+    code = (
+        "import resource, sys; from pathlib import Path\n"
+        "import numpy as np, soundfile; from foleycli.errors import FoleyError\n"
+        "from foleycli.media.output import replacing\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))\n"
+        "try:\n"
+        "    with replacing(Path(sys.argv[1])) as part:\n"
+        "        if sys.argv[2] == 'file': part.write_bytes(bytes(200_000))\n"
+        "        else: soundfile.write(part, np.zeros(200_000, np.float32), 44100, 'FLOAT')\n"
+        "except FoleyError as error: print(error, error.hint)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, out, how], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert f"a file in {tmp_path} could not be written to its end" in done.stdout and "ulimit" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_space_is_asked_for_before_the_work(tiny_disk: Path) -> None:
     check_free_space(tiny_disk, 500_000)
     with pytest.raises(FoleyError, match=r"has 1\.0 MB of free space, about 8\.0 MB are needed"):

@@ -1,6 +1,8 @@
 """The JSON and the PNG beside a result, from real files."""
 
 import json
+import os
+import shutil
 import subprocess
 from dataclasses import asdict
 from pathlib import Path
@@ -66,6 +68,14 @@ def test_json_says_everything_about_how_it_was_made(made, clip, tmp_path):
     assert told["input"]["video"] == str(clip)
     assert (told["input"]["reference"], told["input"]["start_s"]) == ("take.wav", 0.5)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.json", "out.wav"]
+
+
+def test_json_of_a_name_that_is_no_utf8(made, clip, tmp_path):
+    odd = tmp_path / os.fsdecode(b"n\xff.mp4")
+    shutil.copy(clip, odd)
+    write_json(tmp_path / "out.json", made, RenderJob(probe(odd), made.out, made.settings))
+    told = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    assert os.fsencode(told["input"]["video"]) == os.fsencode(odd)
 
 
 def test_json_of_a_take_alone(made, tmp_path):

@@ -70,6 +70,7 @@ def test_patterns() -> None:
         ("{take.real}", "has the field"),
         ("{take", "is no pattern"),
         ("{take:%}/{cue}", "is no pattern"),
+        ("{cue:>9999999999}", "is no pattern"),
         ("../{cue}", "is no pattern"),
         ("{cue}.flac", "ends in .flac"),
     ]:
