@@ -21,6 +21,7 @@ from foleycli.cli import (
     console,
     data,
     doctor,
+    draw,
     evaluate,
     extend,
     guide,
@@ -102,6 +103,13 @@ app.command(
         ("The third of several takes is the one", "foley redo out.take1.json --keep 3"),
     ),
 )(redo.redo)
+app.command(
+    "draw",
+    epilog=console.examples(
+        ("A cue sheet on its reel", "foley draw cues.csv --reel reel.mov -o cues.png"),
+        ("What was made of it, with its stems", "foley draw preview.json -o session.png"),
+    ),
+)(draw.draw)
 app.command(
     "evaluate",
     epilog=console.examples(

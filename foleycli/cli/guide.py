@@ -77,8 +77,9 @@ def markdown(text: str) -> Markdown:
 
 
 def read(page: str) -> str:
-    """The Markdown of a page, without the marks of its generated tables."""
-    return without_marks((FOLDER / f"{page}.md").read_text(encoding="utf-8"))
+    """The Markdown of a page, without the marks of its generated tables; pictures are named by where they are here."""
+    text = without_marks((FOLDER / f"{page}.md").read_text(encoding="utf-8"))
+    return text.replace("](pictures/", f"]({FOLDER.as_posix()}/pictures/")
 
 
 def without_marks(text: str) -> str:

@@ -20,6 +20,7 @@ MEASUREMENTS = {
     "families": "all families on the same held-out synthetic clips, one table",
     "figures": "put new figures of a measurement into a model's metrics.json",
     "held_out": "one model on held-out synthetic clips: the figures of its card",
+    "pictures": "run the walk-through of `foley guide sessions` and make its pictures",
     "prompts": "whether 20 prompts on one clip sound like what they say",
     "round_trip": "what a codec changes, by kind of sound",
     "seams": "whether the joins of windows are audible",

@@ -71,17 +71,17 @@ def draw_report(
     axis = Axis(max(samples.shape[-1] / rate_hz, 1e-3))
     strip = STRIP if len(filmstrip) else 0
     page = Image.new("RGB", (WIDTH, HEADER + strip + EVENTS + WAVE + GAP + MEL + AXIS), PAPER)
-    _header(page, title, f"{_clock(axis.duration_s)}   {rate_hz / 1000:g} kHz   {_counted(len(events_s))}")
+    draw_header(page, title, f"{clock_text(axis.duration_s)}   {rate_hz / 1000:g} kHz   {counted(len(events_s))}")
     y = HEADER
     if strip:
-        _film(page, y, filmstrip)
+        draw_film(page, y, filmstrip)
     events_y = y + strip
     wave_y = events_y + EVENTS
     mel_y = wave_y + WAVE + GAP
     _waveform(page, wave_y, samples)
     _spectrogram(page, mel_y, samples, rate_hz)
     _events(page, axis, events_s, events_y, (wave_y, mel_y + MEL))
-    _time_axis(page, axis, mel_y + MEL)
+    draw_time_axis(page, axis, mel_y + MEL)
     page.save(path, optimize=True)
 
 
@@ -90,34 +90,41 @@ def draw_pair(path: Path, *, real: np.ndarray, generated: np.ndarray, rate_hz: i
     axis = Axis(max(real.shape[-1] / rate_hz, 1e-3))
     panels = WAVE + GAP + MEL
     page = Image.new("RGB", (WIDTH, HEADER + panels + 2 * GAP + panels + AXIS), PAPER)
-    _header(page, title, facts)
+    draw_header(page, title, facts)
     for y, samples, name in ((HEADER, real, "real"), (HEADER + panels + 2 * GAP, generated, "generated")):
         _waveform(page, y, samples)
         _spectrogram(page, y + WAVE + GAP, samples, rate_hz)
-        ImageDraw.Draw(page).text((LEFT - 12, y + WAVE - 12), name, EVENT, _font(17), anchor="rm")
-    _time_axis(page, axis, HEADER + 2 * panels + 2 * GAP)
+        ImageDraw.Draw(page).text((LEFT - 12, y + WAVE - 12), name, EVENT, font(17), anchor="rm")
+    draw_time_axis(page, axis, HEADER + 2 * panels + 2 * GAP)
     page.save(path, optimize=True)
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def font(size: int) -> ImageFont.FreeTypeFont:
+    """The font of everything written, in pixels of height."""
     return ImageFont.load_default(size)  # type: ignore[return-value]  # with a size: pillow's own TrueType
 
 
-def _counted(n: int) -> str:
+def counted(n: int) -> str:
     return "no events" if n == 0 else "1 event" if n == 1 else f"{n} events"
 
 
-def _header(page: Image.Image, title: str, facts: str) -> None:
+def draw_header(page: Image.Image, title: str, facts: str) -> None:
+    """A title on the left, facts on the right."""
     draw = ImageDraw.Draw(page)
-    title = " ".join(title.split())  # names of files can have line breaks, and Pillow measures single lines alone
-    room = PANEL - draw.textlength(facts, _font(20)) - 40
-    while draw.textlength(title, _font(30)) > room and len(title) > 8:
-        title = title[: len(title) - 4].rstrip() + "…"
-    draw.text((LEFT, HEADER - 26), title, INK, _font(30), anchor="ls")
-    draw.text((LEFT + PANEL, HEADER - 26), facts, FAINT, _font(20), anchor="rs")
+    title = cut_to(title, PANEL - draw.textlength(facts, font(20)) - 40, 30)
+    draw.text((LEFT, HEADER - 26), title, INK, font(30), anchor="ls")
+    draw.text((LEFT + PANEL, HEADER - 26), facts, FAINT, font(20), anchor="rs")
 
 
-def _film(page: Image.Image, y: int, pictures: np.ndarray) -> None:
+def cut_to(text: str, room_px: float, size: int) -> str:
+    """Text as one line, shortened until it is no wider."""
+    text = " ".join(text.split())  # names of files can have line breaks, and Pillow measures single lines alone
+    while font(size).getlength(text) > room_px and len(text) > 8:
+        text = text[: len(text) - 4].rstrip() + "…"
+    return text
+
+
+def draw_film(page: Image.Image, y: int, pictures: np.ndarray) -> None:
     """Pictures side by side between two perforated edges."""
     draw = ImageDraw.Draw(page)
     draw.rectangle((LEFT, y, LEFT + PANEL - 1, y + STRIP - 1), WELL)
@@ -147,15 +154,20 @@ def _waveform(page: Image.Image, y: int, samples: np.ndarray) -> None:
     top = float(np.abs(samples).max(initial=0.0))
     draw.line((LEFT, middle, LEFT + PANEL - 1, middle), RULE)
     if top > 0:
-        starts = np.linspace(0, samples.shape[0], PANEL, endpoint=False).astype(np.int64)
-        scaled = samples / top * half
-        high, low = np.maximum.reduceat(scaled, starts), np.minimum.reduceat(scaled, starts)
-        counts = np.diff(np.append(starts, samples.shape[0])).clip(1)
-        rms = np.sqrt(np.add.reduceat(scaled**2, starts) / counts)
-        for x in range(PANEL):
-            draw.line((LEFT + x, middle - high[x], LEFT + x, middle - low[x]), PEAK)
-            draw.line((LEFT + x, middle - min(rms[x], high[x]), LEFT + x, middle + min(rms[x], -low[x])), LOUD)
-        draw.text((LEFT - 12, y + 8), f"{20 * np.log10(top):.0f} dB", FAINT, _font(17), anchor="rm")
+        draw_columns(draw, LEFT, PANEL, middle, samples / top * half)
+        draw.text((LEFT - 12, y + 8), f"{20 * np.log10(top):.0f} dB", FAINT, font(17), anchor="rm")
+
+
+def draw_columns(draw: ImageDraw.ImageDraw, left: float, width_px: int, middle: float, scaled: np.ndarray) -> None:
+    """Extremes and RMS of every column of samples [N] in pixels, side by side from `left` on."""
+    starts = np.linspace(0, scaled.shape[0], width_px, endpoint=False).astype(np.int64)
+    high, low = np.maximum.reduceat(scaled, starts), np.minimum.reduceat(scaled, starts)
+    counts = np.diff(np.append(starts, scaled.shape[0])).clip(1)
+    rms = np.sqrt(np.add.reduceat(scaled**2, starts) / counts)
+    for k in range(width_px):
+        x = left + k
+        draw.line((x, middle - high[k], x, middle - low[k]), PEAK)
+        draw.line((x, middle - min(rms[k], high[k]), x, middle + min(rms[k], -low[k])), LOUD)
 
 
 def _spectrogram(page: Image.Image, y: int, samples: np.ndarray, rate_hz: int) -> None:
@@ -168,7 +180,7 @@ def _spectrogram(page: Image.Image, y: int, samples: np.ndarray, rate_hz: int) -
             tick = y + MEL * (1 - float((hz_to_mel(hz, "htk") - low) / (high - low)))
             draw.line((LEFT - 6, tick, LEFT - 1, tick), FAINT)
             label = f"{hz // 1000} kHz" if hz >= 1000 else f"{hz} Hz"
-            draw.text((LEFT - 12, tick), label, FAINT, _font(17), anchor="rm")
+            draw.text((LEFT - 12, tick), label, FAINT, font(17), anchor="rm")
 
 
 def spectrogram(samples: np.ndarray, rate_hz: int, width_px: int, height_px: int) -> Image.Image:
@@ -197,16 +209,17 @@ def _events(page: Image.Image, axis: Axis, events_s: Sequence[float], y: int, pa
         if not crowded:
             draw.line((x, panels[0], x, panels[1] - 1), (*EVENT, 110), 1)
     page.paste(veil, (0, 0), veil)
-    ImageDraw.Draw(page).text((LEFT - 12, y + EVENTS - 12), "events", EVENT, _font(17), anchor="rm")
+    ImageDraw.Draw(page).text((LEFT - 12, y + EVENTS - 12), "events", EVENT, font(17), anchor="rm")
 
 
-def _time_axis(page: Image.Image, axis: Axis, y: int) -> None:
+def draw_time_axis(page: Image.Image, axis: Axis, y: int) -> None:
+    """Seconds below everything, from `y` on."""
     draw = ImageDraw.Draw(page)
     step_s = tick_step_s(axis.duration_s)
     for k in range(int(axis.duration_s / step_s + 1e-6) + 1):
         x = axis.x(k * step_s)
         draw.line((x, y + 2, x, y + 9), FAINT)
-        draw.text((x, y + 14), _clock(k * step_s), FAINT, _font(18), anchor="mt")
+        draw.text((x, y + 14), clock_text(k * step_s), FAINT, font(18), anchor="mt")
 
 
 def tick_step_s(duration_s: float) -> float:
@@ -215,7 +228,7 @@ def tick_step_s(duration_s: float) -> float:
     return next((step for step in steps if duration_s / step <= 12), steps[-1])
 
 
-def _clock(time_s: float) -> str:
+def clock_text(time_s: float) -> str:
     """1.5 s, and 2:05 from a minute on."""
     if time_s >= 60:
         return f"{int(time_s) // 60}:{time_s % 60:04.1f}".removesuffix(".0")

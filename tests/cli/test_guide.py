@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.text import Text
 
 from foleycli.cli import guide
+from foleycli.lab import pictures
 from foleycli.lab.__main__ import MEASUREMENTS
+from foleycli.lab.pictures import commands
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "foleycli"
@@ -21,7 +23,25 @@ def test_pages_are_listed_with_what_they_are_about(foley):
     headings, *rows = (line.split("\t") for line in foley("guide").out.splitlines())
     assert headings == ["page", "what it is about"]
     assert [name for name, _ in rows] == list(guide.PAGES) and all(len(about) > 20 for _, about in rows)
-    assert {page.stem for page in guide.FOLDER.iterdir()} == set(guide.PAGES)
+    assert {page.stem for page in guide.FOLDER.glob("*.md")} == set(guide.PAGES)
+
+
+def test_pictures_are_shown_and_small_and_made_by_the_walk_through(foley):
+    shown = re.findall(r"!\[[^]]+\]\(([^)]+)\)", foley("guide", "sessions").out)
+    assert [Path(path).parent for path in shown] == [guide.FOLDER / "pictures"] * 3
+    assert {path.name for path in (guide.FOLDER / "pictures").iterdir()} == {Path(path).name for path in shown}
+    assert all(Path(path).stat().st_size < 60_000 for path in shown)
+    sheet, asked = commands()
+    assert sheet.startswith("number,in,out,") and len(sheet.splitlines()) == 4
+    assert [words[words.index("-o") + 1] for words in asked if words[1] == "draw"] == [
+        Path(path).name for path in shown
+    ]
+
+
+@pytest.mark.slow
+def test_the_walk_through_runs_as_it_is_written(tmp_path):
+    pictures.main(tmp_path, "cpu")
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in (guide.FOLDER / "pictures").iterdir()}
 
 
 def test_every_room_is_in_the_architecture():

@@ -12,6 +12,9 @@ import numpy as np
 import pytest
 import soundfile
 from clips import X264, run_ffmpeg
+from PIL import Image
+
+from foleycli.report.picture import EVENT, LOUD, RULE
 
 SHEET = """number,in,out,prompt,category
 1,0.2,1,boots on gravel,
@@ -156,7 +159,7 @@ def changed_s(old: np.ndarray, new: np.ndarray) -> tuple[float, float]:
     return places[0] / RATE_HZ, places[-1] / RATE_HZ
 
 
-def test_a_span_is_made_anew_in_the_stems_that_it_touches(redo, made):
+def test_a_span_is_made_anew_in_the_stems_that_it_touches(foley, redo, made):
     mix, before = samples(made / "mix.wav"), {name: samples(made / "stems" / name) for name in stems(made)}
     places = {name: _start(made / "stems" / name) for name in before}
     session = (made / "r.rpp").read_text()
@@ -177,6 +180,10 @@ def test_a_span_is_made_anew_in_the_stems_that_it_touches(redo, made):
     assert [(one["number"], one["take"], one["span"]["start_s"]) for one in report["session"]["cue_edits"]] == [
         ("2", 1, 1.7), ("3", 1, 1.7),
     ]  # fmt: skip
+    told = foley("draw", made / "mix.json", "-o", made / "session.png")
+    assert told.code == 0, told.err
+    drawn = np.asarray(Image.open(made / "session.png").convert("RGB")).astype(int)
+    assert all((np.abs(drawn - np.array(color)) < 12).all(axis=-1).sum() > 100 for color in (LOUD, EVENT, RULE))
     assert [[(one["take"], one["end_s"]) for one in cue.get("spans", ())] for cue in report["cues"]] == [
         [], [(1, 1.9)], [(1, 1.9)],
     ]  # fmt: skip
