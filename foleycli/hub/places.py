@@ -1,8 +1,8 @@
 """Where foley keeps what it fetches: one folder, FOLEY_HOME or the user's cache folder.
 
 `models/` holds a folder per fetched model, `files/` what came from plain addresses, `locks/` the locks of running
-processes, `licences.json` which licences were accepted, `ffmpeg.json` what ffmpeg said of itself.  Files of the Hub
-stay in the Hub's own cache.
+processes, `licences.json` which licences were accepted, `ffmpeg.json` what ffmpeg said of itself, `references/`
+latents of the shipped recordings.  Files of the Hub stay in the Hub's own cache.
 """
 
 from __future__ import annotations

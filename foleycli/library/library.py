@@ -109,12 +109,16 @@ class Library:
         return kind, takes
 
 
-@cache
 def open_library(folder: Path = SHIPPED_LIBRARY, licences: str = "") -> Library:
     """A folder's recordings, those under one of the licences where some are named; read once in a process.
 
     Errors: see `read_library` and `allowed_under`.
     """
+    return _opened(folder, licences)  # whether a default is named or not: for the cache these would be two calls
+
+
+@cache
+def _opened(folder: Path, licences: str) -> Library:
     return Library(allowed_under(licences, read_library(folder), folder), WordLlamaText())
 
 

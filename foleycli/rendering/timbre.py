@@ -56,8 +56,17 @@ def encode_reference(path: Path | None, start_s: float | None, model: Model, set
     """
     if path is None:
         return None
+    from foleycli.rendering.kept_latents import latents_of_recording
+
+    return latents_of_recording(
+        path, model, lambda: _encode_part(path, start_s, model, settings.ref_s), start_s, settings.ref_s
+    )
+
+
+def _encode_part(path: Path, start_s: float | None, model: Model, ref_s: float) -> Tensor:
+    """`encode_reference` of up to `ref_s` seconds."""
     begin_s = 0.0  # of an hour of sound only a part is read
-    if start_s is not None and start_s + settings.ref_s > SEARCHED_S:
+    if start_s is not None and start_s + ref_s > SEARCHED_S:
         begin_s, start_s = start_s - 1, 1.0
     rate_hz = model.codec.rate_hz
     samples = read_audio(path, rate_hz, 1, begin_s, SEARCHED_S).samples[0]  # [N]
@@ -67,9 +76,9 @@ def encode_reference(path: Path | None, start_s: float | None, model: Model, set
     if not np.abs(samples).max(initial=0.0) > SILENCE:
         raise FoleyError(f"{path} is silent: it has no timbre to match", "Give another sound")
     if start_s is None:
-        start_s = characteristic_start_s(samples, rate_hz, settings.ref_s)
+        start_s = characteristic_start_s(samples, rate_hz, ref_s)
     first = round(start_s * rate_hz)
-    part = samples[first : first + round(settings.ref_s * rate_hz)]
+    part = samples[first : first + round(ref_s * rate_hz)]
     if len(part) < SHORTEST_S * rate_hz:
         found = f"{path} has {len(part) / rate_hz:.3f} s of sound there: too short for a timbre"
         raise FoleyError(found, "Give a longer sound, or an earlier --ref-start")

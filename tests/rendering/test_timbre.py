@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from foleycli.errors import FoleyError
+from foleycli.library.library import SHIPPED_LIBRARY
 from foleycli.rendering.timbre import characteristic_start_s, encode_reference, find_reference
 from foleycli.settings.settings import Settings
 
@@ -54,6 +56,40 @@ def test_channels_that_cancel_each_other_are_not_silence(tmp_path: Path, kept_mo
     assert one.shape == cancelled.shape and np.corrcoef(one.flatten(), cancelled.flatten())[0, 1] > 0.9
     with pytest.raises(FoleyError, match="is silent"):
         encode_reference(tmp_path / "silent.wav", None, kept_model, Settings())
+
+
+def test_a_shipped_recording_is_encoded_once_for_all_runs(tmp_path: Path, kept_model, monkeypatch) -> None:
+    monkeypatch.setenv("FOLEY_HOME", str(tmp_path / "home"))
+    bell, calls = SHIPPED_LIBRARY / "bell.ogg", []
+    encode = kept_model.codec.encode
+    monkeypatch.setattr(kept_model.codec, "encode", lambda samples: calls.append(samples) or encode(samples))
+    first = encode_reference(bell, None, kept_model, Settings())
+    assert torch.equal(encode_reference(bell, None, kept_model, Settings()), first) and len(calls) == 1
+    encode_reference(bell, 0.1, kept_model, Settings())  # another part
+    encode_reference(bell, None, kept_model, Settings(ref_s=1.0))
+    monkeypatch.setattr("foleycli.rendering.kept_latents._digests", {kept_model.codec: "other weights"})
+    encode_reference(bell, None, kept_model, Settings())
+    assert len(calls) == 4
+    monkeypatch.undo()
+    monkeypatch.setenv("FOLEY_HOME", str(tmp_path / "home"))
+    for kept in (tmp_path / "home" / "references").iterdir():
+        kept.write_bytes(kept.read_bytes()[:-5])
+    assert torch.equal(encode_reference(bell, None, kept_model, Settings()), first)
+
+
+def test_sounds_of_the_users_own_are_not_kept(tmp_path: Path, kept_model, monkeypatch) -> None:
+    monkeypatch.setenv("FOLEY_HOME", str(tmp_path / "home"))
+    soundfile.write(tmp_path / "own.wav", noise(1.0, 0.2), RATE_HZ)
+    encode_reference(tmp_path / "own.wav", None, kept_model, Settings())
+    assert not (tmp_path / "home").exists()
+
+
+def test_only_so_many_recordings_are_kept(tmp_path: Path, kept_model, monkeypatch) -> None:
+    monkeypatch.setenv("FOLEY_HOME", str(tmp_path))
+    monkeypatch.setattr("foleycli.rendering.kept_latents.MOST_KEPT", 4)
+    for tenth in range(6):
+        encode_reference(SHIPPED_LIBRARY / "bell.ogg", tenth / 10, kept_model, Settings(ref_s=0.2))
+    assert len(list((tmp_path / "references").iterdir())) == 4
 
 
 def test_a_place_is_a_reference_only_where_it_is_asked_for() -> None:
