@@ -134,8 +134,10 @@ def write_lossless(
             if is_float:
                 file.write(block.T.astype(np.float32, copy=False))
             else:  # as whole numbers: libsndfile scales float by 2^23 - 1, which would move samples by one
-                whole = np.clip(np.round(block.T * 2.0**23), -(2**23), 2**23 - 1).astype(np.int32) << 8
-                file.write(whole)
+                scaled = np.multiply(block.T, 2.0**23, order="C")
+                np.clip(np.round(scaled, out=scaled), -(2**23), 2**23 - 1, out=scaled)
+                whole = scaled.astype(np.int32)
+                file.write(np.left_shift(whole, 8, out=whole))
     if is_wav:  # what libsndfile does not let be set
         with out.open("r+b") as raw:
             peak = raw.read(4096).find(b"PEAK")

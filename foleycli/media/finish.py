@@ -42,6 +42,7 @@ LOSSY_KBPS = {1: 160, 2: 256}
 EXACT = {"fflags": "+bitexact", "flags:a": "+bitexact"}
 MOST_RAISED_DB = 24.0  # to reach a loudness: what is softer by more is noise, or meant to be hardly heard
 BLOCK_S = 10  # of sound that is in memory at once
+KEPT_BYTES = 32_000_000  # 80 s in stereo: a sound that is not longer is read and resampled once
 MOST_WAV_BYTES = 4_000_000_000  # a longer WAV is an RF64, which ffmpeg writes
 METER_TOP_DBTP = 3.0  # the meter counts up to +10 LUFS; weighting and two channels make 6 dB more than the peak
 ENCODER_TRIES = 5  # a lossy encoder moves peaks: encode, measure, turn down, again
@@ -127,10 +128,11 @@ def finish_sound(
         channels=channels,
         n_samples=n_samples,
     )
-    before = _measured(mix, report) if mix.needs_ffmpeg else _metered(mix, report)
+    kept: list[np.ndarray] = []
+    before = _measured(mix, report) if mix.needs_ffmpeg else _metered(mix, report, kept)
     wanted_db = wanted_gain_db(before, target) if whole_gain_db is None else whole_gain_db
     whole_db = min(wanted_db, room_db(before, target))
-    _write(mix, whole_db, out, report)
+    _write(mix, whole_db, out, report, kept)
     after = Loudness(before.lufs + whole_db, before.peak_dbtp + whole_db)
     if out.suffix.lower() not in (".wav", ".flac"):
         whole_db, after = _write_until_below(mix, whole_db, out, target.ceiling_dbtp)
@@ -216,11 +218,13 @@ def _write_until_below(mix: _Mix, whole_db: float, out: Path, ceiling_dbtp: floa
     return whole_db, meter_file(out)
 
 
-def _write(mix: _Mix, whole_db: float, out: Path, report: Report) -> None:
+def _write(mix: _Mix, whole_db: float, out: Path, report: Report, kept: Sequence[np.ndarray] = ()) -> None:
+    """Write the mix with a gain; `kept`: its blocks, where they are in memory already."""
     if out.suffix.lower() in (".wav", ".flac") and not mix.needs_ffmpeg and mix.lossless_bytes < MOST_WAV_BYTES:
         gain = np.float32(10 ** (whole_db / 20))
         like = Audio(np.zeros((mix.channels, 0), np.float32), mix.rate_hz)
-        write_lossless((block * gain for block in _blocks(mix, "write", report)), like, out)
+        write_lossless((block * gain for block in kept or _blocks(mix, "write", report)), like, out)
+        report("write", mix.duration_s, mix.duration_s)
         return
     sound = _mixed(mix).filter("volume", f"{whole_db:.4f}dB")
     output = sound.output(
@@ -233,12 +237,17 @@ def _write(mix: _Mix, whole_db: float, out: Path, report: Report) -> None:
     ffmpeg.run(ffmpeg.command(output, "-copyts"), f"writing {out.name}", report, "write", mix.duration_s)
 
 
-def _metered(mix: _Mix, report: Report) -> Loudness:
-    """Loudness and peak of generated sound alone; repeated where it is too short for one gating block (0.4 s)."""
+def _metered(mix: _Mix, report: Report, kept: list[np.ndarray]) -> Loudness:
+    """Loudness and peak of generated sound alone; repeated where it is too short for one gating block (0.4 s).
+
+    kept   takes up the sound's blocks where they are small enough to stay in memory
+    """
     meter = LoudnessMeter(mix.rate_hz, mix.channels)
-    for _ in range(1 if mix.duration_s >= 0.5 else math.ceil(0.5 / mix.duration_s) + 1):
+    for turn in range(1 if mix.duration_s >= 0.5 else math.ceil(0.5 / mix.duration_s) + 1):
         for block in _blocks(mix, "loudness", report):
             meter.push(block)
+            if turn == 0 and 4 * mix.n_samples * mix.channels <= KEPT_BYTES:
+                kept.append(block)
     meter.push(np.zeros((mix.channels, 0), np.float32), is_last=True)
     if meter.peak_dbtp > LOUDEST_DBTP:
         raise FoleyError(f"the generated sound has a peak {meter.peak_dbtp:.0f} dB above full scale", BROKEN_HINT)
