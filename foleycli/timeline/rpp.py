@@ -15,7 +15,9 @@ from pathlib import Path
 from foleycli.cues.times import NTSC
 from foleycli.timeline.timeline import Clip, Timeline, Track
 
-# What REAPER calls a frame rate: a base, and 0 for it, 1 for drop-frame, 2 for the base by 1.001.
+TIMECODE = 5  # of the ruler: hours, minutes, seconds and frames (Ultraschall's documentation of TIMEMODE)
+# What REAPER calls a frame rate, in its settings projfrbase and projfrdrop: a base, and 0 for it, 1 for drop-frame
+# (29.97), 2 for the base by 1.001 (23.976 of 24, 29.97 of 30).  A project of 23.976 that REAPER saved: 24 2.
 BASES = (24, 25, 30, 48, 50, 60, 75)
 
 
@@ -24,7 +26,7 @@ def rpp_text(timeline: Timeline, folder: Path) -> str:
     lines = [
         '<REAPER_PROJECT 0.1 "6.0" 0',
         f"  PROJOFFS {_seconds(timeline.clock.start_s)} 0 0",
-        f"  TIMEMODE 1 5 -1 {_rate(timeline.clock.fps, timeline.clock.is_drop)} 0 -1",
+        f"  TIMEMODE {TIMECODE} {TIMECODE} -1 {_rate(timeline.clock.fps, timeline.clock.is_drop)} 0 -1",
         f"  SAMPLERATE {timeline.rate_hz} 1 0",
         "  ITEMMIX 1",
     ]

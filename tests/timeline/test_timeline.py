@@ -67,6 +67,11 @@ def test_reaper(made, tmp_path):
     write_timeline(made, tmp_path / "a.rpp")
     project = rpp.loads((tmp_path / "a.rpp").read_text(encoding="utf-8"))
     assert float(project.find("PROJOFFS")[1]) == pytest.approx(float(made.clock.start_s), abs=1e-9)
+    # As REAPER saves projects: "TIMEMODE 5 5 -1 30 0 0 -1" of 30, "1 0 -1 24 2 0 -1 0" of 23.976.
+    ruler, _, transport, base, fraction, *rest = map(int, project.find("TIMEMODE")[1:])
+    assert (ruler, transport, rest) == (5, -1, [0, -1])
+    assert Fraction(base) / (Fraction(1001, 1000) if fraction else 1) == made.clock.fps
+    assert (fraction == 1) == made.clock.is_drop
     picture, *tracks = project.findall("TRACK")
     assert picture.find("ITEM").find("SOURCE").find("FILE")[1] == "a reel.mov"
     assert [track.find("NAME")[1] for track in tracks] == [track.name for track in made.tracks]
