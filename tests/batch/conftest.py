@@ -56,7 +56,7 @@ def tasks_of(model_name, tmp_path) -> Callable[..., list[Task]]:
 def killing(tmp_path):
     """`killing(n_done)`: a thread that kills a process at work once so many rows are done; gives those it killed."""
 
-    def start(n_done: int = 0) -> list[str]:
+    def start(n_done: int = 0, poll_s: float = 0.02) -> list[str]:
         killed: list[str] = []
 
         def watch() -> None:
@@ -72,7 +72,7 @@ def killing(tmp_path):
                 if begun and len(done) >= n_done:
                     os.kill(int(begun[0].split(":")[1]), signal.SIGKILL)
                     killed.append(begun[0])
-                time.sleep(0.02)
+                time.sleep(poll_s)
 
         thread = threading.Thread(target=watch, daemon=True)
         thread.start()
