@@ -18,6 +18,7 @@ MEASUREMENTS = {
     "examples": "make the examples of a family's recipe ahead of its training",
     "extensions": "how like a take is what `foley extend` puts after it",
     "families": "all families on the same held-out synthetic clips, one table",
+    "film": "how the mix of a render follows held-out film: what its levels are tuned on",
     "figures": "put new figures of a measurement into a model's metrics.json",
     "held_out": "one model on held-out synthetic clips: the figures of its card",
     "pictures": "run the walk-through of `foley guide sessions` and make its pictures",
