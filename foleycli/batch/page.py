@@ -48,7 +48,7 @@ def write_pages(out_dir: Path, outcomes: Sequence[Outcome], title: str, summary:
             version=__version__,
         )
         with replacing(page_file(out_dir, page)) as part:
-            part.write_text(text, encoding="utf-8")
+            part.write_text(text, encoding="utf-8", errors="backslashreplace")
     page = n_pages + 1
     while (old := page_file(out_dir, page)).is_file():
         old.unlink()

@@ -144,7 +144,8 @@ class Record:
             self._replace(before)
 
     def _write(self, value: dict[str, Any]) -> None:
-        self._replace(json.dumps(value, ensure_ascii=False, default=str).encode() + b"\n")
+        """As JSON, which reads back also where a name is no UTF-8."""
+        self._replace(json.dumps(value, ensure_ascii=False, default=str).encode(errors="backslashreplace") + b"\n")
 
     def _replace(self, content: bytes) -> None:
         """Write aside, under a name that only the holder of the row uses, and rename."""

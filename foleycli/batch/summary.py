@@ -84,7 +84,7 @@ def duration(time_s: float) -> str:
 def write_table(out_dir: Path, outcomes: Sequence[Outcome]) -> Path:
     """summary.csv: a line a result, and one for each row that failed."""
     path = out_dir / TABLE_NAME
-    with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+    with replacing(path) as part, part.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, restval="", extrasaction="ignore")
         writer.writeheader()
         for outcome in outcomes:

@@ -118,7 +118,9 @@ def _cue(cue: dict[str, Any]) -> str:
     facts += [console.count(cue["takes"], "take")] if cue["takes"] > 1 else []
     facts += [console.count(cue["hits"], "hit")] if cue["hits"] is not None else []
     words = f"{cue['prompt']!r}: " if cue["prompt"] else ""
-    return f"  cue {cue['number']:<6}{cue['in']} to {cue['out']}  {words}{cue['heard']} ({', '.join(facts) or 'muted'})"
+    return (
+        f"  cue {cue['number']:<5} {cue['in']} to {cue['out']}  {words}{cue['heard']} ({', '.join(facts) or 'muted'})"
+    )
 
 
 def _takes(plan: DryRun) -> list[str]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from foleycli.cli import console, fetched, options
+from foleycli.errors import FoleyError
 from foleycli.hub.catalog import DEFAULT_MODEL
 from foleycli.threads import import_torch
 
 if TYPE_CHECKING:
     from foleycli.cues.cue import CueSheet
     from foleycli.cues.times import ReelClock
+    from foleycli.records import Video
 
 Outs = Annotated[
     list[Path] | None,
@@ -55,9 +58,9 @@ def spot(
 
     Change the sheet as you like, then: foley render REEL --cues SHEET -o OUT.
     """
-    from foleycli.cues.files import ending_of, sheet_bytes
+    from foleycli.cues.files import ending_of
     from foleycli.cues.times import ReelClock
-    from foleycli.media.output import check_outputs, replacing
+    from foleycli.media.output import check_outputs
     from foleycli.media.probe import probe
     from foleycli.rendering.job import check_span
 
@@ -86,15 +89,35 @@ def spot(
         sheet = find_cues(
             video, loaded, clock, start_s=part.start_s, duration_s=part.duration_s, as_hits=hits, report=report
         )
-    for path, data in [(path, sheet_bytes(sheet, path, video, clock)) for path in outs]:
-        with replacing(path, overwrite=force) as part_path:
-            part_path.write_bytes(data)
-        if not json:
-            console.result(str(path))
+    written, fault = write_sheets(sheet, outs, video, clock, force=force)
+    for path in written if not json else ():
+        console.result(str(path))
+    if fault:
+        raise fault
     if json:
-        console.result_json({"input": str(reel), "outputs": [str(path) for path in outs], **facts(sheet, clock)})
+        console.result_json({"input": str(reel), "outputs": [str(path) for path in written], **facts(sheet, clock)})
     n_events = sum(map(len, sheet.events.values()))
     console.note(f"{console.count(len(sheet.cues), 'cue')}, {console.count(n_events, 'event')}", quiet)
+
+
+def write_sheets(
+    sheet: CueSheet, outs: Sequence[Path], video: Video, clock: ReelClock, *, force: bool
+) -> tuple[list[Path], FoleyError | None]:
+    """Write the cues in each format: which files were, and the first fault; that stops no other."""
+    from foleycli.cues.files import sheet_bytes
+    from foleycli.media.output import replacing
+
+    written, fault = [], None
+    for path in outs:
+        try:
+            data = sheet_bytes(sheet, path, video, clock)
+        except FoleyError as error:
+            fault = fault or error
+            continue
+        with replacing(path, overwrite=force) as part_path:
+            part_path.write_bytes(data)
+        written.append(path)
+    return written, fault
 
 
 def facts(sheet: CueSheet, clock: ReelClock) -> dict[str, Any]:

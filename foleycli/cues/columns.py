@@ -49,6 +49,14 @@ ONE_SHOT_S = Fraction(2)  # how long a marker without a length is, whose time is
 class RowFault(ValueError):
     """What is wrong with a row, in words that follow its place: `cues.csv, row 3`."""
 
+    hint = "Change it in the sheet"
+
+
+class TimeFault(RowFault):
+    """A time that cannot be read."""
+
+    hint = f"Mend the sheet. {FORMS}"
+
 
 @dataclass(frozen=True)
 class Row:
@@ -97,6 +105,7 @@ def sheet_of(
         rows = [replace(row, values={**row.values, "prompt": row.values.get("name", "")}) for row in rows]
     cues: list[Cue] = []
     faults: list[str] = []
+    hints: list[str] = []
     numbers: dict[str, str] = {}
     for n, row in enumerate(rows, start=1):
         try:
@@ -107,12 +116,13 @@ def sheet_of(
                 raise RowFault(f"has the number {short_repr(cue.number)}, as has {numbers[cue.number]}")
         except RowFault as error:
             faults.append(f"{row.where}, {error}")
+            hints.append(error.hint)
             continue
         numbers[cue.number] = row.where
         cues.append(replace(cue, end_s=min(cue.end_s, reel_s)))
     if faults:
         more = f" ({len(faults) - 1} more rows are wrong)" if len(faults) > 2 else " (one more row is wrong)"
-        raise FoleyError(f"{path.name}, {faults[0]}{more if len(faults) > 1 else ''}", f"Mend the sheet. {FORMS}")
+        raise FoleyError(f"{path.name}, {faults[0]}{more if len(faults) > 1 else ''}", hints[0])
     if not cues:
         raise FoleyError(f"{path.name} has no cues", "A cue has an in and an out, such as 1.5 and 3.2")
     return CueSheet(tuple(sorted(cues, key=lambda cue: cue.start_s)), tuple(notes))
@@ -150,7 +160,7 @@ def _marker_place(start: Any, end: Any, clock: ReelClock, reel_s: Fraction) -> d
         start_s, end_s = _parsed(start, "start", clock), _parsed(end, "end", clock)
     except RowFault:  # told with the row's place, later
         return {"start": start, "end": end}
-    if end_s - start_s > 1 / clock.fps:
+    if end_s < start_s or end_s - start_s > 1 / clock.fps:
         return {"start": start_s, "end": end_s}
     stop_s = min(start_s + ONE_SHOT_S, max(reel_s, start_s + 1 / clock.fps))
     return {"start": start_s, "end": stop_s, "hits": [start_s]}
@@ -238,7 +248,7 @@ def _parsed(value: Any, what: str, clock: ReelClock) -> Fraction:
         return clock.parse(str(value))
     except ValueError as error:
         why = str(error) if str(error).startswith(("is ", "has ")) else "is no time"
-        raise RowFault(f"{what}: {short_repr(value)} {why}") from None
+        raise TimeFault(f"{what}: {short_repr(value)} {why}") from None
 
 
 def _length(given: Mapping[str, Any], clock: ReelClock) -> Fraction | None:

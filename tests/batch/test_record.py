@@ -105,6 +105,18 @@ def test_a_first_row_that_fails_leaves_no_record(job, tmp_path):
     assert [path.name for path in record.path.parent.iterdir()] == []
 
 
+def test_a_name_that_is_no_utf8_is_found_again(job, tmp_path):
+    out = tmp_path / os.fsdecode(b"n\xff.wav")
+    record = Record(out, tmp_path)
+    with record.claimed(), record.writing("key", job.inputs(), [out]) as facts:
+        out.write_bytes(b"sound")
+        facts["length_s"] = 2.0
+    told = record.done("key", job.inputs())
+    assert told is not None and told["length_s"] == 2.0
+    out.write_bytes(b"other")
+    assert record.done("key", job.inputs()) is None
+
+
 def test_a_damaged_record_is_none(job, record):
     for text in ("", "[]", "{", '"state"'):
         record.path.write_text(text)

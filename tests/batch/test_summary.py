@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from foleycli.batch import summary
+from foleycli.batch.page import write_pages
 from foleycli.batch.summary import Tally, duration
 from foleycli.batch.work import failure
 from foleycli.errors import FoleyError
@@ -40,6 +42,12 @@ def test_time_left_goes_by_the_length_of_what_is_left(monkeypatch):
     tally.add(FAILED)
     assert tally.pace(0) == "2 rows/min, 0.33 x real time, 1 failed"
     assert tally.summary(75.0)["time"] == "75 s"
+
+
+def test_the_table_and_the_page_hold_names_that_are_no_utf8(tmp_path):
+    odd = replace(FAILED, source=Path(os.fsdecode(b"n\xff.mp4")))
+    assert "n\\udcff.mp4" in summary.write_table(tmp_path, [odd]).read_text(encoding="utf-8")
+    assert "n\\udcff.mp4" in write_pages(tmp_path, [odd], "title", {}).read_text(encoding="utf-8")
 
 
 def test_durations_are_rounded_to_what_is_of_interest():

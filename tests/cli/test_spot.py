@@ -10,6 +10,8 @@ import mido
 import pytest
 from clips import X264, run_ffmpeg
 
+from foleycli.cli.spot import write_sheets
+from foleycli.cues.cue import Cue, CueSheet
 from foleycli.cues.files import WRITERS
 from foleycli.cues.times import ReelClock
 from foleycli.media.probe import probe
@@ -56,6 +58,15 @@ def test_what_spot_writes_render_reads(foley, kept_model, reel: Path, tmp_path: 
         has_hits = not sheet.name.endswith((".reaper.csv", ".txt"))
         assert [cue["hits"] or 0 for cue in cues] == [len(cue["events"]) * has_hits for cue in (first, second)]
         assert plan.lines[0]["notes"] == []
+
+
+def test_a_sheet_that_cannot_be_written_stops_no_other(reel: Path, tmp_path: Path) -> None:
+    video = probe(reel)
+    clock, outs = ReelClock.of(video), [tmp_path / "a.mid", tmp_path / "a.edl"]
+    sheet = CueSheet((Cue("1", Fraction(0), Fraction(1)),))
+    written, fault = write_sheets(sheet, outs, video, clock, force=False)
+    assert written == outs[1:] and "00:59:58:00" in outs[1].read_text(encoding="utf-8")
+    assert fault is not None and "no note to write" in fault.message and not outs[0].exists()
 
 
 @pytest.mark.slow

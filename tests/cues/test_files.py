@@ -263,6 +263,7 @@ WRONG = [
     ("a.fcpxml", '<!DOCTYPE x [<!ENTITY a "b">]><fcpxml>&a;</fcpxml>', "declares entities"),
     ("a.fcpxml", FCPXML.replace("24024/24000s", "1/0s"), "'1/0s' is no time"),
     ("a.txt", "one line\n", "line 1, is no label"),
+    ("a.txt", "2.5\t2.2\train\n", "line 1, ends at .*, not after it begins"),
     ("a.doc", "in,out\n1,2\n", "a.doc: .doc is no cue sheet"),
 ]
 
@@ -272,6 +273,13 @@ def test_what_is_wrong_is_told_in_one_line(tmp_path: Path, name: str, text: str 
     with pytest.raises(FoleyError, match=why) as told:
         read(tmp_path, name, text)
     assert "\n" not in told.value.message and told.value.hint
+
+
+def test_the_hint_says_how_times_are_written_only_where_a_time_is_wrong(tmp_path: Path) -> None:
+    for cell, speaks_of_times in (("x,2,1", True), ("0.5,2,99", False)):
+        with pytest.raises(FoleyError) as told:
+            read(tmp_path, "a.csv", f"in,out,takes\n{cell}\n")
+        assert ("time code" in told.value.hint) == speaks_of_times
 
 
 @pytest.mark.parametrize("ending", [ending for ending in READERS if ending != ".tsv"])
