@@ -453,10 +453,19 @@ class ExtendJob:
                 )
 
     def foretell(self) -> tuple[str, ...]:
-        """What the user should know before the work: streams that are left out."""
+        """What the user should know before the work: streams that are left out, and a take that is cut short."""
         if self.video is None or not is_video_name(self.out):
+            return self.take_notes()
+        return self.take_notes() + self.video.notes + foretell_notes(self.video, self.out)
+
+    def take_notes(self) -> tuple[str, ...]:
+        """That the video is over before the take is."""
+        if self.video is None:
             return ()
-        return self.video.notes + foretell_notes(self.video, self.out)
+        heard_s, take_s = self.video.duration_s - self.at_s, probe_audio(self.take)[0]
+        if take_s - heard_s < LEAST_S:
+            return ()
+        return (f"only {heard_s:.2f} s of the take are heard, not {take_s:.2f} s: the video is over then",)
 
     def length_s(self) -> float:
         """Seconds of the result."""

@@ -7,6 +7,7 @@ made; `files_of` gives the same answer for stems that have no sound yet.
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,8 +22,8 @@ from foleycli import __version__
 from foleycli.cues.cue import Cue, Stem
 from foleycli.cues.times import ReelClock
 from foleycli.errors import FoleyError
-from foleycli.media.finish import level_db
-from foleycli.media.loudness import measure_file
+from foleycli.media.finish import MOST_RAISED_DB, level_db
+from foleycli.media.loudness import Loudness, measure_file
 from foleycli.media.output import replacing, temporary_beside
 from foleycli.records import Report, silent
 from foleycli.settings.loudness import LoudnessTarget
@@ -34,6 +35,8 @@ By = Literal["cue", "track", "class"]
 WAYS: tuple[By, ...] = get_args(By)
 BLOCK_S = 10  # of a stem that is in memory at once
 FULL_SCALE = 1 - 2.0**-23  # the most that 24 bit hold
+TOLD_LU = 0.5  # a loudness that differs by more from what was asked for is told
+SILENT_LUFS = -70.0  # what the meter gives where no block is loud enough to count
 
 
 @dataclass(frozen=True)
@@ -158,9 +161,23 @@ def write_stem_files(
             form = "float32"
             notes.append(f"{file.name} goes above full scale: it is 32 bit float")
         with replacing(folder / file.name, overwrite=overwrite) as part:
-            _write_measured(file, part, reel, form, gain)
+            measured = _write_measured(file, part, reel, form, gain)
+        if target is not None and (note := _loudness_note(measured, target)):
+            notes.append(f"{file.name}: {note}")
     report("stems", len(files), len(files))
     return tuple(notes)
+
+
+def _loudness_note(measured: Loudness, target: LoudnessTarget) -> str:
+    """Why a file has another loudness than asked for; "" where it has that, none was asked for, or it is silent."""
+    if target.lufs is None or abs(measured.lufs - target.lufs) <= TOLD_LU or not math.isfinite(measured.peak_dbtp):
+        return ""
+    if measured.lufs <= SILENT_LUFS:
+        return "it is too short or too soft to have a loudness"
+    is_full = measured.peak_dbtp > target.ceiling_dbtp - TOLD_LU
+    full = f"its peaks are at {target.ceiling_dbtp:g} dBTP"
+    reason = full if is_full else f"it is raised by {MOST_RAISED_DB:g} dB at most"
+    return f"{measured.lufs:.1f} LUFS instead of {target.lufs:g}: {reason}"
 
 
 def place_on_reel(wav: Path, reel: Reel, words: str, seed: int) -> None:
@@ -174,11 +191,13 @@ def place_on_reel(wav: Path, reel: Reel, words: str, seed: int) -> None:
         _write_measured(file, part, reel, "pcm24", 1.0)
 
 
-def _write_measured(file: StemFile, path: Path, reel: Reel, form: SampleFormat, gain: float) -> None:
+def _write_measured(file: StemFile, path: Path, reel: Reel, form: SampleFormat, gain: float) -> Loudness:
     """Write a file with the loudness that it measures in its bext; errors: FoleyError where it would not be right."""
     _write(file, path, reel, form, gain)
-    stamp_loudness(path, measure_file(path))
+    measured = measure_file(path)
+    stamp_loudness(path, measured)
     _check(file, path, reel)
+    return measured
 
 
 def _write(file: StemFile, path: Path, reel: Reel, form: SampleFormat, gain: float) -> None:

@@ -144,7 +144,9 @@ def test_take_stands_at_the_beginning_of_a_video(extend, packets, clips, write_t
 def test_take_in_the_middle_or_over_the_end(extend, clips, write_take, tmp_path, at_s):
     take = write_take(tmp_path / "take.wav", 22050, 1, duration_s=0.6)
     out = tmp_path / "out.wav"
-    assert extend(clips("plain.mp4"), "--ref", take, "-o", out, "--at", at_s, "--report").code == 0
+    told = extend(clips("plain.mp4"), "--ref", take, "-o", out, "--at", at_s, "--report")
+    assert told.code == 0
+    assert ("only 0.40 s of the take are heard, not 0.60 s" in told.err) == (at_s == 1.2)
     first, total = round(at_s * 22050), round(1.6 * 22050)
     before, after = whole_numbers(take)[: total - first], whole_numbers(out)
     assert len(after) == total

@@ -140,6 +140,17 @@ def test_each_stem_can_have_a_loudness_of_its_own(stems: list[Stem], reel: Reel,
         assert measured == pytest.approx(SPECIFICATIONS[name].lufs, abs=0.1)
 
 
+def test_a_stem_whose_peaks_keep_it_from_its_loudness_is_told(stems: list[Stem], reel: Reel, tmp_path: Path) -> None:
+    clicks = replace(stems[0], wav=tmp_path / "clicks.wav")
+    with SoundWriter(clicks.wav, RATE_HZ) as writer:
+        samples = np.zeros(clicks.n_samples, np.float32)
+        samples[::4800] = 0.5
+        writer.write(samples)
+    [file] = files_of([clicks], reel)
+    [note] = write_stem_files([file], tmp_path, reel, target=SPECIFICATIONS["r128"])
+    assert note.startswith(f"{file.name}: -") and note.endswith("LUFS instead of -23: its peaks are at -1 dBTP")
+
+
 def test_a_reel_that_passes_midnight(stems: list[Stem], reel: Reel) -> None:
     late = replace(reel, clock=ReelClock(Fraction(25), "23:59:59:00"))
     assert late.time_reference(2 * RATE_HZ) == RATE_HZ
