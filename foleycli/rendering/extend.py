@@ -122,7 +122,7 @@ def extend_take(job: ExtendJob, model: Model, report: Report = silent) -> Render
             )
         with clock.stage("mux"):
             noise_seed = settings.seed if settings.room != "off" else None
-            gain = generated_gain(generated, take, image, placement)
+            gain, loudest = generated_gain(generated, take, image, placement), generated.peak
             blocks = joined(generated, take, image, placement, noise_seed, gain)
         notes: tuple[str, ...] = ()
         for k, edit in enumerate(job.edits, start=1):
@@ -150,7 +150,8 @@ def extend_take(job: ExtendJob, model: Model, report: Report = silent) -> Render
                     latents, take.rate_hz, image, generated_wav, beside=beside, model=model, report=report
                 )
             with clock.stage("mux"):
-                blocks = _spliced(sound, joined(generated, take, image, placement, noise_seed, gain), take, edit)
+                softer = gain * min(1.0, loudest / max(generated.peak, 1e-9))  # the whole keeps its peak
+                blocks = _spliced(sound, joined(generated, take, image, placement, noise_seed, softer), take, edit)
         with clock.stage("mux"):
             finished = write(job, blocks, take, placement, report)
     return RenderResult(
@@ -187,8 +188,7 @@ def _before_edit(
 
     Of the last edit they are those of the result itself, where it gives them back; else the same made again.
     """
-    is_float = job.out.suffix.lower() == ".wav" and _is_float(job.take, take)
-    _write_float(blocks if is_float else map(as_24_bit, blocks), take, wav)
+    _write_float(map(as_24_bit, blocks) if _is_24_bit(job, take) else blocks, take, wav)
     kept = job.kept if is_last else None
     if kept is None:
         return wav, ()
@@ -221,6 +221,13 @@ def _write_float(blocks: Iterable[np.ndarray], take: Audio, wav: Path) -> None:
 def as_24_bit(block: np.ndarray) -> np.ndarray:
     """Samples as a file of 24 bit gives them back, float32."""
     return (np.clip(np.rint(block * 2.0**23), -(2**23), 2**23 - 1) / 2**23).astype(np.float32)
+
+
+def _is_24_bit(job: ExtendJob, take: Audio) -> bool:
+    """Whether a result is made of samples of 24 bit: a file without losses, or a video."""
+    if is_video_name(job.out) or job.out.suffix.lower() == ".wav":
+        return not _is_float(job.take, take)
+    return job.out.suffix.lower() == ".flac"
 
 
 def _is_float(path: Path, take: Audio) -> bool:
