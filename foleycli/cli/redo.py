@@ -271,8 +271,9 @@ def cues_of(session: Session, out: Path, asked: Asked) -> CueEditJob:
             "Render to .wav, or to a .mov with --pcm, or with --stems DIR",
         )
     if is_sum:
+        again = f"Put it back, or make all files again as the report says: foley redo {session.report} --force"
         for file in session.stem_files():
-            check_file(file, f"a stem of {session.report.name}", "Put it back, or render anew")
+            check_file(file, f"a stem of {session.report.name}", again)
     told = {**session.told, "session": moved(session.told["session"], session.report.parent, out.parent)}
     return replace(
         job,

@@ -247,7 +247,11 @@ def test_a_span_of_a_render_with_stems(foley, redo, made):
 
 
 def test_a_stem_that_has_changed_is_named(redo, made):
-    name = next(name for name in stems(made) if "_3T1" in name or "_3.wav" in name)
+    before = stems(made)
+    name = next(name for name in before if "_3T1" in name or "_3.wav" in name)
     (made / "stems" / name).write_bytes(b"RIFF")
     told = redo(made / "mix.json", "--cue", "1", "--force")
     assert told.code == 1 and f"{name} has changed: a stem of mix.json" in told.error
+    assert f"foley redo {made / 'mix.json'} --force" in told.err
+    assert redo(made / "mix.json", "--force").code == 0
+    assert stems(made) == before
