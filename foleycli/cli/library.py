@@ -101,14 +101,15 @@ def add(
     twice = [name for name, n in Counter(file.name for file in files).items() if n > 1]
     if twice:
         raise UsageError(f"two files are called {twice[0]}", "Add them in two calls, with different names")
-    make_folder(to)
+    make_folder(to, "--to")
     rows = index_rows(to)
     for file in files:
         with replacing(to / file.name) as part:
             shutil.copyfile(file, part)
         rows.append({"file": file.name, "words": phrases, **({"kind": kind} if kind else {})})
     with replacing(to / INDEX_NAME) as part:
-        part.write_text("".join(json_module.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+        text = "".join(json_module.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")  # names that are no UTF-8, as JSON has them
     console.result(str(to))
 
 

@@ -50,4 +50,4 @@ def _comments(timeline: Timeline, clip: Clip, channel: int) -> list[str]:
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())
+    return " ".join(text.splitlines())  # spaces stay, since names of files have them

@@ -104,8 +104,8 @@ def _file(path: Path, folder: Path) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Text in a quote that it does not contain itself, on one line."""
-    text = " ".join(text.split())
+    """Text in a quote that it does not contain itself, on one line; spaces stay, since names of files have them."""
+    text = " ".join(text.splitlines())
     quote = next((mark for mark in "\"'`" if mark not in text), "`")
     return f"{quote}{text.replace('`', chr(39)) if quote == '`' else text}{quote}"
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +59,17 @@ def test_added_recordings_are_found_by_their_words(foley, write_take, tmp_path):
     assert kind == "hits" and len(takes) >= 2
     again = foley("library", "add", files[0], "--to", own, "--words", "gate")
     assert again.code == 1 and "take1.wav" in again.error
+
+
+def test_a_recording_whose_name_is_no_utf8_is_added_and_found(foley, write_take, tmp_path):
+    odd = tmp_path / os.fsdecode(b"n\xff.wav")
+    shutil.move(write_take(tmp_path / "take.wav"), odd)
+    assert foley("library", "add", odd, "--to", tmp_path / "own", "--words", "gate").code == 0
+    [match] = open_library(tmp_path / "own").find("gate")
+    assert match.recording.path == tmp_path / "own" / odd.name and match.recording.path.is_file()
+    file = write_take(tmp_path / "take.wav")
+    told = foley("library", "add", file, "--to", file, "--words", "gate")
+    assert told.code == 2 and "--to" in told.error and "--out-dir" not in told.error
 
 
 @pytest.mark.parametrize("words", ["", " , "])

@@ -94,6 +94,14 @@ def test_reaper(made, tmp_path):
     assert [mark[3] for mark in marks[::2]] == [region.name for region in made.regions]
 
 
+@pytest.mark.parametrize("name", ["a  reel.mov", "a\u3000reel.mov", "a\u00a0reel.mov"])
+def test_files_are_found_by_names_with_any_spaces(tmp_path, name):
+    made = replace(timeline(tmp_path, CLOCKS["25"]), video=tmp_path / name)
+    for ending, line in ((".rpp", f'        FILE "{name}"'), (".edl", f"* FROM CLIP NAME: {name}")):
+        write_timeline(made, tmp_path / f"a{ending}")
+        assert line in (tmp_path / f"a{ending}").read_text(encoding="utf-8").splitlines()
+
+
 def test_otio(made, tmp_path):
     write_timeline(made, tmp_path / "a.otio")
     read = otio.adapters.read_from_file(str(tmp_path / "a.otio"))
