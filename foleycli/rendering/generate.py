@@ -93,7 +93,7 @@ def generate_takes(
     """Several sounds of one video, a seed each, generated in one batch.  See `generate`.
 
     reference   latents [R, D] of a sound whose timbre is matched
-    recorded    recordings that are placed beside the model's sound
+    recorded    recordings that are placed beside the model's sound; None: that sound at the level that it comes at
     """
     plan = plan_for(analysis, model, settings, reference)
     features = build_features(analysis.streams, model, settings)
@@ -103,7 +103,7 @@ def generate_takes(
     if analysis.loudness_db is not None and settings.ride > 0:
         target_db = analysis.loudness_db if recorded is None else recorded.ride_target_db()
         sounds = [ride_gain(sound, rate_hz, target_db, settings.ride) for sound in sounds]
-    if recorded is not None and recorded.has_sound:
+    if recorded is not None:
         sounds = [
             np.concatenate(list(recorded.blocks(blocks_of(sound, rate_hz), len(sound), rate_hz, seed)))
             for sound, seed in zip(sounds, seeds, strict=True)

@@ -52,9 +52,10 @@ def apply_gain_riding(wav: Path, loudness_db: np.ndarray, amount: float) -> None
 
 
 def add_recordings(wav: Path, recorded: Recorded, n_samples: int, rate_hz: int, seed: int, *, has_model: bool) -> None:
-    """Lay recordings beside the model's sound in a mono WAV, or write them alone; renamed into place.
+    """Bring the model's sound in a mono WAV to its level and lay recordings beside it, or write them alone.
 
     The WAV is as long as it was, or `n_samples` where `has_model` is false: then `wav` is written anew.
+    What is new is renamed into place.
     """
     add_layers(wav, [Layer(recorded, seed)], n_samples, rate_hz, room_seed=seed, has_model=has_model)
 

@@ -210,17 +210,16 @@ def _decode(
         decode_at_level(
             model, own, wav, analysis=last.analysis, recorded=last.recorded, ride=job.settings.ride, report=report
         )
-    if any(one.recorded.has_sound for one in layers):
-        seeds = [job.settings.seed, *(edit.seed for edit in job.edits[:n_edits])]
-        heard = [heard_of(job.edits[:n_edits], k, rate_hz) for k in range(len(layers))]
-        add_layers(
-            wav,
-            [Layer(one.recorded, seed, what) for one, seed, what in zip(layers, seeds, heard, strict=True)],
-            seconds_to_samples(last.part.duration_s, rate_hz),
-            rate_hz,
-            room_seed=job.settings.seed,
-            has_model=own is not None,
-        )
+    seeds = [job.settings.seed, *(edit.seed for edit in job.edits[:n_edits])]
+    heard = [heard_of(job.edits[:n_edits], k, rate_hz) for k in range(len(layers))]
+    add_layers(
+        wav,
+        [Layer(one.recorded, seed, what) for one, seed, what in zip(layers, seeds, heard, strict=True)],
+        seconds_to_samples(last.part.duration_s, rate_hz),
+        rate_hz,
+        room_seed=job.settings.seed,
+        has_model=own is not None,
+    )
 
 
 def heard_of(edits: Sequence[SpanEdit], layer: int, rate_hz: int) -> Heard:

@@ -137,10 +137,9 @@ def decode_take(
                 ride=job.settings.ride,
                 report=report,
             )
-        if prepared.recorded.has_sound:
-            rate_hz = model.codec.rate_hz
-            n_samples = seconds_to_samples(prepared.part.duration_s, rate_hz)
-            add_recordings(wav, prepared.recorded, n_samples, rate_hz, seed, has_model=latents is not None)
+        rate_hz = model.codec.rate_hz
+        n_samples = seconds_to_samples(prepared.part.duration_s, rate_hz)
+        add_recordings(wav, prepared.recorded, n_samples, rate_hz, seed, has_model=latents is not None)
     with clock.stage("features"):
         return Take(seed, score_take(scorer, analysis.streams.get(scorer.name) if scorer else None, wav), wav)
 

@@ -130,6 +130,16 @@ def test_the_level_follows_what_is_seen_as_far_as_asked(render, clips, tmp_path)
     assert render(clips("plain.mp4"), "-o", tmp_path / "no.wav", "--ride", "2").code == 2
 
 
+@pytest.mark.parametrize("engine", ["both", "flow"])
+def test_a_sound_alone_is_as_loud_as_the_same_in_a_video(render, clips, tmp_path, engine):
+    outs = [tmp_path / "out.wav", tmp_path / "out.mov", tmp_path / "quiet.mov"]
+    for out, more in zip(outs, ((), ("--channels", 1), ("--channels", 1, "--room", "off")), strict=True):
+        assert render(clips("plain.mp4"), "-o", out, "--engine", engine, "--no-library", *more).code == 0
+    alone, with_room, without_room = (measure_file(out).lufs for out in outs)
+    assert alone == pytest.approx(without_room, abs=0.1)
+    assert alone == pytest.approx(with_room, abs=1.0)  # which has room tone as well
+
+
 def test_part_of_a_video(render, packets, clips, tmp_path):
     part = ("--start", "0.5", "--duration", "0.7")
     (stem,) = render(clips("reordered.mp4"), "-o", tmp_path / "out.wav", *part, "--json").lines
