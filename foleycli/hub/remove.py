@@ -9,7 +9,7 @@ from pathlib import Path
 from foleycli.errors import FoleyError
 from foleycli.hub import places
 from foleycli.hub.catalog import find
-from foleycli.media.output import temporary_beside
+from foleycli.media.output import remove_leftovers, temporary_beside
 from foleycli.weights.config import CONFIG_NAME, read_config
 
 
@@ -33,6 +33,7 @@ def remove(name: str) -> float:
             f"Remove that one first: foley models remove {needed[name]}",
         )
     parts = [part for part in _parts(name) if part not in needed]
+    remove_leftovers(places.models_folder(), again=True)  # of dead imports: they are as large as models
     return sum(_remove_folder(places.models_folder() / each) for each in (name, *parts)) / 1e6
 
 
