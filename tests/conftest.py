@@ -15,7 +15,6 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-import torch
 from clips import Clips
 
 from foleycli.cli.app import main
@@ -38,6 +37,8 @@ def _a_home_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
 
 @pytest.fixture(autouse=True)
 def _the_same_random_numbers_in_every_run() -> None:
+    import torch  # after OMP_NUM_THREADS is set
+
     torch.manual_seed(0)
 
 
