@@ -43,6 +43,11 @@ class Agreement:
     n_found: int
     n_true: int
 
+    @property
+    def above_chance(self) -> float:
+        """How much better F1 is than what chance gives."""
+        return self.f1 - self.shifted_f1
+
 
 def agreement(
     found: np.ndarray, true: np.ndarray, tolerance_s: float, duration_s: float, n_shifts: int = 50

@@ -84,8 +84,8 @@ def compare(
         clip=name,
         onsets=len(onsets_s),
         predicted_onsets=len(predicted_s),
-        above_60ms=round(at_60ms.f1 - at_60ms.shifted_f1, DIGITS),
-        above_100ms=round(at_100ms.f1 - at_100ms.shifted_f1, DIGITS),
+        above_60ms=round(at_60ms.above_chance, DIGITS),
+        above_100ms=round(at_100ms.above_chance, DIGITS),
         loudness=round(_correlation(loudness, levels_db), DIGITS),
         dynamics=round(_correlation(dynamics, levels_db), DIGITS),
     )

@@ -88,8 +88,7 @@ def compare(take: np.ndarray, after: np.ndarray, real: np.ndarray, rate_hz: int,
     found_s, true_s = (_onsets_after(take, sound, rate_hz) for sound in (after, real))
     onsets, cosine = np.nan, np.nan
     if len(true_s) >= MIN_ONSETS:
-        agreed = agreement(found_s, true_s, TOLERANCE_S, duration_s)
-        onsets = agreed.f1 - agreed.shifted_f1
+        onsets = agreement(found_s, true_s, TOLERANCE_S, duration_s).above_chance
     if tagger is not None:
         one, other = (
             tagger.tag(resample(sound[None], rate_hz, tagger.rate_hz)[0]).embeddings.mean(axis=0)

@@ -116,8 +116,7 @@ def compare(take: np.ndarray, real: np.ndarray, take_tags: Tags | None, real_tag
     take, real = take[:n], real[:n]
     onsets, cosine = np.nan, np.nan
     if len(real_onsets := detect_onsets(real, RATE_HZ)) >= MIN_ONSETS:
-        agreed = agreement(detect_onsets(take, RATE_HZ), real_onsets, TOLERANCE_S, n / RATE_HZ)
-        onsets = agreed.f1 - agreed.shifted_f1
+        onsets = agreement(detect_onsets(take, RATE_HZ), real_onsets, TOLERANCE_S, n / RATE_HZ).above_chance
     if take_tags is not None and real_tags is not None:
         cosine = float(cosines(take_tags.embeddings.mean(axis=0)[None], real_tags.embeddings.mean(axis=0))[0])
     return Figures(
