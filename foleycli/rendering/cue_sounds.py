@@ -30,7 +30,7 @@ from foleycli.media.part import Part, copyable_part
 from foleycli.models.model import Model, load_model
 from foleycli.recordings.engine import LEVEL_DB, Events, block_samples, room_tone_blocks
 from foleycli.recordings.hits import as_hits, sharpen_hits, strike
-from foleycli.recordings.mix import Layer, Recorded, gain_to
+from foleycli.recordings.mix import Recorded, gain_to
 from foleycli.records import Features, Report
 from foleycli.rendering.analyze import VideoAnalysis, analyze, excerpt
 from foleycli.rendering.cost import TAKES_AT_ONCE
@@ -38,7 +38,7 @@ from foleycli.rendering.generate import build_features, check_prompt, plan_for
 from foleycli.rendering.output import add_layers, file_blocks, is_widened
 from foleycli.rendering.plan import RenderPlan
 from foleycli.rendering.recordings import RecordingChoice, choose_recordings, room_level_db
-from foleycli.rendering.redo import heard_of, inpainted, splice
+from foleycli.rendering.redo import inpainted, layers_of, splice
 from foleycli.rendering.render import decode_at_level
 from foleycli.rendering.result import CueResult, RenderResult, StageClock
 from foleycli.rendering.timbre import encode_reference, find_reference
@@ -228,12 +228,7 @@ def prepare_cues(
 def _span_of(edit: SpanEdit, cue: CueInputs, inputs_of: Callable[[PlacedCue], CueInputs]) -> CueSpan:
     """A span of a cue's take, and what it is made from."""
     shift_s, settings = float(cue.grid_s), cue.placed.settings
-    moved = replace(edit, start_s=edit.start_s - shift_s, end_s=edit.end_s - shift_s)
-    own = replace(
-        settings,
-        prompt=settings.prompt if edit.prompt is None else edit.prompt,
-        negative_prompt=settings.negative_prompt if edit.negative_prompt is None else edit.negative_prompt,
-    )
+    moved, own = replace(edit, start_s=edit.start_s - shift_s, end_s=edit.end_s - shift_s), edit.with_words(settings)
     return CueSpan(moved, cue if own == settings else inputs_of(replace(cue.placed, settings=own)))
 
 
@@ -369,15 +364,9 @@ def make_raw(
         decode_at_level(model, latents, wav, analysis=analysis, recorded=one.recorded, ride=settings.ride)
         if one.hits_s is not None:
             _rewrite(wav, strike(_samples(wav), rate_hz, one.hits_s, seed), rate_hz)
-    layers = [Layer(one.recorded, seed)]
-    if after is not None:
-        edits = [span.edit for span in after[1]]
-        seeds = [seed, *(edit.seed for edit in edits)]
-        recorded = [after[0].recorded, *(span.inputs.recorded for span in after[1])]
-        layers = [
-            Layer(each, own_seed, heard_of(edits, k, rate_hz))
-            for k, (each, own_seed) in enumerate(zip(recorded, seeds, strict=True))
-        ]
+    first, spans = after or (one, ())
+    recorded = [first.recorded, *(span.inputs.recorded for span in spans)]
+    layers = layers_of(recorded, seed, [span.edit for span in spans], rate_hz)
     if any(layer.recorded.has_sound for layer in layers):
         n_samples = seconds_to_samples(analysis.duration_s, rate_hz)
         add_layers(wav, layers, n_samples, rate_hz, room_seed=seed, has_model=latents is not None)

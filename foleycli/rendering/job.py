@@ -310,6 +310,14 @@ class SpanEdit:
     prompt: str | None = None  # None: that of the whole
     negative_prompt: str | None = None
 
+    def with_words(self, settings: Settings) -> Settings:
+        """The settings of the whole, with the span's own words where it has some."""
+        return replace(
+            settings,
+            prompt=settings.prompt if self.prompt is None else self.prompt,
+            negative_prompt=settings.negative_prompt if self.negative_prompt is None else self.negative_prompt,
+        )
+
 
 def check_edits(edits: Sequence[SpanEdit], length_s: float) -> None:
     """Errors: UsageError for a span that is not within a result of so many seconds."""

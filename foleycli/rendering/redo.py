@@ -28,7 +28,7 @@ from foleycli.media.output import is_video_name, replacing, temporary_beside
 from foleycli.media.source import open_container, open_input
 from foleycli.models.model import Model
 from foleycli.recordings.engine import Heard
-from foleycli.recordings.mix import Layer
+from foleycli.recordings.mix import Layer, Recorded
 from foleycli.records import Features, Report, silent
 from foleycli.rendering.generate import sample_latents
 from foleycli.rendering.output import (
@@ -120,10 +120,9 @@ def redo_spans(job: SpanJob, model: Model, report: Report) -> RenderResult:
 
 def _edited(edit: SpanEdit, job: SpanJob, base: Prepared, model: Model, clock: StageClock) -> Edited:
     """An edit with the recordings, the reference and the words that are its own where it has a prompt."""
-    prompt = job.settings.prompt if edit.prompt is None else edit.prompt
-    negative = job.settings.negative_prompt if edit.negative_prompt is None else edit.negative_prompt
-    own = replace(job, settings=replace(job.settings, prompt=prompt, negative_prompt=negative, seed=edit.seed))
-    if (prompt, negative) == (job.settings.prompt, job.settings.negative_prompt):
+    settings = edit.with_words(job.settings)
+    own = replace(job, settings=replace(settings, seed=edit.seed))
+    if settings == job.settings:
         return Edited(edit, own, base)
     return Edited(edit, own, condition(own, base.part, base.analysis, None, model, clock))
 
@@ -210,16 +209,26 @@ def _decode(
         decode_at_level(
             model, own, wav, analysis=last.analysis, recorded=last.recorded, ride=job.settings.ride, report=report
         )
-    seeds = [job.settings.seed, *(edit.seed for edit in job.edits[:n_edits])]
-    heard = [heard_of(job.edits[:n_edits], k, rate_hz) for k in range(len(layers))]
     add_layers(
         wav,
-        [Layer(one.recorded, seed, what) for one, seed, what in zip(layers, seeds, heard, strict=True)],
+        layers_of([one.recorded for one in layers], job.settings.seed, job.edits[:n_edits], rate_hz),
         seconds_to_samples(last.part.duration_s, rate_hz),
         rate_hz,
         room_seed=job.settings.seed,
         has_model=own is not None,
     )
+
+
+def layers_of(recorded: Sequence[Recorded], seed: int, edits: Sequence[SpanEdit], rate_hz: int) -> list[Layer]:
+    """The recordings of a sound and of each of its spans, and what is heard of them: see `heard_of`.
+
+    recorded   the first render's, at its seed, and then those of each edit
+    """
+    seeds = [seed, *(edit.seed for edit in edits)]
+    return [
+        Layer(one, own_seed, heard_of(edits, k, rate_hz))
+        for k, (one, own_seed) in enumerate(zip(recorded, seeds, strict=True))
+    ]
 
 
 def heard_of(edits: Sequence[SpanEdit], layer: int, rate_hz: int) -> Heard:
