@@ -12,14 +12,15 @@ Halves: how far level and spectrum of a sound's two halves are apart, 90th perce
 from __future__ import annotations
 
 import json
-import pickle
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
+import torch
 import typer
 
 from foleycli.cli.naming import read_prompts
@@ -32,7 +33,8 @@ from foleycli.hub.resolve import resolve
 from foleycli.lab.tables import Column, markdown, without_nan
 from foleycli.media.audio import read_audio
 from foleycli.models.model import Model, load_model
-from foleycli.recordings.mix import Recorded, blocks_of
+from foleycli.recordings.mix import Recorded
+from foleycli.records import Stream
 from foleycli.rendering.analyze import VideoAnalysis, analyze
 from foleycli.rendering.generate import generate_takes
 from foleycli.rendering.recordings import choose_recordings
@@ -41,6 +43,7 @@ from foleycli.settings.preset import resolve_settings
 from foleycli.settings.settings import Settings
 from foleycli.training.film import FilmedClip, read_film
 
+ARRAYS = ("loudness_db", "dynamics_db", "position")  # of an analysis
 COLUMNS = (
     Column("what", "recordings"),
     Column("sounds", "sounds"),
@@ -80,11 +83,29 @@ def held_out_clips(folder: Path, per_source: int) -> list[FilmedClip]:
 
 def watched(clip: FilmedClip, model: Model, keep: Path) -> VideoAnalysis:
     """What a clip shows, kept from the first time on."""
-    kept = keep / f"{clip.path.stem}.pickle"
+    kept = keep / f"{clip.path.stem}.pt"
     if not kept.is_file():
-        kept.write_bytes(pickle.dumps(analyze(clip.path, model)))
-    analysis: VideoAnalysis = pickle.loads(kept.read_bytes())
-    return analysis
+        torch.save(to_plain(analyze(clip.path, model)), kept)
+    return from_plain(torch.load(kept, weights_only=True))
+
+
+def to_plain(analysis: VideoAnalysis) -> dict[str, Any]:
+    """An analysis in tensors and plain values: what torch.load takes with weights_only."""
+    arrays = {name: getattr(analysis, name) for name in ARRAYS}
+    return {
+        **vars(analysis),
+        "streams": {name: (one.values, str(one.rate_hz), one.late_s) for name, one in analysis.streams.items()},
+        **{name: None if values is None else torch.from_numpy(values) for name, values in arrays.items()},
+    }
+
+
+def from_plain(kept: dict[str, Any]) -> VideoAnalysis:
+    """The analysis of which `to_plain` gave these values."""
+    streams = {
+        name: Stream(values, Fraction(rate_hz), late_s) for name, (values, rate_hz, late_s) in kept["streams"].items()
+    }
+    arrays = {name: None if kept[name] is None else kept[name].numpy() for name in ARRAYS}
+    return VideoAnalysis(**{**kept, **arrays, "streams": streams})
 
 
 def model_sound(clip: FilmedClip, analysis: VideoAnalysis, model: Model, settings: Settings, keep: Path) -> np.ndarray:
@@ -102,7 +123,7 @@ def model_sound(clip: FilmedClip, analysis: VideoAnalysis, model: Model, setting
 def mixed(samples: np.ndarray, recorded: Recorded, settings: Settings, rate_hz: int) -> np.ndarray:
     """The model's sound with recordings and room tone, as a render mixes them."""
     ridden = ride_gain(samples, rate_hz, recorded.ride_target_db(), settings.ride)
-    return np.concatenate(list(recorded.blocks(blocks_of(ridden, rate_hz), len(ridden), rate_hz, settings.seed)))
+    return recorded.beside(ridden, rate_hz, settings.seed)
 
 
 def halves_db(samples: np.ndarray) -> tuple[float, float]:
@@ -123,7 +144,7 @@ def compare(clip: FilmedClip, made: np.ndarray, real: np.ndarray, recorded: Reco
     return SoundMetrics(
         source=clip.source,
         laid="hits" if "hits" in kinds else "goes on" if kinds else "none",
-        onsets=found.f1 - found.shifted_f1 if is_struck else np.nan,
+        onsets=found.above_chance if is_struck else np.nan,
         loudness=envelope_correlation(made, real, RATE_HZ),
         spectrum_db=spectral_distance_db(made, real, RATE_HZ),
         halves_db=level_db,

@@ -63,6 +63,10 @@ class Recorded:
         """
         return mix_layers([Layer(self, seed)], model_blocks, n_samples, rate_hz, room_seed=seed)
 
+    def beside(self, samples: np.ndarray, rate_hz: int, seed: int) -> np.ndarray:
+        """The whole sound with a model's sound [N], mono float32 [N]: `blocks` for what is in memory."""
+        return np.concatenate(list(self.blocks(blocks_of(samples, rate_hz), len(samples), rate_hz, seed)))
+
     def gain(self, has_model: bool, n_samples: int, rate_hz: int, seed: int) -> float:
         """What its recordings are multiplied with, beside a model or alone."""
         norm = np.hypot(1.0, MODEL_GAIN) if has_model else 1.0

@@ -22,7 +22,7 @@ from foleycli.errors import FoleyError
 from foleycli.families.base import Family
 from foleycli.media.audio import SoundWriter, resample
 from foleycli.models.model import Model
-from foleycli.recordings.mix import Recorded, blocks_of
+from foleycli.recordings.mix import Recorded
 from foleycli.records import Audio, Features, Report, Stream, silent
 from foleycli.rendering.analyze import VideoAnalysis
 from foleycli.rendering.plan import RenderPlan, plan_render
@@ -104,10 +104,7 @@ def generate_takes(
         target_db = analysis.loudness_db if recorded is None else recorded.ride_target_db()
         sounds = [ride_gain(sound, rate_hz, target_db, settings.ride) for sound in sounds]
     if recorded is not None:
-        sounds = [
-            np.concatenate(list(recorded.blocks(blocks_of(sound, rate_hz), len(sound), rate_hz, seed)))
-            for sound, seed in zip(sounds, seeds, strict=True)
-        ]
+        sounds = [recorded.beside(sound, rate_hz, seed) for sound, seed in zip(sounds, seeds, strict=True)]
     n_samples = seconds_to_samples(analysis.duration_s, rate_hz)
     return [Audio(sound[None, :n_samples], rate_hz) for sound in sounds]
 
