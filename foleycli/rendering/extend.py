@@ -36,11 +36,11 @@ from foleycli.media.probe import channel_mask, is_float_file
 from foleycli.media.timecode import samples_a_day
 from foleycli.models.model import Model
 from foleycli.recordings.engine import block_samples, soft_limit
-from foleycli.records import Audio, Report, silent
+from foleycli.records import Audio, Features, Report, silent
 from foleycli.rendering.analyze import VideoAnalysis, analyze
 from foleycli.rendering.continuation import Continuation, Span, continue_take
 from foleycli.rendering.generate import build_features, check_prompt, decode_to_wav, sample_latents
-from foleycli.rendering.plan import plan_render
+from foleycli.rendering.plan import RenderPlan, plan_render
 from foleycli.rendering.redo import UNLIKE, decode_lossless, inpainted, is_lossless, splice
 from foleycli.rendering.result import RenderResult, StageClock
 from foleycli.rendering.timbre import characteristic_start_s, encode_audio
@@ -73,18 +73,87 @@ class TakePlacement:
     loop_lead: int = 0
 
 
+@dataclass(frozen=True)
+class Extension:
+    """A take and what is seen beside it: all that is known before the sampler begins."""
+
+    job: ExtendJob
+    model: Model
+    settings: Settings
+    take: Audio  # [C, N] at its own rate
+    mono: np.ndarray  # [N] at the codec's rate
+    image: StereoImage
+    placement: TakePlacement
+    analysis: VideoAnalysis
+    features: Features
+    context: Tensor  # [L, D]: the take's latents on the track
+    context_mask: Tensor  # bool [L]: which steps they are
+    reference: Tensor  # [R, D], for windows that do not touch the take
+    plan: RenderPlan
+
+    def joined(self, generated: GeneratedTrack, gain: np.ndarray) -> Iterator[np.ndarray]:
+        """See `joined`."""
+        noise_seed = self.settings.seed if self.settings.room != "off" else None
+        return joined(generated, self.take, self.image, self.placement, noise_seed, gain)
+
+
 def extend_take(job: ExtendJob, model: Model, report: Report = silent) -> RenderResult:
     """See `ExtendJob.run`."""
-    clock, settings, codec = StageClock(), replace(job.settings, context_s=CONTEXT_S, ride=0.0), model.codec
+    clock = StageClock()
+    known = prepare(job, model, clock, report)
+    with clock.stage("sampler"):
+        latents = sample_latents(
+            model.family,
+            known.features,
+            known.plan,
+            known.settings,
+            [known.settings.seed],
+            context=known.context,
+            context_mask=known.context_mask,
+            reference=known.reference,
+            report=report,
+        )[0]
+    with temporary_beside(job.out, ".wav") as wav:
+        with clock.stage("codec"):
+            generated = generate(known, latents, known.settings, wav, report)
+        with clock.stage("mux"):
+            gain = generated_gain(generated, known.take, known.image, known.placement)
+            as_generated = known.joined(generated, gain)
+        blocks, notes = with_edits(known, as_generated, latents, gain, generated.peak, wav, clock, report)
+        with clock.stage("mux"):
+            finished = write(job, blocks, known.take, known.placement, report)
+    return RenderResult(
+        out=job.out,
+        duration_s=known.placement.total / known.take.rate_hz,
+        start_s=0.0,
+        settings=known.settings,
+        model=model.name,
+        model_sha256=model.sha256,
+        device=str(model.device),
+        windows=known.plan.windows,
+        cuts_s=known.analysis.cuts_s,
+        labels=known.analysis.labels,
+        events_s=known.analysis.events_s,
+        stage_s=clock.spent_s,
+        notes=job.take_notes() + notes + finished.notes,
+        peak_dbtp=finished.peak_dbtp,
+        lufs=finished.lufs,
+        reference=job.take,
+    )
+
+
+def prepare(job: ExtendJob, model: Model, clock: StageClock, report: Report) -> Extension:
+    """Read the take, watch the video and plan the windows; errors: FoleyError for a take that is silent."""
+    settings, codec = replace(job.settings, context_s=CONTEXT_S, ride=0.0), model.codec
     check_prompt(settings, model)
-    take = read_audio(job.take)  # [C, N] at its own rate
+    take = read_audio(job.take)
     if not np.abs(take.samples).max(initial=0.0) > 1e-4:
         raise FoleyError(f"{job.take} is silent: there is nothing to carry on", "Give another take")
     analysis = analyze_or_empty(job, model, clock, report)
     with clock.stage("features"):
         features = build_features(analysis.streams, model, settings)
     image = StereoImage.of(take.samples)
-    mono = resample(image.to_mono(take.samples)[None], take.rate_hz, codec.rate_hz)[0]  # [N]
+    mono = resample(image.to_mono(take.samples)[None], take.rate_hz, codec.rate_hz)[0]
     placement = locate_take(job, take, analysis.duration_s, model)
     n_steps = math.ceil(Fraction(placement.total, take.rate_hz) * codec.latent_rate_hz)
     if placement.loop_step is not None:
@@ -102,83 +171,76 @@ def extend_take(job: ExtendJob, model: Model, report: Report = silent) -> Render
         repeat_reference=False,
         n_steps=n_steps,
     )
-    with clock.stage("sampler"):
-        latents = sample_latents(
-            model.family,
-            features,
-            plan,
-            settings,
-            [settings.seed],
-            context=context,
-            context_mask=context_mask,
-            reference=reference,
-            report=report,
-        )[0]
-    with temporary_beside(job.out, ".wav") as generated_wav:
-        with clock.stage("codec"):
-            beside = continuation_of(mono, take, placement, analysis, settings, model)
-            generated = write_generated(
-                latents, take.rate_hz, image, generated_wav, beside=beside, model=model, report=report
-            )
-        with clock.stage("mux"):
-            noise_seed = settings.seed if settings.room != "off" else None
-            gain, loudest = generated_gain(generated, take, image, placement), generated.peak
-            blocks = joined(generated, take, image, placement, noise_seed, gain)
-        notes: tuple[str, ...] = ()
-        for k, edit in enumerate(job.edits, start=1):
-            with clock.stage("mux"):
-                sound, notes = _before_edit(
-                    job, blocks, take, placement, generated_wav.with_name(f"{k}.wav"), is_last=k == len(job.edits)
-                )
-            own = _with_words(settings, edit)
-            with clock.stage("sampler"):
-                latents = inpainted(
-                    latents,
-                    (edit.start_s, edit.end_s),
-                    family=model.family,
-                    features=build_features(analysis.streams, model, own),
-                    settings=own,
-                    cuts_s=analysis.cuts_s,
-                    reference=reference,
-                    repeat_reference=False,
-                    always_known=context_mask,
-                    report=report,
-                )
-            with clock.stage("codec"):
-                beside = continuation_of(mono, take, placement, analysis, own, model)
-                generated = write_generated(
-                    latents, take.rate_hz, image, generated_wav, beside=beside, model=model, report=report
-                )
-            with clock.stage("mux"):
-                softer = gain * min(1.0, loudest / max(generated.peak, 1e-9))  # the whole keeps its peak
-                blocks = _spliced(sound, joined(generated, take, image, placement, noise_seed, softer), take, edit)
-        with clock.stage("mux"):
-            finished = write(job, blocks, take, placement, report)
-    return RenderResult(
-        out=job.out,
-        duration_s=placement.total / take.rate_hz,
-        start_s=0.0,
+    return Extension(
+        job=job,
+        model=model,
         settings=settings,
-        model=model.name,
-        model_sha256=model.sha256,
-        device=str(model.device),
-        windows=plan.windows,
-        cuts_s=analysis.cuts_s,
-        labels=analysis.labels,
-        events_s=analysis.events_s,
-        stage_s=clock.spent_s,
-        notes=job.take_notes() + notes + finished.notes,
-        peak_dbtp=finished.peak_dbtp,
-        lufs=finished.lufs,
-        reference=job.take,
+        take=take,
+        mono=mono,
+        image=image,
+        placement=placement,
+        analysis=analysis,
+        features=features,
+        context=context,
+        context_mask=context_mask,
+        reference=reference,
+        plan=plan,
     )
 
 
-def _with_words(settings: Settings, edit: SpanEdit) -> Settings:
-    """The settings of a span: the words of the whole where it has none of its own."""
-    prompt = settings.prompt if edit.prompt is None else edit.prompt
-    negative = settings.negative_prompt if edit.negative_prompt is None else edit.negative_prompt
-    return replace(settings, prompt=prompt, negative_prompt=negative, seed=edit.seed)
+def generate(known: Extension, latents: Tensor, settings: Settings, wav: Path, report: Report) -> GeneratedTrack:
+    """A latent track [L, D] as sound, with what of the take is laid beside it under these settings."""
+    beside = continuation_of(known.mono, known.take, known.placement, known.analysis, settings, known.model)
+    return write_generated(
+        latents, known.take.rate_hz, known.image, wav, beside=beside, model=known.model, report=report
+    )
+
+
+def with_edits(
+    known: Extension,
+    blocks: Iterable[np.ndarray],
+    latents: Tensor,
+    gain: np.ndarray,
+    loudest: float,
+    wav: Path,
+    clock: StageClock,
+    report: Report,
+) -> tuple[Iterable[np.ndarray], tuple[str, ...]]:
+    """The result in blocks [C, n] with the spans of the job's edits made anew, one after the other, and notes.
+
+    latents   [L, D] of what is generated
+    gain      float32 [C, 1] of it
+    loudest   its peak, which the whole keeps
+    wav       where it is decoded to
+    """
+    job = known.job
+    notes: tuple[str, ...] = ()
+    for k, edit in enumerate(job.edits, start=1):
+        with clock.stage("mux"):
+            is_last = k == len(job.edits)
+            sound, notes = _before_edit(
+                job, blocks, known.take, known.placement, wav.with_name(f"{k}.wav"), is_last=is_last
+            )
+        own = replace(edit.with_words(known.settings), seed=edit.seed)
+        with clock.stage("sampler"):
+            latents = inpainted(
+                latents,
+                (edit.start_s, edit.end_s),
+                family=known.model.family,
+                features=build_features(known.analysis.streams, known.model, own),
+                settings=own,
+                cuts_s=known.analysis.cuts_s,
+                reference=known.reference,
+                repeat_reference=False,
+                always_known=known.context_mask,
+                report=report,
+            )
+        with clock.stage("codec"):
+            generated = generate(known, latents, own, wav, report)
+        with clock.stage("mux"):
+            softer = gain * min(1.0, loudest / max(generated.peak, 1e-9))
+            blocks = _spliced(sound, known.joined(generated, softer), known.take, edit)
+    return blocks, notes
 
 
 def _before_edit(
