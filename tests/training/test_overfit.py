@@ -103,38 +103,24 @@ def own_sound_is_nearest(model: Path, examples: list[Example], codec_name: str, 
     return float((nearest == torch.arange(N_CLIPS)).float().mean())
 
 
-def test_salsa_v_learns_sixteen_clips(tmp_path, cache):
-    """The large recipe; the small one is reduced to the same network."""
+@pytest.mark.parametrize(
+    ("system", "recipe", "loss", "bound", "settings"),
+    [
+        # The large recipe; the small one is reduced to the same network.
+        pytest.param("salsa-v", "salsav-large", "flow", 0.3, {"steps": 8}, id="salsa_v"),
+        # Nats; log 1024 is 6.9.
+        pytest.param("maskvat", "maskvat-large", "codes", 1.5, {"steps": 8}, id="maskvat"),
+        pytest.param("vaura", "vaura-large", "loss", 1.5, {}, id="vaura"),
+        # Reduced, it is one training instead of four stages.
+        pytest.param("foley-flow", "foleyflow-large", "loss", 0.3, {"steps": 8}, id="foley_flow"),
+    ],
+)
+def test_a_system_learns_sixteen_clips(tmp_path, cache, system, recipe, loss, bound, settings):
     lines = data_lines(cache)
-    examples = sixteen("salsav-large", lines)
-    model = train("salsa-v", RECIPES / "salsav-large.yaml", tmp_path / "run", overrides=lines, is_reduced=True)
-    assert last_losses(tmp_path / "run")["flow"] < 0.3
-    assert own_sound_is_nearest(model, examples, "mel-mini", steps=8, guidance=1.0) >= 14 / 16
-
-
-def test_maskvat_learns_sixteen_clips(tmp_path, cache):
-    lines = data_lines(cache)
-    examples = sixteen("maskvat-large", lines)
-    model = train("maskvat", RECIPES / "maskvat-large.yaml", tmp_path / "run", overrides=lines, is_reduced=True)
-    assert last_losses(tmp_path / "run")["codes"] < 1.5  # nats; log 1024 is 6.9
-    assert own_sound_is_nearest(model, examples, "mel-mini", steps=8, guidance=1.0) >= 14 / 16
-
-
-def test_vaura_learns_sixteen_clips(tmp_path, cache):
-    lines = data_lines(cache)
-    examples = sixteen("vaura-large", lines)
-    model = train("vaura", RECIPES / "vaura-large.yaml", tmp_path / "run", overrides=lines, is_reduced=True)
-    assert last_losses(tmp_path / "run")["loss"] < 1.5
-    assert own_sound_is_nearest(model, examples, "mel-mini", guidance=1.0) >= 14 / 16
-
-
-def test_foley_flow_learns_sixteen_clips(tmp_path, cache):
-    """Reduced, it is one training instead of four stages."""
-    lines = data_lines(cache)
-    examples = sixteen("foleyflow-large", lines)
-    model = train("foley-flow", RECIPES / "foleyflow-large.yaml", tmp_path / "run", overrides=lines, is_reduced=True)
-    assert last_losses(tmp_path / "run")["loss"] < 0.3
-    assert own_sound_is_nearest(model, examples, "mel-mini", steps=8, guidance=1.0) >= 14 / 16
+    examples = sixteen(recipe, lines)
+    model = train(system, RECIPES / f"{recipe}.yaml", tmp_path / "run", overrides=lines, is_reduced=True)
+    assert last_losses(tmp_path / "run")[loss] < bound
+    assert own_sound_is_nearest(model, examples, "mel-mini", **settings, guidance=1.0) >= 14 / 16
 
 
 def test_the_synchronisation_encoder_learns_sixteen_clips(tmp_path):
