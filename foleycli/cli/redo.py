@@ -91,9 +91,9 @@ def redo(
     is_of_cues = session.kind == "cues"
     if cue is not None and not is_of_cues:
         raise UsageError(f"--cue is given, but {report.name} is of no cue sheet", "Leave out --cue")
+    if keep is not None and any(one is not None for one in (take, from_, to, prompt, negative_prompt, seed)):
+        raise UsageError("--keep makes nothing, but something to change is given beside it", "Use two calls")
     if keep is not None and not is_of_cues:
-        if any(one is not None for one in (take, from_, to, prompt, negative_prompt, seed)):
-            raise UsageError("--keep makes nothing, but something to change is given beside it", "Use two calls")
         promote(session, _take(session, keep), out, force=force, quiet=quiet, as_json=json)
         return
     if take is not None and not is_of_cues:
@@ -296,8 +296,6 @@ def cue_edit(job: CueEditJob, asked: Asked) -> CueEdit:
     assert asked.cue is not None
     seeds = list(seeds_of(job, asked.cue, asked))
     if asked.keep is not None:
-        if asked.take is not None or asked.has_words or asked.seed is not None:
-            raise UsageError("--keep makes nothing, but something to change is given beside it", "Use two calls")
         seeds.insert(0, seeds.pop(asked.keep - 1))
         return CueEdit(asked.cue, tuple(seeds), kept=tuple(seeds))
     first = asked.seed if asked.seed is not None else unused_seed(job, asked.cue)
@@ -319,8 +317,6 @@ def span_edits(job: CueEditJob, asked: Asked) -> list[CueEdit]:
     from foleycli.rendering.cue_edits import CueEdit
     from foleycli.rendering.job import SpanEdit, check_edits
 
-    if asked.keep is not None:
-        raise UsageError("--keep makes nothing, but something to change is given beside it", "Use two calls")
     start_s, end_s = span_s(job, asked.from_, asked.to)
     check_edits([SpanEdit(start_s, end_s, 0)], job.length_s())
     heard = [
