@@ -21,6 +21,7 @@ from typing import IO, Any
 import ffmpeg
 
 from foleycli.errors import FoleyError
+from foleycli.media.output import replacing
 from foleycli.records import Report, silent
 from foleycli.settings.home import home
 
@@ -73,8 +74,9 @@ def _version_text(binary: str) -> str:
         return ""
     state = [status.st_size, status.st_mtime_ns, status.st_ino]
     known = _remembered()
-    if known.get(binary, {}).get("state") == state and 0 <= time.time() - known[binary]["asked_s"] < REMEMBERED_S:
-        return str(known[binary]["said"])
+    told = known.get(binary)
+    if told and told["state"] == state and 0 <= time.time() - told["asked_s"] < REMEMBERED_S:
+        return str(told["said"])
     try:
         finished = subprocess.run([binary, "-version"], capture_output=True, text=True, timeout=60, check=True)
     except (OSError, subprocess.SubprocessError):
@@ -85,21 +87,23 @@ def _version_text(binary: str) -> str:
 
 def _remembered() -> dict[str, Any]:
     """What binaries said of themselves, by their paths; nothing where it cannot be read."""
-    with suppress(FoleyError, OSError, ValueError):
+    with suppress(FoleyError, OSError, ValueError, TypeError, KeyError, AttributeError):  # it may hold anything
         known = json.loads((home() / REMEMBERED).read_text(encoding="utf-8"))
-        return {binary: facts for binary, facts in known.items() if {"state", "asked_s", "said"} <= facts.keys()}
+        return {
+            binary: {"state": facts["state"], "asked_s": float(facts["asked_s"]), "said": str(facts["said"])}
+            for binary, facts in known.items()
+        }
     return {}
 
 
 def _remember(known: dict[str, Any]) -> None:
     """Keep it for other runs, where there is a place."""
-    recent = dict(sorted(known.items(), key=lambda item: -float(item[1]["asked_s"]))[:REMEMBERED_BINARIES])
+    recent = dict(sorted(known.items(), key=lambda item: -item[1]["asked_s"])[:REMEMBERED_BINARIES])
     with suppress(FoleyError, OSError):
         folder = home()
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=folder, prefix=".ffmpeg-", delete=False, encoding="utf-8") as new:
-            json.dump(recent, new)
-        os.replace(new.name, folder / REMEMBERED)
+        with replacing(folder / REMEMBERED) as part:
+            part.write_text(json.dumps(recent), encoding="utf-8")
 
 
 def ffmpeg_version() -> str:

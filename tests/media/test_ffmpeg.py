@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -49,8 +50,11 @@ def test_a_binary_is_asked_what_it_is_once_and_again_when_it_changes(
     assert [version_in_a_new_run("7.1"), version_in_a_new_run(), version_in_a_new_run()] == ["7.1"] * 3
     assert len(asked.read_text()) == 1
     assert version_in_a_new_run("8.0.1") == "8.0.1" and len(asked.read_text()) == 2
-    (tmp_path / "home" / ffmpeg.REMEMBERED).write_text('{"broken": ')
-    assert version_in_a_new_run() == "8.0.1" and len(asked.read_text()) == 3
+    told = json.dumps({str(binary): {"state": [], "asked_s": "now", "said": 1}})
+    for n_asked, broken in enumerate(('{"broken": ', "[]", '{"ffmpeg": 1}', told), start=3):
+        (tmp_path / "home" / ffmpeg.REMEMBERED).write_text(broken)
+        assert version_in_a_new_run() == "8.0.1" and len(asked.read_text()) == n_asked
+    assert [path.name for path in (tmp_path / "home").iterdir()] == [ffmpeg.REMEMBERED]
     binary.unlink()
     with pytest.raises(FoleyError, match="does not run"):
         version_in_a_new_run()
