@@ -58,6 +58,10 @@ class Record:
         """A picture from the video, for the page."""
         return self.path.with_suffix(".still.webp")
 
+    @property
+    def _lock(self) -> Path:
+        return self.path.with_name(self.path.name + ".lock")
+
     def spectrogram(self, index: int) -> Path:
         """The picture of the row's result `index`, counted from 0, for the page."""
         return self.path.with_suffix(f".{index + 1}.webp")
@@ -101,15 +105,24 @@ class Record:
         import filelock
 
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(self.path.with_name(self.path.name + ".lock"), thread_local=False)
+        lock = filelock.FileLock(self._lock, thread_local=False)
         with suppress(OSError, NotImplementedError):  # a file system without locks
             lock.acquire()
         try:
             yield
         finally:
             with suppress(OSError):
-                Path(lock.lock_file).unlink()
+                self._lock.unlink()
             lock.release()
+
+    def remove_free_lock(self) -> None:
+        """Remove the lock of a process that died when the row was done and its lock not yet removed."""
+        import filelock
+
+        if not self._lock.exists():
+            return
+        with suppress(OSError, NotImplementedError, filelock.Timeout), filelock.FileLock(self._lock, timeout=0):
+            self._lock.unlink()
 
     @contextmanager
     def writing(self, key: str, inputs: Sequence[Path], files: Sequence[Path]) -> Iterator[dict[str, Any]]:

@@ -184,6 +184,7 @@ class Call:
         inputs = rows.read_by(asked)
         key = self._key(options, run.model, record.read().get("cue_models", ()))  # a changed sheet is a changed input
         if not self.common["force"] and (said := record.done(key, inputs)):
+            record.remove_free_lock()
             files = tuple(record.root / name for name in said["outputs"])
             return Checked(row, source.path, run, options, record, tuple(inputs), files, job=None)
         job = request.prepare()
@@ -280,7 +281,8 @@ class Call:
         from foleycli.media.output import remove_leftovers
 
         for folder in dict.fromkeys(one.record.path.parent for one in self.outcomes if one.record):
-            remove_leftovers(self.out_dir / folder.relative_to(self.out_dir / FOLDER), again=True)
+            for place in (folder, self.out_dir / folder.relative_to(self.out_dir / FOLDER)):
+                remove_leftovers(place, again=True)  # of workers that died meanwhile
         ordered = sorted(self.outcomes, key=lambda outcome: outcome.number)
         table = write_table(self.out_dir, ordered)
         said = self.tally.summary(time.monotonic() - self.began_s)

@@ -2,6 +2,7 @@
 
 Temporary files are written beside the result, each in a folder of its own (`.foley-run-*`) whose lock the running
 process holds.  The next run that writes there removes the folders of processes that have died: their locks are free.
+A folder whose process is still about to take its lock looks the same: it may be removed, and is made once more.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import errno
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,7 +26,7 @@ SOUND_ENDINGS = (".wav", ".flac", ".mp3", ".m4a", ".ogg")
 HIGH_RATE_ENDINGS = (".wav", ".flac", ".mov", ".mkv")  # whose sound is written sample for sample, at any rate
 PCM_ENDINGS = (".mov", ".wav")
 RUN_PREFIX, NEW_PREFIX, LOCK_NAME = ".foley-run-", ".foley-new-", "lock"
-NEW_FOLDER_S = 600.0  # a folder that has no lock after this long belongs to a process that died while making it
+MOST_TRIES = 20  # to make a folder before another process takes it for a dead one's
 NAME_BYTES = 255  # the longest name that the usual file systems take
 FULL_BYTES = 1 << 20  # less free space than this: a write that failed, failed for want of space
 TAKEN_HINT = "Give --force to replace it, --resume to keep it, or another name"
@@ -151,7 +151,7 @@ def _check_free(out: Path, force: bool) -> None:
 def _check_writable(folder: Path) -> None:
     # Trying is the only honest test: permission bits say nothing about read-only mounts, or to root.
     try:
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=NEW_PREFIX):
+        with tempfile.TemporaryFile(dir=folder, prefix=NEW_PREFIX):  # without a name, which a kill would leave
             pass
     except OSError as error:
         if error.errno in FULL_ERRORS:
@@ -222,19 +222,34 @@ def is_utf8(path: str | Path) -> bool:
 
 
 def _locked_folder(parent: Path) -> tuple[Path, filelock.BaseFileLock]:
-    """A new folder with its lock held; it gets the name that others look for only when the lock is taken."""
+    """A new folder with its lock held.
+
+    It gets its lasting name only when the lock is taken, which fails where another process has removed it before.
+    """
     import filelock
 
     with _disk_errors(parent):
-        new = Path(tempfile.mkdtemp(dir=parent, prefix=NEW_PREFIX))
-        lock = filelock.FileLock(new / LOCK_NAME)
-        with suppress(OSError, NotImplementedError):  # a file system without locks: nobody can take it from us either
-            lock.acquire(timeout=0)
-        if os.name == "nt":  # a folder with an open file in it cannot be renamed there
-            return new, lock
-        folder = new.with_name(RUN_PREFIX + new.name.removeprefix(NEW_PREFIX))
-        new.rename(folder)
-        return folder, lock
+        for _ in range(MOST_TRIES):
+            new = Path(tempfile.mkdtemp(dir=parent, prefix=NEW_PREFIX))
+            lock = filelock.FileLock(new / LOCK_NAME)
+            try:
+                lock.acquire(timeout=0)
+            except (filelock.Timeout, FileNotFoundError):
+                continue
+            except (OSError, NotImplementedError):  # a file system without locks: nobody can take it from us either
+                pass
+            if os.name == "nt":  # a folder with an open file in it cannot be renamed there
+                return new, lock
+            folder = new.with_name(RUN_PREFIX + new.name.removeprefix(NEW_PREFIX))
+            try:
+                new.rename(folder)
+            except FileNotFoundError:
+                lock.release()
+                continue
+            return folder, lock
+        raise FoleyError(
+            f"temporary folders in {parent} are removed by another program", "Choose another folder with -o"
+        )
 
 
 @contextmanager
@@ -281,22 +296,14 @@ def remove_leftovers(folder: Path, *, again: bool = False) -> None:
         return
     import filelock
 
-    for name in names:
-        path = folder / name
-        if name.startswith(NEW_PREFIX) and not _is_older_than(path, NEW_FOLDER_S):
-            continue
+    for path in (folder / name for name in names):
         lock = filelock.FileLock(path / LOCK_NAME)
         with suppress(OSError, NotImplementedError, filelock.Timeout):  # held, gone meanwhile, or not readable for us
             lock.acquire(timeout=0)
-            lock.release()
+            if os.name == "nt":  # a file that is open cannot be removed there
+                lock.release()
             shutil.rmtree(path, ignore_errors=True)
-
-
-def _is_older_than(path: Path, age_s: float) -> bool:
-    try:
-        return time.time() - path.stat().st_mtime > age_s
-    except OSError:
-        return False
+            lock.release()  # only now: until then nobody can take it for their own
 
 
 @contextmanager

@@ -137,3 +137,15 @@ def test_a_row_is_held_by_one_at_a_time(record):
         order.append("first")
     thread.join(10)
     assert order == ["first", "other"]
+
+
+def test_the_lock_of_a_process_that_died_is_removed_and_that_of_a_living_one_stays(record):
+    import filelock
+
+    lock = record.path.with_name(record.path.name + ".lock")
+    with filelock.FileLock(lock, is_singleton=False):
+        record.remove_free_lock()
+        assert lock.exists()
+    lock.touch()
+    record.remove_free_lock()
+    assert not lock.exists()

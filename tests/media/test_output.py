@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from foleycli.media.output import (
     check_rate,
     is_sound_name,
     is_video_name,
+    remove_leftovers,
     replacing,
     temporary_beside,
 )
@@ -197,6 +199,73 @@ def test_the_next_run_removes_what_a_killed_one_left_and_never_what_a_living_one
         for run in runs:
             run.kill()
             run.communicate()
+
+
+DYING = """
+import os, signal, sys, tempfile
+from pathlib import Path
+import filelock
+from foleycli.media import output
+def die(*args, **kwargs): os.kill(os.getpid(), signal.SIGKILL)
+if sys.argv[2] == "before the lock": filelock.FileLock.acquire = die
+elif sys.argv[2] == "before the name": Path.rename = die
+else: filelock.FileLock.release = die
+with output.temporary_beside(Path(sys.argv[1]), ".wav") as a:
+    a.write_text("whole")
+"""
+
+
+@pytest.mark.parametrize("when", ["before the lock", "before the name", "before it is removed"])
+def test_whenever_a_process_is_killed_the_next_one_removes_its_folder(tmp_path: Path, when: str) -> None:
+    out = tmp_path / "out.wav"
+    died = subprocess.run([sys.executable, "-c", DYING, str(out), when])
+    assert died.returncode == -signal.SIGKILL and len(list(tmp_path.glob(".foley-*"))) == 1
+    with replacing(out) as temporary:
+        temporary.write_text("whole")
+    assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.parametrize("when", ["before the lock", "before the name"])
+def test_a_folder_that_is_taken_for_a_dead_processs_is_made_once_more(
+    tmp_path: Path, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import filelock
+
+    removed: list[Path] = []
+
+    def remove() -> None:
+        """Once: what another process does that looks through the folder just then."""
+        if not removed:
+            removed.extend(tmp_path.iterdir())
+            shutil.rmtree(removed[0])
+
+    acquire, rename = filelock.FileLock.acquire, Path.rename
+    if when == "before the lock":
+        monkeypatch.setattr(filelock.FileLock, "acquire", lambda *args, **kw: (remove(), acquire(*args, **kw))[1])
+    else:
+        monkeypatch.setattr(Path, "rename", lambda *args: (remove(), rename(*args))[1])
+    with temporary_beside(tmp_path / "out.wav", ".wav") as temporary:
+        temporary.write_text("whole")
+        assert removed and temporary.parent not in removed
+        assert [path.name for path in tmp_path.iterdir()] == [temporary.parent.name]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_being_removed_is_nobodys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import filelock
+
+    left, rmtree, seen = tmp_path / ".foley-run-left", shutil.rmtree, []
+
+    def watched(path: Path, **options: bool) -> None:
+        with pytest.raises(filelock.Timeout):
+            filelock.FileLock(path / output.LOCK_NAME, is_singleton=False).acquire(timeout=0)
+        seen.append(path)
+        rmtree(path, **options)
+
+    left.mkdir()
+    monkeypatch.setattr(shutil, "rmtree", watched)
+    remove_leftovers(tmp_path)
+    assert seen == [left] and not left.exists()
 
 
 @pytest.fixture
