@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +44,7 @@ class RunOptions:
     compiled: bool = False
     threads: int | None = None
     resume: bool = False
+    together: bool = False  # all files of a job get their names at the same time
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def run_jobs(requests: Sequence[Request], run: RunOptions) -> None:
             if not tally.is_alone:
                 console.note(f"{source} ({index} of {len(ready)})", run.quiet)
             with isolated(source, tally, run):
-                with console.progress(run.quiet) as report_job:
+                with console.progress(run.quiet) as report_job, named_together(job, run):
                     results = job.run(model, report_job)
                     if run.report:
                         from foleycli.report.files import write_reports
@@ -114,6 +115,13 @@ def run_jobs(requests: Sequence[Request], run: RunOptions) -> None:
                 show_results(source, job, results, run)
     if tally.failed:
         raise typer.Exit(tally.exit_code)
+
+
+def named_together(job: Job, run: RunOptions) -> AbstractContextManager[None]:
+    """What a job's files are written within, where all of them are to get their names at the same time."""
+    from foleycli.media.together import together
+
+    return together(written_files(job, run.report)) if run.together else nullcontext()
 
 
 @contextmanager

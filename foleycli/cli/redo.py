@@ -84,9 +84,10 @@ def redo(
     20 ms stays, in the stems too; with --cue one cue of a sheet is made anew, and its stems.  Without -o the result is
     written where it was, which needs --force.
     """
-    from foleycli.media.output import report_files
+    from foleycli.media.output import remove_leftovers, report_files
     from foleycli.report.session import read_session
 
+    remove_leftovers(report.parent, again=True)  # a call that was killed while it gave files their names is finished
     session = read_session(report)
     is_of_cues = session.kind == "cues"
     if cue is not None and not is_of_cues:
@@ -109,6 +110,7 @@ def redo(
         report=True,
         accept_license=accept_license,
         threads=threads,
+        together=True,  # killed on the way, it must not leave a mix and stems that are not of one another
     )
     changes = {"prompt": prompt, "negative_prompt": negative_prompt, "seed": seed}
     target = out or session.output.path
@@ -428,6 +430,7 @@ def kept_result(session: Session) -> Path | None:
 def promote(session: Session, take: TakeFile, out: Path | None, *, force: bool, quiet: bool, as_json: bool) -> None:
     """Copy a take and its report to the name that was asked for."""
     from foleycli.media.output import check_outputs, replacing, report_files
+    from foleycli.media.together import together
     from foleycli.report.files import write_told
     from foleycli.report.session import check_file, read_session, renamed
 
@@ -441,9 +444,10 @@ def promote(session: Session, take: TakeFile, out: Path | None, *, force: bool, 
     check_file(own.output, f"take {take.take} of {session.report.name}", "Make it again: foley redo REPORT --take N")
     others = [one.file.path for one in session.takes]
     check_outputs([to, as_json_file], [*others, *(report_files(path)[0] for path in others)], force=force)
-    with replacing(to, overwrite=force) as part:
-        shutil.copyfile(source, part)
-    write_told(as_json_file, renamed(own, to, as_json_file))
+    with together([to, as_json_file]):
+        with replacing(to, overwrite=force) as part:
+            shutil.copyfile(source, part)
+        write_told(as_json_file, renamed(own, to, as_json_file))
     if as_json:
         console.result_json({"input": str(session.report), "output": str(to), "take": take.take, "seed": take.seed})
     else:

@@ -14,22 +14,17 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from foleycli.errors import FoleyError, UsageError
-
-if TYPE_CHECKING:
-    import filelock
+from foleycli.media.held import LOCK_NAME, NEW_PREFIX, PREFIXES, RUN_PREFIX, locked_folder
+from foleycli.media.together import TAKEN_HINT, current, finish
 
 VIDEO_ENDINGS = (".mp4", ".mov", ".mkv", ".webm")
 SOUND_ENDINGS = (".wav", ".flac", ".mp3", ".m4a", ".ogg")
 HIGH_RATE_ENDINGS = (".wav", ".flac", ".mov", ".mkv")  # whose sound is written sample for sample, at any rate
 PCM_ENDINGS = (".mov", ".wav")
-RUN_PREFIX, NEW_PREFIX, LOCK_NAME = ".foley-run-", ".foley-new-", "lock"
-MOST_TRIES = 20  # to make a folder before another process takes it for a dead one's
 NAME_BYTES = 255  # the longest name that the usual file systems take
 FULL_BYTES = 1 << 20  # less free space than this: a write that failed, failed for want of space
-TAKEN_HINT = "Give --force to replace it, --resume to keep it, or another name"
 FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT)
 SNDFILE_REFUSED = 2  # libsndfile's SF_ERR_SYSTEM: the system did not write, and why is not said
 _looked_through: set[tuple[str, int]] = set()  # folders, and the process that has done it: a fork has not
@@ -192,7 +187,8 @@ def temporary_beside(out: Path, suffix: str, needed_bytes: int = 0) -> Iterator[
     Errors: FoleyError when no space is left, or the folder cannot be made.
     """
     remove_leftovers(out.parent)
-    folder, lock = _locked_folder(out.parent)
+    with _disk_errors(out.parent):
+        folder, lock = locked_folder(out.parent)
     try:
         with _disk_errors(out.parent, needed_bytes), _named_in_utf8(folder) as named:
             yield named / f"part{suffix}"
@@ -219,37 +215,6 @@ def is_utf8(path: str | Path) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _locked_folder(parent: Path) -> tuple[Path, filelock.BaseFileLock]:
-    """A new folder with its lock held.
-
-    It gets its lasting name only when the lock is taken, which fails where another process has removed it before.
-    """
-    import filelock
-
-    with _disk_errors(parent):
-        for _ in range(MOST_TRIES):
-            new = Path(tempfile.mkdtemp(dir=parent, prefix=NEW_PREFIX))
-            lock = filelock.FileLock(new / LOCK_NAME)
-            try:
-                lock.acquire(timeout=0)
-            except (filelock.Timeout, FileNotFoundError):
-                continue
-            except (OSError, NotImplementedError):  # a file system without locks: nobody can take it from us either
-                pass
-            if os.name == "nt":  # a folder with an open file in it cannot be renamed there
-                return new, lock
-            folder = new.with_name(RUN_PREFIX + new.name.removeprefix(NEW_PREFIX))
-            try:
-                new.rename(folder)
-            except FileNotFoundError:
-                lock.release()
-                continue
-            return folder, lock
-        raise FoleyError(
-            f"temporary folders in {parent} are removed by another program", "Choose another folder with -o"
-        )
 
 
 @contextmanager
@@ -283,6 +248,8 @@ def _refused_write(folder: Path) -> FoleyError:
 def remove_leftovers(folder: Path, *, again: bool = False) -> None:
     """Remove the temporary folders that dead processes left in `folder`; those of living ones stay.
 
+    Files that were whole and about to get their names together get them now: see `media.together`.
+
     A process looks through each folder once, or `again`: in one of a hundred thousand files that takes longer than to
     write a small result.
     """
@@ -291,7 +258,7 @@ def remove_leftovers(folder: Path, *, again: bool = False) -> None:
         return
     _looked_through.add(place)
     try:
-        names = [entry.name for entry in os.scandir(folder) if entry.name.startswith((RUN_PREFIX, NEW_PREFIX))]
+        names = [entry.name for entry in os.scandir(folder) if entry.name.startswith(PREFIXES)]
     except OSError:
         return
     import filelock
@@ -300,9 +267,11 @@ def remove_leftovers(folder: Path, *, again: bool = False) -> None:
         lock = filelock.FileLock(path / LOCK_NAME)
         with suppress(OSError, NotImplementedError, filelock.Timeout):  # held, gone meanwhile, or not readable for us
             lock.acquire(timeout=0)
+            is_free = finish(path)
             if os.name == "nt":  # a file that is open cannot be removed there
                 lock.release()
-            shutil.rmtree(path, ignore_errors=True)
+            if is_free:
+                shutil.rmtree(path, ignore_errors=True)
             lock.release()  # only now: until then nobody can take it for their own
 
 
@@ -311,13 +280,16 @@ def replacing(out: Path, *, overwrite: bool = True, needed_bytes: int = 0) -> It
     """A temporary path with the ending of `out`, renamed to `out` when the block ends well.
 
     Any exception, Ctrl-C too, removes it and leaves an old `out` as it was.  Without `overwrite` an `out` that
-    somebody else wrote meanwhile stays, and a FoleyError says so.
+    somebody else wrote meanwhile stays, and a FoleyError says so.  Within `media.together.together` it may wait for
+    its name until other files are whole too.
     """
     with temporary_beside(out, out.suffix, needed_bytes) as temporary:
         yield temporary
         _sync(temporary)
         temporary.chmod(0o666 & ~_umask())
-        if overwrite:
+        if (files := current.get()) is not None and files.wants(out):
+            files.take(temporary, out, overwrite=overwrite)
+        elif overwrite:
             os.replace(temporary, out)
         else:
             _rename_to_free(temporary, out)

@@ -22,6 +22,7 @@ from foleycli.library.library import Recording
 from foleycli.media.loudness import PRINTED_DB
 from foleycli.media.output import temporary_beside
 from foleycli.media.part import Part, copyable_part
+from foleycli.media.together import as_written
 from foleycli.records import Report, silent
 from foleycli.rendering.cues import CueJob, Delivery, PlacedCue
 from foleycli.rendering.delivery import StemDelivery, planned_stems
@@ -164,7 +165,7 @@ class CueEditJob(CueJob):
             applied_db=applied_db,
             peak_dbtp=finished.peak_dbtp,
             lufs=finished.lufs,
-            files=tuple(path for path in self.outputs()[1:] if path.exists()),
+            files=tuple(path for path in self.outputs()[1:] if as_written(path).exists()),
         )
 
     def _all_made(

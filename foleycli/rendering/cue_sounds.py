@@ -27,6 +27,7 @@ from foleycli.media.finish import FinishedSound, level_db
 from foleycli.media.loudness import measure_file
 from foleycli.media.output import replacing, temporary_beside
 from foleycli.media.part import Part, copyable_part
+from foleycli.media.together import as_written
 from foleycli.models.model import Model, load_model
 from foleycli.recordings.engine import LEVEL_DB, Events, block_samples, room_tone_blocks
 from foleycli.recordings.hits import as_hits, sharpen_hits, strike
@@ -613,7 +614,7 @@ def cue_result(
         applied_db=finished.applied_db,
         recordings=list(matches.values()),
         room_tone=room_tone,
-        files=tuple(path for path in job.outputs()[1:] if path.exists()),
+        files=tuple(path for path in job.outputs()[1:] if as_written(path).exists()),
         cues=tuple(sorted(told, key=lambda one: one.cue.start_s)),
     )
 

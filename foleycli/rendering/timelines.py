@@ -11,6 +11,7 @@ import soundfile
 
 from foleycli.cues.cue import Stem
 from foleycli.cues.times import nearest
+from foleycli.media.together import as_written
 from foleycli.records import Report
 from foleycli.rendering.cues import CueJob
 from foleycli.rendering.delivery import StemDelivery
@@ -91,6 +92,6 @@ def _tracks(files: Sequence[StemFile], folder: Path) -> tuple[Track, ...]:
 
 def _media(file: StemFile, folder: Path) -> Media:
     path = folder / file.name
-    facts = soundfile.info(path)
+    facts = soundfile.info(as_written(path))
     take = file.stems[0].take if len(file.stems) == 1 else 1
     return Media(path.stem, path, take, file.start, file.n_samples, facts.channels, BITS.get(facts.subtype, 24))

@@ -17,6 +17,7 @@ from foleycli.library.library import Match, Recording
 from foleycli.media.audio import read_audio
 from foleycli.media.frames import read_frames
 from foleycli.media.output import replacing, report_files
+from foleycli.media.together import as_written
 from foleycli.records import Video
 from foleycli.report.picture import STRIP, draw_report, n_pictures
 from foleycli.report.session import plain, session_facts
@@ -140,7 +141,7 @@ def write_told(path: Path, told: Mapping[str, Any]) -> None:
 
 def write_picture(path: Path, result: RenderResult, video: Video | None, start_s: float = 0.0) -> None:
     """Draw the result; the film strip shows the part of the video from `start_s` that has its sound."""
-    samples = read_audio(result.out, PICTURE_RATE_HZ, 1).samples[0]  # [N]
+    samples = read_audio(as_written(result.out), PICTURE_RATE_HZ, 1).samples[0]  # [N]
     strip = filmstrip(video, start_s, result.duration_s) if video else np.empty((0, 1, 1, 3), np.uint8)
     with replacing(path) as part:
         draw_report(

@@ -23,6 +23,7 @@ from foleycli.errors import FoleyError
 from foleycli.hub.resolve import resolve
 from foleycli.library.library import SHIPPED_LIBRARY, Recording, open_library, read_library
 from foleycli.media.ffmpeg import ffmpeg_version
+from foleycli.media.together import as_written
 from foleycli.records import Video
 from foleycli.rendering.cue_edits import CueEdit, CueEditJob
 from foleycli.rendering.delivery import StemDelivery
@@ -268,7 +269,7 @@ def plain(value: Any) -> Any:
 def _named(path: Path, folder: Path) -> dict[str, str]:
     if SHIPPED_LIBRARY in path.parents:
         return {LIBRARY: path.relative_to(SHIPPED_LIBRARY).as_posix(), "sha256": _hashed(path)}
-    return {"path": _relative(path, folder), "sha256": _hashed(path)}
+    return {"path": _relative(path, folder), "sha256": _hashed(as_written(path))}
 
 
 def _hashed(path: Path) -> str:

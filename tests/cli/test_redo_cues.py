@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -14,6 +16,7 @@ import soundfile
 from clips import X264, run_ffmpeg
 from PIL import Image
 
+from foleycli.media.output import remove_leftovers
 from foleycli.report.picture import EVENT, LOUD, RULE
 
 SHEET = """number,in,out,prompt,category
@@ -94,6 +97,45 @@ def test_a_cue_is_made_anew_and_all_else_stays(redo, made):
     report = json.loads((made / "mix.json").read_text())
     assert [cue["number"] for cue in report["cues"]] == ["1", "2", "3"]
     assert report["session"]["cue_edits"][0]["number"] == "2"
+
+
+class Killed(BaseException):
+    """What ends a call at once, as a signal does."""
+
+
+def outcome(folder: Path) -> set[str]:
+    """Which of the files that the report names are as it says."""
+    part = json.loads((folder / "mix.json").read_text())["session"]
+    return {
+        one["path"]
+        for one in (part["output"], *part["stem_files"])
+        if hashlib.sha256((folder / one["path"]).read_bytes()).hexdigest() == one["sha256"]
+    }
+
+
+@pytest.mark.parametrize("n_renames", [pytest.param(0, marks=pytest.mark.slow), 3])
+def test_a_call_that_is_killed_leaves_one_version_or_the_next_call_completes_it(redo, made, monkeypatch, n_renames):
+    everything, mix, before = outcome(made), samples(made / "mix.wav"), stems(made)
+    rename, done = os.replace, []
+
+    def dying(source: Path, target: Path) -> None:
+        if source.name != "part" + source.suffix:  # a file that waited, or the journal of all
+            if len(done) == n_renames:
+                raise Killed
+            done.append(target)
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", dying)
+    with pytest.raises(Killed):
+        redo(made / "mix.json", "--cue", "2", "--force")
+    monkeypatch.undo()
+    assert (outcome(made) == everything) == (n_renames == 0)
+    assert redo(made / "mix.json", "--cue", "9", "--force").code == 2  # which makes nothing
+    assert outcome(made) == everything
+    assert (samples(made / "mix.wav") != mix).any() == (stems(made) != before) == (n_renames > 0)
+    check_null(made)
+    remove_leftovers(made / "stems", again=True)  # as the next call does that writes there
+    assert outcome(made) == everything and not list(made.rglob(".foley*"))
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from clips import run_ffmpeg
 
 from foleycli.errors import FoleyError, UsageError
 from foleycli.media import output
+from foleycli.media.held import LOCK_NAME
 from foleycli.media.output import (
     check_free_space,
     check_output,
@@ -258,7 +259,7 @@ def test_a_folder_that_is_being_removed_is_nobodys(tmp_path: Path, monkeypatch: 
 
     def watched(path: Path, **options: bool) -> None:
         with pytest.raises(filelock.Timeout):
-            filelock.FileLock(path / output.LOCK_NAME, is_singleton=False).acquire(timeout=0)
+            filelock.FileLock(path / LOCK_NAME, is_singleton=False).acquire(timeout=0)
         seen.append(path)
         rmtree(path, **options)
 
