@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,12 +42,12 @@ def cue_job(job: RenderJob, asked: CueOptions, run: jobs.RunOptions, deliveries:
 
     clock = ReelClock.of(job.video)
     sheet = read_sheet(asked.sheet, job.video, clock)
-    settings = []
+    settings, defaults = [], cache(default_settings)  # of each model once
     for cue in sheet.cues:
         with _naming(asked.sheet, cue):
             if cue.model is not None:
                 fetched.check_name(cue.model)
-            own = default_settings(cue.model or run.model)
+            own = defaults(cue.model or run.model)
             resolved = resolve_cue(cue, preset=asked.preset, model_defaults=own, overrides=asked.overrides)
             settings.append(resolved)
     given = {field.name: getattr(job, field.name) for field in fields(job)}

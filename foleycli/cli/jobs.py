@@ -202,7 +202,7 @@ def check_outputs(job: Job, inputs: Sequence[Path], run: RunOptions) -> None:
         files = [file for file in files if file.parent.exists()]
     output.check_outputs(files, inputs, force=run.force)
     if not run.dry_run:
-        output.check_free_space(job.out.parent, job.needed_bytes())
+        output.check_free_space(job.needed_by_folder())
 
 
 def written_files(job: Job, with_report: bool) -> list[Path]:

@@ -146,7 +146,7 @@ def prepare(
     rows = shards.read_lines(out / PLAN_NAME)
     tasks = _tasks(out, rows, settings, device=device, threads=1 if jobs > 1 else 0)
     missing = [task for task in tasks if not facts_path(out, task.split, task.number).exists()]
-    check_free_space(out, round(sum(len(task.rows) for task in missing) * settings.duration_s * BYTES_PER_S))
+    check_free_space({out: round(sum(len(task.rows) for task in missing) * settings.duration_s * BYTES_PER_S)})
     n_done = len(rows) - sum(len(task.rows) for task in missing)
     report("examples", n_done, len(rows))
     for n_made in run(make_shard, missing, after_crash=without_crashed):

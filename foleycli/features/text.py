@@ -8,7 +8,7 @@ and its own loader may reach for the network.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -53,13 +53,20 @@ class WordLlamaText:
     def encode(self, words: Sequence[str]) -> np.ndarray:
         # The table is case-sensitive; the labels of the training sounds are in lower case.
         texts = [" ".join(text.lower().split()) for text in words]
-        tokens = [_tokenizer().encode(text, add_special_tokens=False).ids for text in texts]
+        tokens = [_tokens(text) for text in texts]
         vectors = np.zeros((len(words), self.dim), np.float32)
         for n_tokens in {len(ids) for ids in tokens} - {0}:  # all texts of a length at once: there can be thousands
             rows = [row for row, ids in enumerate(tokens) if len(ids) == n_tokens]
             vectors[rows] = _table()[[tokens[row] for row in rows]].astype(np.float32).mean(axis=1)
         length = np.linalg.norm(vectors, axis=1, keepdims=True)  # [n, 1]
         return (vectors / np.maximum(length, 1e-9)).astype(np.float32)  # [n, D]
+
+
+@lru_cache(1 << 15)
+def _tokens(text: str) -> list[int]:
+    """A text's tokens; those of a sheet's cues have words in common."""
+    ids: list[int] = _tokenizer().encode(text, add_special_tokens=False).ids
+    return ids
 
 
 @cache

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ SHIPPED_LIBRARY = Path(__file__).parents[1] / "shipped" / "library"
 ENDINGS = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".m4a"}  # what ffmpeg reads and people keep
 AMBIENCE = "ambience"  # the category of sounds under all others
 AMBIENCE_HANDICAP = 0.05  # "fireworks at night" names fireworks first
+MOST_KEPT = 1 << 15  # sentences whose recordings are kept
 MOST_FILES = 16  # of one sound that takes are read from
 LONGEST_FILE_S = 60.0  # of a user's recording that is read
 
@@ -78,15 +79,19 @@ class Library:
         self._index = PhraseIndex([phrase for one in recordings for phrase in one.phrases], text)
         is_ambience = np.array([one.category == AMBIENCE for one in self._owners], np.float32)
         self._handicap = AMBIENCE_HANDICAP * is_ambience  # [P]
+        self._kept = lru_cache(MOST_KEPT)(self._find)  # the plan of a job asks for the same words several times
 
     def find(self, words: str, n: int = 3) -> list[Match]:
         """The recordings that a sentence names, best first, at most `n` and none twice; often there is none."""
+        return list(self._kept(words, n))
+
+    def _find(self, words: str, n: int) -> tuple[Match, ...]:
         found: dict[str, Match] = {}
         for one in self._index.find(words, n, self._handicap):
             recording = self._owners[one.phrase]
             match = Match(recording, round(one.score, 3), one.span, self._index.phrases[one.phrase])
             found.setdefault(recording.name, match)
-        return list(found.values())
+        return tuple(found.values())
 
     def takes(self, recording: Recording, rate_hz: int) -> tuple[Kind, list[Take]]:
         """What kind of sound a recording is, and its takes with those of all files of the same name.

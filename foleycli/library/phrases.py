@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -23,6 +24,8 @@ LONGER_IS_BETTER = 0.02  # for each further word that is explained
 SPECIFIC_IS_BETTER = 0.1  # for each further word of a phrase that is all there: "walking on snow" before "walking"
 ALL_FOUND = 0.999
 N_CANDIDATES = 16  # phrases by cosine that are looked at word by word
+MOST_WORDS = 4096  # whose likeness to the words of all phrases is kept
+MOST_SPANS = 1 << 16  # whose phrases are kept
 PLAIN_WEIGHT = 0.4  # of words that say little about a sound, against 1 of all others
 
 # Words that say nothing about a sound; they also part what is named: "a dog barks while rain falls" names two things.
@@ -135,15 +138,30 @@ class _Word:
     part: int  # of the sentence: between two empty words or stops
 
 
+_Span = tuple[str, ...]  # words that follow one another
+
+
 class PhraseIndex:
     """Phrases that sentences are compared with."""
 
     def __init__(self, phrases: Sequence[str], text: TextEncoder) -> None:
         self.phrases, self._text = list(phrases), text
-        self._words = [[word.text for word in content_words(phrase)] or phrase.lower().split() for phrase in phrases]
-        known = sorted({word for words in self._words for word in words})
-        self._vector_of = dict(zip(known, text.encode(known), strict=True))  # [D] each
+        words = [[word.text for word in content_words(phrase)] or phrase.lower().split() for phrase in phrases]
+        known = sorted({word for phrase in words for word in phrase})
+        number_of = {word: k for k, word in enumerate(known)}
+        self._stems = np.array([stem(word) for word in known])  # [K] of the words of all phrases
+        self._word_vectors = text.encode(known)  # [K, D]
         self._vectors = text.encode(self.phrases)  # [P, D]
+        self._n_words = np.array([len(phrase) for phrase in words])  # [P]
+        shape = len(words), int(self._n_words.max(initial=1))  # [P, M], for the longest phrase
+        self._words = np.zeros(shape, np.intp)  # numbers of words
+        self._weights = np.zeros(shape)  # 0 after the end of a phrase
+        for row, phrase in enumerate(words):
+            self._words[row, : len(phrase)] = [number_of[word] for word in phrase]
+            self._weights[row, : len(phrase)] = [_weight(word) for word in phrase]
+        # The sentences of a sheet have words and spans in common.
+        self._likeness = lru_cache(MOST_WORDS)(self._word_likeness)
+        self._kept: dict[_Span, list[tuple[int, float]]] = {}
 
     def find(self, sentence: str, n: int = 3, handicap: np.ndarray | None = None) -> list[PhraseMatch]:
         """What a sentence names, best first: at most `n` phrases, no two for the same part of it.
@@ -151,7 +169,15 @@ class PhraseIndex:
         handicap   float32 [P], taken off the scores of phrases that others shall win over
         """
         words = content_words(sentence)
-        found = [(match, parts) for match, parts in self._candidates(words, handicap) if match.score >= MIN_SCORE]
+        spans = [words[i : i + size] for size in range(1, LONGEST_SPAN + 1) for i in range(len(words) - size + 1)]
+        texts = [tuple(word.text for word in span) for span in spans]
+        scores = self._scores(texts)
+        found = []
+        for span, text in zip(spans, texts, strict=True):
+            for phrase, plain_score in scores[text]:
+                score = plain_score - (0.0 if handicap is None else float(handicap[phrase]))
+                if score >= MIN_SCORE:
+                    found.append((PhraseMatch(phrase, score, " ".join(text)), {word.part for word in span}))
         found.sort(key=lambda one: -one[0].score)
         kept: list[PhraseMatch] = []
         taken: set[int] = set()
@@ -161,37 +187,47 @@ class PhraseIndex:
                 taken |= parts
         return kept
 
-    def _candidates(self, words: Sequence[_Word], handicap: np.ndarray | None) -> list[tuple[PhraseMatch, set[int]]]:
-        """Every span's best phrases, with the parts of the sentence that the span is in."""
-        spans = [words[i : i + n] for n in range(1, LONGEST_SPAN + 1) for i in range(len(words) - n + 1)]
-        if not spans:
-            return []
-        texts = [" ".join(word.text for word in span) for span in spans]
-        cosines = self._text.encode(texts) @ self._vectors.T  # [S, P]
-        single_words = sorted({word.text for word in words})
-        vector_of = dict(zip(single_words, self._text.encode(single_words), strict=True))
-        found = []
-        for span, text, row in zip(spans, texts, cosines, strict=True):
-            parts = {word.part for word in span}
-            for phrase in np.argpartition(-row, min(N_CANDIDATES, len(row) - 1))[:N_CANDIDATES]:
-                score = self._score([word.text for word in span], int(phrase), float(row[phrase]), vector_of)
-                score -= float(handicap[phrase]) if handicap is not None else 0.0
-                found.append((PhraseMatch(int(phrase), score, text), parts))
-        return found
+    def _scores(self, spans: Sequence[_Span]) -> dict[_Span, list[tuple[int, float]]]:
+        """The phrases that agree with each span, with their scores; those of spans that were seen before are kept."""
+        scores = {span: known for span in spans if (known := self._kept.get(span)) is not None}
+        for size in range(1, LONGEST_SPAN + 1):
+            new = [span for span in dict.fromkeys(spans) if len(span) == size and span not in scores]
+            if new:
+                scores |= self._compared(new)
+        if len(self._kept) > MOST_SPANS:
+            self._kept.clear()
+        self._kept |= scores
+        return scores
 
-    def _score(self, span: list[str], phrase: int, cosine: float, vector_of: dict[str, np.ndarray]) -> float:
-        """How well a span and a phrase agree; 0 where too little of one is found in the other."""
-        words = self._words[phrase]
-        likeness = np.array(
-            [[1.0 if stem(a) == stem(b) else float(vector_of[a] @ self._vector_of[b]) for b in words] for a in span]
-        )  # [span, phrase]
-        phrase_found = float(np.average(likeness.max(axis=0), weights=[_weight(word) for word in words]))
-        span_found = float(np.average(likeness.max(axis=1), weights=[_weight(word) for word in span]))
-        if phrase_found < MIN_PHRASE_FOUND or span_found < MIN_SPAN_FOUND:
-            return 0.0
+    def _word_likeness(self, word: str) -> np.ndarray:
+        """How like a word is to each of the phrases' words, float64 [K]: 1 for one but for its ending."""
+        likeness: np.ndarray = (self._word_vectors @ self._text.encode([word])[0]).astype(np.float64)
+        likeness[self._stems == stem(word)] = 1.0
+        return likeness
+
+    def _compared(self, spans: Sequence[_Span]) -> dict[_Span, list[tuple[int, float]]]:
+        """The phrases that agree with spans of n words each, with their scores."""
+        cosines = self._text.encode([" ".join(span) for span in spans]) @ self._vectors.T  # [S, P]
+        nearest = min(N_CANDIDATES, len(self.phrases) - 1)
+        phrases = np.argpartition(-cosines, nearest, axis=1)[:, :N_CANDIDATES]  # [S, C]
+        likeness = np.stack([[self._likeness(word) for word in span] for span in spans])  # [S, n, K]
+        own = np.array([[_weight(word) for word in span] for span in spans])  # [S, n]
+        theirs = self._weights[phrases]  # [S, C, M]
+        pairs = np.take_along_axis(likeness[:, :, None], self._words[phrases][:, None], axis=-1)  # [S, n, C, M]
+        phrase_found = (pairs.max(axis=1) * theirs).sum(axis=-1) / theirs.sum(axis=-1)  # [S, C]
+        nearest_word = np.where(theirs[:, None] > 0, pairs, -np.inf).max(axis=-1)  # [S, n, C]
+        span_found = (nearest_word * own[:, :, None]).sum(axis=1) / own.sum(axis=1)[:, None]
         is_whole, is_all = phrase_found > ALL_FOUND, span_found > ALL_FOUND  # but for endings and order
-        score = 1.0 if is_whole and is_all else 0.5 * cosine + 0.25 * (phrase_found + span_found)
-        return score + LONGER_IS_BETTER * (len(span) - 1) + (SPECIFIC_IS_BETTER * (len(words) - 1) if is_whole else 0)
+        cosine = np.take_along_axis(cosines, phrases, axis=1)
+        scores = np.where(is_whole & is_all, 1.0, 0.5 * cosine + 0.25 * (phrase_found + span_found))
+        scores += LONGER_IS_BETTER * (own.shape[1] - 1)
+        scores += np.where(is_whole, SPECIFIC_IS_BETTER * (self._n_words[phrases] - 1), 0.0)
+        # Where too little of one is found in the other they do not agree, whatever the score.
+        agrees = (phrase_found >= MIN_PHRASE_FOUND) & (span_found >= MIN_SPAN_FOUND) & (scores >= MIN_SCORE)
+        return {
+            span: list(zip(phrases[row, agrees[row]].tolist(), scores[row, agrees[row]].tolist(), strict=True))
+            for row, span in enumerate(spans)
+        }
 
 
 def content_words(sentence: str) -> list[_Word]:

@@ -11,7 +11,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -27,6 +27,7 @@ NAME_BYTES = 255  # the longest name that the usual file systems take
 FULL_BYTES = 1 << 20  # less free space than this: a write that failed, failed for want of space
 FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT)
 SNDFILE_REFUSED = 2  # libsndfile's SF_ERR_SYSTEM: the system did not write, and why is not said
+_Identity = str | tuple[int, int]  # a path, or the numbers of a disk and of a file on it
 _looked_through: set[tuple[str, int]] = set()  # folders, and the process that has done it: a fork has not
 
 
@@ -91,32 +92,33 @@ def check_outputs(outputs: Sequence[Path], inputs: Iterable[Path], *, force: boo
     with `force`; for two outputs that are one file; for a folder, a file that exists without `force`, a name that is
     too long, and a folder that is missing or cannot be written to.
     """
-    sources = list(inputs)
-    for k, out in enumerate(outputs):
+    sources = list(dict.fromkeys(inputs))
+    read, folders = {_identity(source) for source in sources}, [source for source in sources if source.is_dir()]
+    written: set[_Identity] = set()
+    for out in outputs:
         _check_name(out)
-        for source in sources:
-            _check_not_input(out, source)
-        for other in outputs[:k]:
-            if _is_same(out, other):
-                raise FoleyError(f"{out} would be written twice", "Give the results different names")
+        own = _identity(out)
+        if own in read:
+            raise FoleyError(f"{out} is the input itself", "Choose another name with -o")
+        # Inside an input folder nothing that exists is replaced: it may be one of its recordings or weights.
+        for folder in folders if out.exists() else ():
+            if folder.resolve() in out.resolve().parents:
+                raise FoleyError(f"{out} is in the input folder {folder}", "Choose another name with -o")
+        if own in written:
+            raise FoleyError(f"{out} would be written twice", "Give the results different names")
+        written.add(own)
         _check_free(out, force)
     for folder in dict.fromkeys(out.parent for out in outputs):
         _check_writable(folder)
 
 
-def _check_not_input(out: Path, source: Path) -> None:
-    if _is_same(out, source):
-        raise FoleyError(f"{out} is the input itself", "Choose another name with -o")
-    # Inside an input folder nothing that exists is replaced: it may be one of its recordings or weights.
-    if out.exists() and source.is_dir() and source.resolve() in out.resolve().parents:
-        raise FoleyError(f"{out} is in the input folder {source}", "Choose another name with -o")
-
-
-def _is_same(first: Path, second: Path) -> bool:
-    """Whether two paths are one file, also over links; of files that do not exist, whether they would be one."""
-    with suppress(OSError):  # one of them does not exist, or cannot be read
-        return first.samefile(second)
-    return _real_path(first) == _real_path(second)
+def _identity(path: Path) -> _Identity:
+    """The same for two paths that are one file, also over links; of files that do not exist, that would be one."""
+    try:
+        facts = path.stat()
+    except OSError:  # it does not exist, or cannot be read
+        return _real_path(path)
+    return facts.st_dev, facts.st_ino
 
 
 def _real_path(path: Path) -> str:
@@ -156,14 +158,23 @@ def _check_writable(folder: Path) -> None:
         ) from error
 
 
-def check_free_space(folder: Path, needed_bytes: int) -> None:
-    """Errors: FoleyError when the file system of `folder` has less room than a run needs there."""
-    free = shutil.disk_usage(folder).free
-    if free < needed_bytes:
-        raise FoleyError(
-            f"{folder} has {_megabytes(free)} MB of free space, about {_megabytes(needed_bytes)} MB are needed",
-            "Free some space, or choose another folder with -o",
-        )
+def check_free_space(needed_bytes: Mapping[Path, int]) -> None:
+    """Refuse a run for which there is not room enough, where several folders are on one disk for all of them.
+
+    needed_bytes   by folder
+    Errors: FoleyError.
+    """
+    disks: dict[int, list[Path]] = {}
+    for folder in needed_bytes:
+        disks.setdefault(folder.stat().st_dev, []).append(folder)
+    for folders in disks.values():
+        free, needed = shutil.disk_usage(folders[0]).free, sum(needed_bytes[folder] for folder in folders)
+        if free < needed:
+            raise FoleyError(
+                f"{' and '.join(map(str, folders))} {'has' if len(folders) == 1 else 'have'} {_megabytes(free)} MB "
+                f"of free space, about {_megabytes(needed)} MB are needed",
+                "Free some space, or choose another folder",
+            )
 
 
 def _full_disk(folder: Path, needed_bytes: int = 0) -> FoleyError:

@@ -8,6 +8,7 @@ span and its edges.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -107,6 +108,18 @@ class CueEditJob(CueJob):
     def outputs(self) -> list[Path]:
         """The mix, and the stems and timelines as they are called after the last edit."""
         return self.after(len(self.edits)).outputs()
+
+    def needed_by_folder(self) -> dict[Path, int]:
+        """See `RenderJob.needed_by_folder`; of the stems those that are made anew."""
+        job = self.after(len(self.edits))
+        if self.stems is None or not self.edits:
+            return job.needed_by_folder()
+        needed = Counter({self.out.parent: self.needed_bytes()})
+        numbers = {edit.number for edit in self.edits[-self.n_new :]}
+        for one in self._stems():
+            files = [file for file in one.files(job, planned_stems(job)) if _key(file.stems[0])[0] in numbers]
+            needed[one.folder] += one.bytes_of(job, files)
+        return dict(needed)
 
     def check(self) -> None:
         """See `CueJob.check`; errors: UsageError for a number that no cue of the sheet has, or several."""
@@ -357,6 +370,10 @@ class _Some:
     def outputs(self, job: CueJob) -> list[Path]:
         """Nothing that was not checked before."""
         return []
+
+    def needed_bytes(self, job: CueJob) -> dict[Path, int]:
+        """Nothing that was not asked for before."""
+        return {}
 
     def deliver(self, job: CueJob, stems: Sequence[Stem], report: Report) -> tuple[str, ...]:
         """See `rendering.cues.Delivery`."""

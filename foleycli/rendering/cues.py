@@ -7,6 +7,7 @@ cues go through the network in batches; the mix is the plain sum of the first ta
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -45,6 +46,10 @@ class Delivery(Protocol):
 
     def outputs(self, job: CueJob) -> list[Path]:
         """The files that `deliver` will write; none of them may be an input or exist without --force."""
+        ...
+
+    def needed_bytes(self, job: CueJob) -> dict[Path, int]:
+        """Room that the files take, by the folders that they go to; nothing for what is small."""
         ...
 
     def deliver(self, job: CueJob, stems: Sequence[Stem], report: Report) -> tuple[str, ...]:
@@ -198,6 +203,13 @@ class CueJob(RenderJob):
         """See `RenderJob.needed_bytes`: stems lie beside the result until it is whole."""
         stem = sum(float(one.duration_s) * one.takes for one in self.placed()) * 48_000 * 4 * 3
         return super().needed_bytes() + round(stem)
+
+    def needed_by_folder(self) -> dict[Path, int]:
+        """See `RenderJob.needed_by_folder`."""
+        needed = Counter(super().needed_by_folder())
+        for delivery in self.deliveries:
+            needed.update(delivery.needed_bytes(self))
+        return dict(needed)
 
     def foretell(self) -> tuple[str, ...]:
         """See `RenderJob.foretell`; what was odd about the sheet besides."""

@@ -14,12 +14,15 @@ from foleycli.media.output import replacing
 from foleycli.media.part import copyable_part
 from foleycli.records import Report
 from foleycli.rendering.cues import CueJob
+from foleycli.rendering.output import n_channels
 from foleycli.settings.loudness import loudness_target
-from foleycli.stems.bwf import SampleFormat
+from foleycli.stems.bwf import SAMPLE_BYTES, SampleFormat
 from foleycli.stems.credits import CREDITS_NAME, credits_text
 from foleycli.stems.names import PATTERN
 from foleycli.stems.write import By, Reel, StemFile, files_of, write_stem_files
 from foleycli.timebase import seconds_to_samples
+
+HEADER_BYTES = 8192  # of a stem, with its iXML, and what is lost in blocks of the disk
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,15 @@ class StemDelivery:
         """The files that `deliver` writes; of room tone whose licence is not allowed there is none."""
         planned = self.files(job, planned_stems(job))
         return [*(self.folder / file.name for file in planned), self.folder / CREDITS_NAME]
+
+    def needed_bytes(self, job: CueJob) -> dict[Path, int]:
+        """See `rendering.cues.Delivery`."""
+        return {self.folder: self.bytes_of(job, self.files(job, planned_stems(job)))}
+
+    def bytes_of(self, job: CueJob, files: Sequence[StemFile]) -> int:
+        """Room that some of the files take."""
+        frame_bytes = n_channels(job.settings, job.out) * SAMPLE_BYTES[self.sample_format]
+        return sum(file.n_samples * frame_bytes + HEADER_BYTES for file in files)
 
     def files(self, job: CueJob, stems: Sequence[Stem]) -> list[StemFile]:
         """The files for stems, whether they have a sound yet or not."""

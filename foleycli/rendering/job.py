@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -46,6 +47,16 @@ def is_whole_sound(path: Path, duration_s: float) -> bool:
         return abs(probe_audio(path)[0] - duration_s) < WHOLE_S
     except FoleyError:
         return False
+
+
+def _length_s(sound: Path) -> float:
+    """How long a sound is; a library's is asked for once where thousands of cues have its timbre."""
+    return _length_of_version(sound, sound.stat().st_mtime_ns)
+
+
+@lru_cache(1024)
+def _length_of_version(sound: Path, _mtime_ns: int) -> float:
+    return probe_audio(sound)[0]
 
 
 def check_span(start_s: float, duration_s: float | None, video: Video) -> None:
@@ -153,6 +164,10 @@ class RenderJob:
         n = len(self.results())
         return (n + 2) * sound + 4 * sound + n * (copied + 2 * sound)
 
+    def needed_by_folder(self) -> dict[Path, int]:
+        """`needed_bytes` beside the result, and the room that other files take in their folders."""
+        return {self.out.parent: self.needed_bytes()}
+
     def video_notes(self) -> tuple[str, ...]:
         """What is odd about the video, or lacking in it."""
         lacks_sound = self.settings.mix and not self.video.has_audio
@@ -175,8 +190,10 @@ class RenderJob:
             from foleycli.rendering.timbre import find_reference
 
             path = find_reference(self.settings, sounds=self.sounds)
-        reference_s = min(self.settings.ref_s, probe_audio(path)[0] - (self.reference_start_s or 0.0)) if path else 0.0
-        return steps_to_cover(reference_s, spec.latent_rate_hz) if path else 0
+        if path is None:
+            return 0
+        reference_s = min(self.settings.ref_s, _length_s(path) - (self.reference_start_s or 0.0))
+        return steps_to_cover(reference_s, spec.latent_rate_hz)
 
     def note(self, result: RenderResult) -> str:
         """Which recordings a result has, or whose timbre, where the user did not name the very file."""
@@ -448,6 +465,10 @@ class ExtendJob:
         decoded = round(self.length_s() * 48_000 * 4)  # the model's sound, of one channel
         n_channels = min(channels, 2) + (2 + 3 * len(self.edits)) * channels
         return copied + decoded + round(self.length_s() * rate_hz * 4) * n_channels
+
+    def needed_by_folder(self) -> dict[Path, int]:
+        """`needed_bytes`, by where they are needed."""
+        return {self.out.parent: self.needed_bytes()}
 
     def _check_edits(self, take_s: float) -> None:
         check_edits(self.edits, self.length_s())

@@ -34,6 +34,10 @@ class TimelineDelivery:
         """The one file."""
         return [self.path]
 
+    def needed_bytes(self, job: CueJob) -> dict[Path, int]:
+        """Nothing: it is small."""
+        return {}
+
     def deliver(self, job: CueJob, stems: Sequence[Stem], report: Report) -> tuple[str, ...]:
         """Write the timeline."""
         files = self.stems.files(job, stems)

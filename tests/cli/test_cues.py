@@ -80,3 +80,9 @@ def test_columns_that_name_what_is_not_there(foley, tmp_path: Path) -> None:
 
 def test_between_needs_cues(foley, tmp_path: Path) -> None:
     assert "Add --cues" in foley("render", DEMO, "-o", tmp_path / "a.wav", "--between", "room").error
+
+
+def test_room_for_stems_on_another_disk_is_asked_for(foley, sheet: Path, tmp_path: Path, tiny_disk: Path) -> None:
+    options = ("--cues", sheet, "--stems", tiny_disk / "stems", "--model", "salsav-mini", "--takes", "3")
+    told = foley("render", DEMO, "-o", tmp_path / "a.wav", *options)
+    assert told.code == 1 and "stems has 1.0 MB of free space, about 2." in told.error

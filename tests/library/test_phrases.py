@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from foleycli.features.text import WordLlamaText
 from foleycli.library.library import open_library
 
 # What people ask for, and the names of the sounds that may be found first; none: nothing is.
@@ -92,3 +93,28 @@ def test_a_match_says_why():
     [match] = open_library().find("an old telephone ringing")
     assert match.recording.name == "telephone ring" and match.score >= 1
     assert "telephone" in match.phrase and "telephone" in match.span
+
+
+def test_words_that_were_looked_up_are_not_encoded_again_and_find_the_same(monkeypatch):
+    from foleycli.library.phrases import PhraseIndex
+
+    class Counting(WordLlamaText):
+        n_texts = 0
+
+        def encode(self, words):
+            self.n_texts += len(words)
+            return super().encode(words)
+
+    text = Counting()
+    index = PhraseIndex(["door slam", "dog bark", "rain"], text)
+    first = index.find("a door slam and a dog bark")
+    n_texts = text.n_texts
+    assert [(index.phrases[one.phrase], one.span) for one in first] == [
+        ("door slam", "door slam"), ("dog bark", "dog bark"),
+    ]  # fmt: skip
+    assert index.find("a door slam and a dog bark") == first and text.n_texts == n_texts
+    assert [one.span for one in index.find("the dog bark")] == ["dog bark"] and text.n_texts == n_texts
+    monkeypatch.setattr("foleycli.library.phrases.MOST_SPANS", 1)  # what is kept does not grow without end
+    for words in ("glass", "loud rain", "a door slam and a dog bark"):
+        index.find(words)
+    assert len(index._kept) <= 10 and index.find("a door slam and a dog bark") == first

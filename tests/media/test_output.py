@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +124,14 @@ def test_no_output_goes_over_a_file_in_an_input_folder(tmp_path: Path) -> None:
         with pytest.raises(FoleyError, match="is in the input folder"):
             check_output(out, force=True, inputs=[sounds])
     check_output(sounds / "new.wav", force=False, inputs=[sounds])  # nothing is lost there
+
+
+def test_each_output_and_input_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[Path] = []
+    monkeypatch.setattr(output, "_identity", lambda path: looked.append(path) or str(path))
+    outs, sources = [tmp_path / f"{k}.wav" for k in range(100)], [tmp_path / f"{k}.mp4" for k in range(100)]
+    check_outputs(outs, sources * 2, force=False)
+    assert len(looked) == 200
 
 
 def test_two_outputs_must_not_be_one_file(tmp_path: Path) -> None:
@@ -269,21 +276,6 @@ def test_a_folder_that_is_being_removed_is_nobodys(tmp_path: Path, monkeypatch: 
     assert seen == [left] and not left.exists()
 
 
-@pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MB."""
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    try:
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True)
-    except OSError:
-        pytest.skip("needs mount")
-    if done.returncode:
-        pytest.skip("needs the right to mount")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
-
-
 def _too_much(path: Path, how: str) -> None:
     if how == "file":
         path.write_bytes(bytes(2_000_000))
@@ -326,9 +318,13 @@ def test_a_file_that_may_not_be_so_large_is_one_error_with_the_place(tmp_path: P
 
 
 def test_space_is_asked_for_before_the_work(tiny_disk: Path) -> None:
-    check_free_space(tiny_disk, 500_000)
-    with pytest.raises(FoleyError, match=r"has 1\.0 MB of free space, about 8\.0 MB are needed"):
-        check_free_space(tiny_disk, 8_000_000)
+    sub = tiny_disk / "sub"
+    sub.mkdir()
+    check_free_space({tiny_disk: 500_000, sub: 400_000, tiny_disk.parent: 2_000_000})
+    with pytest.raises(FoleyError, match=r"tiny has 1\.0 MB of free space, about 8\.0 MB are needed"):
+        check_free_space({tiny_disk: 8_000_000})
+    with pytest.raises(FoleyError, match=r"sub and .*tiny have 1\.0 MB of free space, about 1\.2 MB are needed"):
+        check_free_space({sub: 600_000, tiny_disk: 600_000})
 
 
 def test_other_errors_are_not_called_a_full_disk(tmp_path: Path) -> None:

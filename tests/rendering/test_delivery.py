@@ -72,6 +72,8 @@ def make(kept_model, model_name: str, reel: Path, tmp_path: Path) -> Callable[..
         job.run(kept_model)
         written = sorted(path.name for path in (tmp_path / "stems").iterdir())
         assert written == sorted(planned)  # what was said before
+        needed = delivery.needed_bytes(job)[delivery.folder]
+        assert needed / 1.3 < sum(path.stat().st_size for path in delivery.folder.iterdir()) <= needed
         return job, delivery
 
     return call
