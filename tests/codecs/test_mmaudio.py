@@ -11,7 +11,7 @@ from mmaudio_parts import error_of, made_up, published, shapes, write_miniature
 from foleycli.codecs.mmaudio.codec import PIECE_STEPS, MMAudioCodec, load
 from foleycli.codecs.mmaudio.mel import MEL_16K, MEL_44K, LogMel
 from foleycli.codecs.mmaudio.vae import VAE_16K, VAE_44K, Vae, normalise_weights
-from foleycli.codecs.mmaudio.vocoder import BIGVGAN_16K, BIGVGAN_44K, BigVGAN, half_band_filter
+from foleycli.codecs.mmaudio.vocoder import BIGVGAN_16K, BIGVGAN_44K, AntiAliasedSnake, BigVGAN, half_band_filter
 from foleycli.errors import FoleyError
 from foleycli.nn.weight_norm import fold_weight_norm
 from foleycli.windows.compose import decode_chunks
@@ -82,6 +82,20 @@ def test_vocoder_is_as_measured(size, file, name):
 def test_filter_halves_the_band():
     response = torch.fft.rfft(half_band_filter()[0, 0], 256).abs()
     assert abs(response[0] - 1) < 1e-5 and response[110:].max() < 0.02 and response[:20].min() > 0.97
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "width", "n_steps"), [(2, 5, 1), (1, 7, 15), (2, 3, 16), (1, 2, 33), (1, 3, 4097), (2, 40, 5000)]
+)
+def test_snakes_made_in_pieces_are_those_of_the_whole(n_rows, width, n_steps):
+    torch.manual_seed(0)
+    snake, x = AntiAliasedSnake(width).requires_grad_(False), torch.randn(n_rows, width, n_steps)
+    torch.nn.init.normal_(snake.act.alpha), torch.nn.init.normal_(snake.act.beta)
+    snake.downsample.lowpass.filter *= 1.01  # files hold the filters: they may be others
+    whole = snake.downsample(snake.act(snake.upsample(x)))
+    with torch.inference_mode():
+        pieces = snake(x)
+    assert (pieces - whole).abs().max() < 1e-5 * whole.abs().max()
 
 
 @pytest.fixture(scope="module")

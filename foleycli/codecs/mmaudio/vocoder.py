@@ -14,6 +14,9 @@ from torch import Tensor, nn
 
 N_TAPS = 12  # of the anti-aliasing filters
 KERNELS, DILATIONS = (3, 7, 11), (1, 3, 5)
+BLOCK = 16  # samples that become the channels of a convolution, which then filters whole blocks by one product
+SPAN_BLOCKS = 256  # of one channel that are made at once
+PIECE_SAMPLES = 1 << 17  # of all channels that are made at once: what is between the filters stays in the CPU's caches
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,72 @@ class AntiAliasedSnake(nn.Module):
         self.downsample = Downsample()
 
     def forward(self, x: Tensor) -> Tensor:
+        """[B, D, T] to the same shape."""
+        if x.device.type == "cpu" and not torch.is_grad_enabled() and not torch.compiler.is_compiling():
+            return self.in_pieces(x)
         return self.downsample(self.act(self.upsample(x)))
+
+    def in_pieces(self, x: Tensor) -> Tensor:
+        """`forward` without gradients, equal to rounding, in a quarter of its time on a CPU.
+
+        A piece is some channels over some blocks of samples, and two blocks more at either end for the filters.
+        """
+        samples = x.flatten(0, 1).contiguous()  # [B * D, T]
+        n_rows, n_samples = samples.shape
+        n_blocks = min(-(-n_samples // BLOCK), SPAN_BLOCKS)
+        rows = max(1, PIECE_SAMPLES // (n_blocks * BLOCK))
+        # With v = 2αx, the snake x + sin²(αx) / β is (v + α / β - α / β cos v) / 2α: one cosine and one sum at twice
+        # the rate; the constant is added behind the filter.
+        alpha, beta = (value.exp().repeat(len(x))[:, None] for value in (self.act.alpha, self.act.beta))
+        scale, depth = 2 * alpha, alpha / (beta + 1e-9)  # [B * D, 1]
+        constant = depth * self.downsample.lowpass.filter.sum()
+        up, down = self._filters_of_blocks()
+        out = torch.empty_like(samples)
+        for top in range(0, n_rows, rows):
+            part = slice(top, top + rows)
+            for start in range(0, n_samples, n_blocks * BLOCK):
+                end = min(start + n_blocks * BLOCK, n_samples)
+                piece = _piece(samples[part], start - 2 * BLOCK, -(-(end - start) // BLOCK) + 4, scale[part])
+                doubled = _filter_blocks(piece, up)  # from one block before `start`, at twice the rate
+                doubled.addcmul_(torch.cos(doubled), depth[part], value=-1)
+                _hold_ends(doubled, 2 * (BLOCK - start), 2 * (n_samples - start + BLOCK))
+                snaked = _filter_blocks(doubled, down)[:, : end - start].add_(constant[part])
+                torch.div(snaked, scale[part], out=out[part, start:end])
+        return out.view(x.shape)
+
+    def _filters_of_blocks(self) -> tuple[Tensor, Tensor]:
+        """Both filters as convolutions over blocks: weights [2 * BLOCK, BLOCK, 1, 3] and [BLOCK, 2 * BLOCK, 1, 3].
+
+        What comes out of the middle one of three blocks for every sample of the three set to 1 alone.
+        """
+        up = self.upsample(torch.eye(3 * BLOCK)[None])[0, :, 2 * BLOCK : 4 * BLOCK]  # [in, out]
+        down = self.downsample(torch.eye(6 * BLOCK)[None])[0, :, BLOCK : 2 * BLOCK]
+        weights = (answers.unflatten(0, (3, -1)).permute(2, 1, 0).unsqueeze(2) for answers in (up, down))
+        first, second = (weight.contiguous(memory_format=torch.channels_last) for weight in weights)
+        return first, second
+
+
+def _piece(samples: Tensor, start: int, n_blocks: int, scale: Tensor) -> Tensor:
+    """`n_blocks` blocks of samples [R, T] from `start` on, times `scale`; the first and the last go on for ever."""
+    piece = samples.new_empty(len(samples), n_blocks * BLOCK)
+    first, last = max(0, start), min(samples.shape[1], start + n_blocks * BLOCK)
+    torch.mul(samples[:, first:last], scale, out=piece[:, first - start : last - start])
+    _hold_ends(piece, first - start, last - start)
+    return piece
+
+
+def _hold_ends(x: Tensor, first: int, last: int) -> None:
+    """Put the value at `first` before it, and that at `last` - 1 behind it, in place; nothing where x has no such."""
+    if first > 0:
+        x[:, :first] = x[:, first : first + 1]
+    if last < x.shape[1]:
+        x[:, last:] = x[:, last - 1 : last]
+
+
+def _filter_blocks(x: Tensor, weight: Tensor) -> Tensor:
+    """Samples [R, n * block] through a filter of blocks; one block less at either end comes out."""
+    as_channels = x.unflatten(1, (-1, weight.shape[1])).transpose(1, 2).unsqueeze(2)  # [R, block, 1, n], not moved
+    return F.conv2d(as_channels, weight).permute(0, 2, 3, 1).flatten(1)
 
 
 class SnakeBeta(nn.Module):
