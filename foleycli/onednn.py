@@ -27,6 +27,13 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, *, gelu: b
     return F.gelu(product, approximate="tanh") if gelu else product
 
 
+def linear_plus(input: Tensor, weight: Tensor, added: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`F.linear(input, weight, bias) + added`, where it can by oneDNN, which adds while it writes the product."""
+    if runs_on_onednn(input, weight):
+        return torch.ops.mkldnn._linear_pointwise.binary(input, added, weight, bias, "add")
+    return F.linear(input, weight, bias) + added
+
+
 def runs_on_onednn(input: Tensor, weight: Tensor) -> bool:
     """Whether `linear` calls oneDNN itself."""
     return (

@@ -11,9 +11,9 @@ from madeup import FIXTURES, made_up_input
 from mmaudio_parts import error_of, made_up, published, shapes
 
 from foleycli.errors import FoleyError
-from foleycli.families.mmaudio.blocks import rotary_table, rotate
+from foleycli.families.mmaudio.blocks import ChannelLastConv, GatedMlp, rotary_table, rotate
 from foleycli.families.mmaudio.config import NETWORKS, MMAudioConfig, n_clip_steps, n_segments
-from foleycli.families.mmaudio.network import MMAudio, MMAudioInputs, token_of_step
+from foleycli.families.mmaudio.network import MMAudio, MMAudioInputs, distinct_rows, token_of_step
 from foleycli.records import Features, Stream
 from foleycli.windows.compose import cut_features
 
@@ -69,7 +69,7 @@ def empty(network: MMAudio) -> MMAudioInputs:
 def test_conditions_and_flow_are_as_measured(measured):
     network, inputs, numbers = measured
     of, t = network.encode_conditions(inputs, 31), torch.tensor([0.37, 0.81])
-    made = {"clip_f": of.clip, "sync_f": of.sync, "text_f": of.text, "clip_f_c": of.clip_mean}
+    made = {"clip_f": of.clip, "sync_f": of.sync[of.sync_of_step], "text_f": of.text, "clip_f_c": of.clip_mean}
     made |= {"text_f_c": of.text_mean, "t_embed": network.t_embed(t)}
     x = made_up_input("latent", (2, 31, 20))
     made |= {"flow": network(x, t, of), "empty_flow": network(x, t, network.encode_conditions(empty(network), 31))}
@@ -82,6 +82,38 @@ def test_other_lengths_are_as_measured(measured):
     of = network.encode_conditions(MMAudioInputs(clip, sync, inputs.text[:1], torch.zeros(1)), 63)
     flow = network(made_up_input("latentL", (1, 63, 20)), torch.tensor([0.5]), of)
     assert error_of(flow, numbers["flow_long"]) < CLOSE
+
+
+@pytest.mark.parametrize("n_steps", [48, 345, 346])
+@pytest.mark.parametrize(
+    ("kernel", "dtype", "close"), [(3, "float32", 1e-5), (7, "float32", 1e-5), (3, "bfloat16", 0.02)]
+)
+def test_convolutions_without_gradients_are_those_with_them(n_steps, kernel, dtype, close):
+    torch.manual_seed(0)
+    x = torch.randn(2, n_steps, 64).to(getattr(torch, dtype))
+    for module in (ChannelLastConv(64, 96, kernel), GatedMlp(64, 128, kernel)):
+        module.to(x.dtype)
+        before = {name: value.detach().clone() for name, value in module.state_dict().items()}
+        plain = module(x).detach()
+        with torch.inference_mode():
+            made = module(x)
+        again = module(x).detach()  # its weights lie in another order now
+        assert all((other - plain).abs().max() < close * plain.abs().max() for other in (made, again))
+        assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+
+
+def test_guidance_passes_may_read_the_same_latents(measured):
+    network, inputs, _ = measured
+    of, t = network.encode_conditions(inputs, 31), torch.full((2,), 0.37)
+    x = made_up_input("latent", (1, 31, 20))
+    assert torch.allclose(network(x, t, of), network(x.repeat(2, 1, 1), t, of), atol=1e-5)
+
+
+def test_repeated_tokens_are_kept_once():
+    tokens = torch.tensor([[0, 1, 0, 1, 2], [1, 1, 1, 1, 1]])[..., None] * torch.randn(1, 1, 4)
+    rows, window, place = distinct_rows(tokens)
+    assert len(rows) == 4 and window.tolist() == [0, 0, 0, 1]
+    assert torch.equal(rows[place], tokens) and torch.equal(window[place], torch.tensor([[0] * 5, [1] * 5]))
 
 
 def test_denormalised_latents_are_as_measured(measured):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from foleycli import onednn
 from foleycli.families.mmaudio.config import MMAudioConfig
+from foleycli.nn import winograd
 from foleycli.nn.linear import Linear
 
 ROTARY_BASE = 10_000.0
@@ -20,10 +24,21 @@ class ChannelLastConv(nn.Conv1d):
         super().__init__(n_in, n_out, kernel, padding=kernel // 2, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        if winograd.suits(x, self.weight):
+            transformed = winograd.transform(winograd.pair(x))
+            return winograd.join(winograd.convolve(transformed, self.weight, self.bias), x.shape[1])
+        if onednn.runs_on_onednn(x, self.weight):
+            winograd.keep_memory_in_order(
+                self.weight, 0, 2, 1
+            )  # as oneDNN reads weights for inputs whose channels come last
+            picture, weight = x.transpose(1, 2).unsqueeze(2), self.weight.unsqueeze(2)  # of height 1
+            return (
+                F.conv2d(picture, weight, self.bias, padding=(0, self.kernel_size[0] // 2)).squeeze(2).transpose(1, 2)
+            )
         return super().forward(x.transpose(1, 2)).transpose(1, 2)
 
 
-def linear_over_time(n_in: int, n_out: int, kernel: int, bias: bool = True) -> nn.Module:
+def linear_over_time(n_in: int, n_out: int, kernel: int, bias: bool = True) -> Linear | ChannelLastConv:
     """A convolution with so wide a kernel, a plain linear layer for kernel 1."""
     return Linear(n_in, n_out, bias=bias) if kernel == 1 else ChannelLastConv(n_in, n_out, kernel, bias)
 
@@ -38,7 +53,19 @@ class GatedMlp(nn.Module):
         self.w3 = linear_over_time(width, hidden, kernel, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        if winograd.suits(x, self.w1.weight):
+            return self._by_winograd(x)
         return self.w2(F.silu(self.w1(x)) * self.w3(x))
+
+    def _by_winograd(self, x: Tensor) -> Tensor:
+        """`forward` for three taps; steps stay in pairs from one convolution to the next."""
+        transformed = winograd.transform(winograd.pair(x))
+        gates, values = (winograd.convolve(transformed, layer.weight) for layer in (self.w1, self.w3))
+        even, odd = (F.silu(gate, inplace=True).mul_(value) for gate, value in zip(gates, values, strict=True))
+        if x.shape[1] % 2:
+            odd[:, -1] = 0  # behind the last step
+        transformed = winograd.transform(winograd.Pairs(even, odd))
+        return winograd.join(winograd.convolve(transformed, self.w2.weight), x.shape[1])
 
 
 def rotary_table(n_steps: int, head_dim: int, scale: float, device: torch.device) -> Tensor:
@@ -88,8 +115,19 @@ def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     return torch.addcmul(shift, normed, 1 + scale)
 
 
+class Condition(NamedTuple):
+    """What modulates a stream [B, L, H]: its distinct rows, which blocks turn into vectors, and who reads which."""
+
+    rows: Tensor  # [R, H], or [B, 1, H] where a window has one for all of its steps
+    row_of_step: Tensor | None = None  # int64 [B, L]
+
+    def spread(self, vectors: Tensor) -> Tensor:
+        """What was made of the rows, [R, D], for every step, [B, L, D]."""
+        return vectors if self.row_of_step is None else F.embedding(self.row_of_step, vectors)
+
+
 class FusedBlock(nn.Module):
-    """Attention and MLP of one stream, both shifted, scaled and gated by a condition [B, 1 or L, H]."""
+    """Attention and MLP of one stream, both shifted, scaled and gated by a condition."""
 
     def __init__(self, config: MMAudioConfig, kernel: int, is_read_only: bool = False) -> None:
         """`is_read_only`: the stream gives keys and values, and is not updated."""
@@ -103,10 +141,11 @@ class FusedBlock(nn.Module):
             self.ffn = GatedMlp(width, config.mlp_hidden, kernel)
 
     def before(
-        self, x: Tensor, condition: Tensor, table: Tensor | None
+        self, x: Tensor, condition: Condition, table: Tensor | None
     ) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, ...]]:
         """Queries, keys, values; and the modulation vectors that `after` needs."""
-        shift, scale, *rest = self.adaLN_modulation(condition).chunk(2 if self.is_read_only else 6, dim=-1)
+        vectors = condition.spread(self.adaLN_modulation(condition.rows))
+        shift, scale, *rest = vectors.chunk(2 if self.is_read_only else 6, dim=-1)
         return self.attn(modulate(x, shift, scale), table), tuple(rest)
 
     def after(self, x: Tensor, attended: Tensor, vectors: tuple[Tensor, ...]) -> Tensor:
@@ -117,7 +156,7 @@ class FusedBlock(nn.Module):
         x = x + self.linear1(attended) * gate
         return x + self.ffn(modulate(x, shift_mlp, scale_mlp)) * gate_mlp
 
-    def forward(self, x: Tensor, condition: Tensor, table: Tensor) -> Tensor:
+    def forward(self, x: Tensor, condition: Condition, table: Tensor) -> Tensor:
         qkv, vectors = self.before(x, condition, table)
         return self.after(x, attend(*qkv), vectors)
 
@@ -137,12 +176,12 @@ class JointBlock(nn.Module):
         clip: Tensor,
         text: Tensor,
         *,
-        local: Tensor,
-        global_: Tensor,
+        local: Condition,
+        global_: Condition,
         latent_table: Tensor,
         clip_table: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Streams [B, *, H]; `local` [B, L, H] modulates the latents, `global_` [B, 1, H] the other two."""
+        """Streams [B, *, H]; `local` modulates each step of the latents, `global_` the whole of the other two."""
         latent_qkv, latent_vectors = self.latent_block.before(latent, local, latent_table)
         clip_qkv, clip_vectors = self.clip_block.before(clip, global_, clip_table)
         text_qkv, text_vectors = self.text_block.before(text, global_, None)
@@ -165,5 +204,6 @@ class FinalLayer(nn.Module):
         self.conv = ChannelLastConv(config.width, config.latent_dim, 7)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Modulated by a condition [B, 1, H]."""
         shift, scale = self.adaLN_modulation(condition).chunk(2, dim=-1)
         return self.conv(modulate(x, shift, scale))

@@ -31,7 +31,7 @@ from foleycli.families.mmaudio.network import MMAudio, MMAudioInputs
 from foleycli.families.network_family import NetworkFamily, draw_noise
 from foleycli.records import Features, Report, silent
 from foleycli.sampling import masked_flow, times
-from foleycli.sampling.guidance import guide, repeat_rows
+from foleycli.sampling.guidance import guide
 from foleycli.settings.settings import Settings
 from foleycli.weights.checkpoint import read_shapes
 from foleycli.weights.config import ModelConfig, file_name, write_config
@@ -81,8 +81,7 @@ class MMAudioFamily(NetworkFamily[MMAudio]):
         n_passes, dtype = 2 if is_guided else 1, network.sync_pos_emb.dtype
 
         def velocity(x: Tensor, t: float, d: float) -> Tensor:
-            rows = repeat_rows(x, n_passes)
-            flow = network(rows.to(dtype), rows.new_full((len(rows),), t), conditions).float()
+            flow = network(x.to(dtype), x.new_full((n_passes * len(x),), t), conditions).float()
             return guide(flow, settings.guidance) if is_guided else flow
 
         sampled = masked_flow.sample(

@@ -11,10 +11,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from foleycli.families.mmaudio.blocks import ChannelLastConv, FinalLayer, FusedBlock, GatedMlp, JointBlock, rotary_table
+from foleycli.families.mmaudio.blocks import (
+    ChannelLastConv,
+    Condition,
+    FinalLayer,
+    FusedBlock,
+    GatedMlp,
+    JointBlock,
+    rotary_table,
+)
 from foleycli.families.mmaudio.config import SEGMENT_TOKENS, TEXT_TOKENS, MMAudioConfig
 from foleycli.families.network_family import ConfiguredNetwork
 from foleycli.nn.linear import Linear
+from foleycli.sampling.guidance import repeat_rows
 
 
 @dataclass(frozen=True)
@@ -32,7 +41,9 @@ class MMAudioConditions:
     """All that does not depend on the flow time, computed once a window; H is the network's width."""
 
     clip: Tensor  # [B, T, H]
-    sync: Tensor  # [B, L, H]
+    sync: Tensor  # [R, H] the windows' distinct Synchformer tokens, each once
+    window_of_sync: Tensor  # int64 [R] the window that each of them belongs to
+    sync_of_step: Tensor  # int64 [B, L] which of them each latent step reads
     text: Tensor  # [B, 77, H]
     clip_mean: Tensor  # [B, H]
     text_mean: Tensor  # [B, H]
@@ -99,29 +110,40 @@ class MMAudio(ConfiguredNetwork[MMAudioConfig]):
         segments = inputs.sync.unflatten(1, (-1, SEGMENT_TOKENS))  # [B, S, 8, 768]
         tokens = self.sync_input_proj((segments + self.sync_pos_emb).flatten(1, 2))  # [B, 8 S, H]
         index = token_of_step(tokens.shape[1], n_steps, inputs.sync_shift)  # [B, L]
-        sync = tokens.gather(1, index[..., None].expand(-1, -1, tokens.shape[2]))  # [B, L, H]
+        sync, window_of_sync, row_of_token = distinct_rows(tokens)
         clip, text = self.clip_input_proj(inputs.clip), self.text_input_proj(inputs.text)
         return MMAudioConditions(
             clip=clip,
             sync=sync,
+            window_of_sync=window_of_sync,
+            sync_of_step=row_of_token.gather(1, index),
             text=text,
             clip_mean=self.clip_cond_proj(clip.mean(dim=1)),
             text_mean=self.text_cond_proj(text.mean(dim=1)),
         )
 
     def forward(self, x: Tensor, t: Tensor, conditions: MMAudioConditions) -> Tensor:
-        """Latents [B, L, D] at flow times [B] to their velocity [B, L, D]."""
+        """Latents [b, L, D] at flow times [B] to their velocity [B, L, D].
+
+        B is b times the number of guidance passes, which read the same latents (`guidance.repeat_rows`).
+        """
         global_ = self.t_embed(t) + self.global_cond_mlp(conditions.clip_mean + conditions.text_mean)  # [B, H]
+        local = Condition(global_[conditions.window_of_sync] + conditions.sync, conditions.sync_of_step)
         global_ = global_[:, None]  # [B, 1, H]
-        local = global_ + conditions.sync  # [B, L, H]
-        latent, clip, text = self.audio_input_proj(x), conditions.clip, conditions.text
+        latent, clip, text = repeat_rows(self.audio_input_proj(x), len(t) // len(x)), conditions.clip, conditions.text
         head_dim = self.config.width // self.config.n_heads
         latent_table = rotary_table(latent.shape[1], head_dim, 1.0, x.device)
         # CLIP's steps are stretched over the latents, so that the same time has the same position.
         clip_table = rotary_table(clip.shape[1], head_dim, latent.shape[1] / clip.shape[1], x.device)
         for block in self.joint_blocks:
             latent, clip, text = block(
-                latent, clip, text, local=local, global_=global_, latent_table=latent_table, clip_table=clip_table
+                latent,
+                clip,
+                text,
+                local=local,
+                global_=Condition(global_),
+                latent_table=latent_table,
+                clip_table=clip_table,
             )
         for block in self.fused_blocks:
             latent = block(latent, local, latent_table)
@@ -135,6 +157,25 @@ class MMAudio(ConfiguredNetwork[MMAudioConfig]):
     def denormalise(self, latents: Tensor) -> Tensor:
         """The inverse of `normalise`."""
         return latents * self.latent_std.float() + self.latent_mean.float()
+
+
+def distinct_rows(tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Tokens [B, T, H] without those that a window repeats, [R, H]; the window of each, [R]; where all are, [B, T].
+
+    A window without a picture repeats 8 tokens.  On a GPU, which would have to be waited for, all of them stay.
+    """
+    if tokens.device.type != "cpu":
+        n_windows, n_tokens = tokens.shape[:2]
+        place_of_all = torch.arange(n_windows * n_tokens, device=tokens.device).view(n_windows, n_tokens)
+        return tokens.flatten(0, 1), (place_of_all // n_tokens).flatten(), place_of_all
+    rows, owners, places, n_rows = [], [], [], 0
+    for window, own in enumerate(tokens):
+        distinct, place = own.unique(dim=0, return_inverse=True)
+        rows.append(distinct)
+        owners.append(torch.full((len(distinct),), window))
+        places.append(place + n_rows)
+        n_rows += len(distinct)
+    return torch.cat(rows), torch.cat(owners), torch.stack(places)
 
 
 def token_of_step(n_tokens: int, n_steps: int, shift: Tensor) -> Tensor:
