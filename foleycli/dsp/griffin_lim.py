@@ -56,23 +56,23 @@ def griffin_lim(magnitudes: Tensor, n_fft: int, hop: int, start_sample: int, n_i
     inverse_weight = torch.where(is_inside, 1 / weight.clamp_min(1e-11), 0.0)  # [N]: silence before and after the sound
 
     phases = _noise_phases(n_frames=n_frames, n_fft=n_fft, hop=hop, start_sample=start_sample, device=magnitudes.device)
-    spectra, frames = magnitudes * phases, magnitudes.new_empty(len(magnitudes), n_frames, n_fft)
-    previous = torch.zeros_like(spectra)
+    frames = magnitudes.new_empty(len(magnitudes), n_frames, n_fft)
     n_block = BLOCK_FRAMES if magnitudes.device.type == "cpu" else n_frames
     blocks = [slice(first, first + n_block) for first in range(0, n_frames, n_block)]
     for block in blocks:
-        frames[:, block] = torch.fft.irfft(spectra[:, block], n=n_fft) * window
+        torch.mul(torch.fft.irfft(magnitudes[:, block] * phases[:, block], n=n_fft), window, out=frames[:, block])
+    previous = [torch.zeros((), dtype=phases.dtype, device=phases.device) for _ in blocks]
     for _ in range(n_iterations):
         cut = _overlap_add(frames, hop).mul_(inverse_weight).unfold(1, n_fft, hop)  # [B, F, n_fft]
-        for block in blocks:
+        for k, block in enumerate(blocks):
             consistent = torch.fft.rfft(cut[:, block] * window)
-            ahead = torch.sub(consistent, previous[:, block], alpha=MOMENTUM / (1 + MOMENTUM))
-            previous[:, block] = consistent
+            ahead = torch.sub(consistent, previous[k], alpha=MOMENTUM / (1 + MOMENTUM))
+            previous[k] = consistent
             # Scaled to the given magnitudes; by real numbers, since torch's `sgn` and `abs` of complex ones take thrice
             # as long as a Fourier transform.
             power = torch.addcmul(ahead.real.square(), ahead.imag, ahead.imag).clamp_min_(LEAST_POWER)
             ahead.mul_(power.rsqrt_().mul_(magnitudes[:, block]))
-            frames[:, block] = torch.fft.irfft(ahead, n=n_fft).mul_(window)
+            torch.mul(torch.fft.irfft(ahead, n=n_fft), window, out=frames[:, block])
     return _overlap_add(frames, hop).mul_(inverse_weight)[:, n_fft // 2 :][:, :n_samples]
 
 

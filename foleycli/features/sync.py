@@ -274,10 +274,17 @@ class SyncEncoder(nn.Module):
 def to_grey(frames: Tensor, size_px: int) -> Tensor:
     """Frames uint8 [B, T, H, W, 3] of any size to grey [B, T, size, size] in 0..1."""
     weights = torch.tensor([0.299, 0.587, 0.114], device=frames.device)
+    is_of_size = frames.shape[2:4] == (size_px, size_px)
+    if frames.device.type == "cpu" and not is_of_size:  # torch makes whole numbers smaller in half the time there
+        pictures = frames.flatten(0, 1).permute(0, 3, 1, 2)  # [B * T, 3, H, W]
+        frames, is_of_size = _resized(pictures, size_px).permute(0, 2, 3, 1).unflatten(0, frames.shape[:2]), True
     grey = (frames.float() @ weights) / 255  # [B, T, H, W]
-    if grey.shape[-2:] == (size_px, size_px):
-        return grey
-    return F.interpolate(grey, size=(size_px, size_px), mode="bilinear", antialias=True, align_corners=False)
+    return grey if is_of_size else _resized(grey, size_px)
+
+
+def _resized(pictures: Tensor, size_px: int) -> Tensor:
+    """Pictures [n, C, H, W] at the size of a square."""
+    return F.interpolate(pictures, size=(size_px, size_px), mode="bilinear", antialias=True, align_corners=False)
 
 
 def load(folder: Path, device: torch.device) -> SyncEncoder:
