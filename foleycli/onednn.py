@@ -15,16 +15,16 @@ from torch import Tensor
 MIN_ROWS = 48  # below, calling oneDNN costs what it saves
 
 
-def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, *, gelu: bool = False) -> Tensor:
-    """`F.linear`, and with `gelu` its GELU (the tanh form); equal to rounding wherever it runs.
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, *, gelu: str | None = None) -> Tensor:
+    """`F.linear`, and its GELU in the form `gelu` ("tanh", "none") of `F.gelu`; equal to rounding wherever it runs.
 
     By oneDNN where it only answers (no gradients) on an x86 CPU; there it applies the GELU while it writes the product.
     """
     if runs_on_onednn(input, weight):
-        attribute, algorithm = ("gelu", "tanh") if gelu else ("none", "")
-        return torch.ops.mkldnn._linear_pointwise(input, weight, bias, attribute, [], algorithm)
+        attribute = "gelu" if gelu else "none"
+        return torch.ops.mkldnn._linear_pointwise(input, weight, bias, attribute, [], gelu or "")
     product = F.linear(input, weight, bias)
-    return F.gelu(product, approximate="tanh") if gelu else product
+    return F.gelu(product, approximate=gelu) if gelu else product
 
 
 def linear_plus(input: Tensor, weight: Tensor, added: Tensor, bias: Tensor | None = None) -> Tensor:

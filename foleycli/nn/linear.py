@@ -13,6 +13,6 @@ class Linear(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:
         return onednn.linear(input, self.weight, self.bias)
 
-    def with_gelu(self, input: Tensor) -> Tensor:
-        """`F.gelu(self(input), approximate="tanh")`."""
-        return onednn.linear(input, self.weight, self.bias, gelu=True)
+    def with_gelu(self, input: Tensor, approximate: str = "tanh") -> Tensor:
+        """`F.gelu(self(input), approximate=approximate)`."""
+        return onednn.linear(input, self.weight, self.bias, gelu=approximate)

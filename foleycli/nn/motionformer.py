@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from foleycli import onednn
 from foleycli.nn.linear import Linear
 from foleycli.timebase import exact_div
 from foleycli.weights.checkpoint import load_strict, under
@@ -157,11 +158,14 @@ class Mlp(nn.Module):
         self.fc2 = Linear(hidden, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x)))
+        return self.fc2(self.fc1.with_gelu(x, approximate="none"))
 
 
 class PatchPooling(nn.TransformerEncoderLayer):
-    """A frame's patches to one vector, by a class token of its own."""
+    """A frame's patches to one vector, by a class token of its own.
+
+    A pre-norm layer of torch's, whose names the files have; the class token's output alone is computed.
+    """
 
     def __init__(self, config: MotionformerConfig) -> None:
         super().__init__(
@@ -178,7 +182,16 @@ class PatchPooling(nn.TransformerEncoderLayer):
 
     def pool(self, patches: Tensor) -> Tensor:
         """[B, patches, D] to [B, D]."""
-        return self(torch.cat([self.cls_token.expand(len(patches), -1, -1), patches], dim=1))[:, 0]
+        attention, width = self.self_attn, patches.shape[-1]
+        first = self.cls_token.expand(len(patches), -1, -1)  # [B, 1, D]
+        normed = self.norm1(torch.cat([first, patches], dim=1))
+        weight, bias = attention.in_proj_weight, attention.in_proj_bias  # rows: queries, keys, values
+        query = F.linear(normed[:, :1], weight[:width], bias[:width])
+        keys_values = onednn.linear(normed, weight[width:], bias[width:])
+        heads = (x.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2) for x in (query, *keys_values.chunk(2, -1)))
+        attended = F.scaled_dot_product_attention(*heads)  # [B, H, 1, head_dim]
+        x = first + attention.out_proj(attended.transpose(1, 2).flatten(2))
+        return (x + self.linear2(F.gelu(self.linear1(self.norm2(x)))))[:, 0]
 
 
 def load_tower(

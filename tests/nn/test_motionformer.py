@@ -9,7 +9,7 @@ import torch
 from madeup import FIXTURES, made_up_input, made_up_state
 
 from foleycli.errors import FoleyError
-from foleycli.nn.motionformer import DividedAttention, Motionformer, MotionformerConfig, load_tower
+from foleycli.nn.motionformer import DividedAttention, Motionformer, MotionformerConfig, PatchPooling, load_tower
 
 PREFIX = "vfeat_extractor."
 PATH = Path("tower.pth")  # named in errors
@@ -67,6 +67,16 @@ def test_a_token_sees_its_own_place_or_its_own_time(along_time):
     else:
         expected[2] = True
     assert changed[0] and torch.equal(grid, expected)
+
+
+def test_pooling_gives_what_the_whole_layer_gives_its_class_token():
+    torch.manual_seed(0)
+    layer = PatchPooling(TINY).requires_grad_(False)
+    torch.nn.init.normal_(layer.cls_token)
+    patches = torch.randn(6, 10, TINY.width)
+    whole = layer(torch.cat([layer.cls_token.expand(6, -1, -1), patches], dim=1))[:, 0]
+    with torch.inference_mode():
+        assert torch.allclose(layer.eval().pool(patches), whole, atol=1e-5)
 
 
 def test_order_of_times_matters():
