@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -115,8 +116,8 @@ class Call:
 
     def _checked(self, found: Sequence[tuple[Row, naming.Source]]) -> list[Checked]:
         """The rows that are done or can be made; every other one is told."""
-        taken: dict[Path, int] = {}  # files of rows before
-        sources = {source.path.absolute() for row, source in found if row.file}
+        taken: dict[str, int] = {}  # files of rows before
+        sources = {self._name(source.path) for row, source in found if row.file}
         checked = []
         with console.counting("checked", len(found), self.is_quiet) as update:
             for k, ((row, source), one) in enumerate(zip(found, self._each_checked(found), strict=True), start=1):
@@ -124,7 +125,7 @@ class Call:
                 if error is not None:
                     self._show(failure(row.number, source.path if row.file else Path(), error))
                 elif isinstance(one, Checked):
-                    taken |= dict.fromkeys(one.files, row.number)
+                    taken |= dict.fromkeys(map(self._name, one.files), row.number)
                     checked.append(one)
                 update(k, f"{len(checked)} can be made" if self.tally.failed else "")
         return checked
@@ -147,13 +148,27 @@ class Call:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _clash(self, one: Checked, taken: Mapping[Path, int], sources: Collection[Path]) -> FoleyError | None:
+    @cached_property
+    def _is_blind_to_case(self) -> bool:
+        from foleycli.media.output import is_blind_to_case
+
+        return is_blind_to_case(self.out_dir / FOLDER)
+
+    def _name(self, file: Path) -> str:
+        """A text that is the same for names of one file in the folder of results."""
+        from foleycli.media.output import name_on_disk
+
+        return name_on_disk(file, blind_to_case=self._is_blind_to_case)
+
+    def _clash(self, one: Checked, taken: Mapping[str, int], sources: Collection[str]) -> FoleyError | None:
         """Why a row's files cannot be written beside those of others; None: they can."""
         for file in one.files:
-            if file in taken:
-                message = f"it would be written to {file}, as that of line {taken[file]}"
+            name = self._name(file)
+            if name in taken:
+                why = "; this disk does not tell capital letters from small ones" if self._is_blind_to_case else ""
+                message = f"it would be written to {file}, as that of line {taken[name]}{why}"
                 return UsageError(message, "Give it another name in the column out")
-            if file.absolute() in sources:
+            if name in sources:
                 return UsageError(f"{file} is an input of the batch", "Choose another name in the column out")
         return None
 

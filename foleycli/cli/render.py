@@ -440,10 +440,12 @@ def _outputs(sources: list[naming.Source], out: Path | None, out_dir: Path | Non
         named = name.format(stem=source.path.stem, take=1, seed=asked.settings.seed) if asked.name else name
         folder = out_dir / source.folder if out_dir is not None else source.path.parent
         outs.append(folder / named)
-    from foleycli.media.output import report_files
+    from foleycli.media.output import is_blind_to_case, name_on_disk, report_files
 
     files = [report_files(path)[0] for path in outs] if asked.run.report else outs
-    twice = [path for path, n in Counter(files).items() if n > 1]
+    blind = len(files) > 1 and is_blind_to_case(out_dir or files[0].parent)
+    n_named = Counter(name_on_disk(path, blind_to_case=blind) for path in files)
+    twice = [path for path in files if n_named[name_on_disk(path, blind_to_case=blind)] > 1]
     if twice:
         raise UsageError(f"two inputs would both be written to {twice[0]}", "Give them different names, or two calls")
     if out_dir is not None and not asked.run.dry_run:

@@ -11,6 +11,7 @@ import errno
 import os
 import shutil
 import tempfile
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -119,6 +120,24 @@ def _identity(path: Path) -> _Identity:
     except OSError:  # it does not exist, or cannot be read
         return _real_path(path)
     return facts.st_dev, facts.st_ino
+
+
+def is_blind_to_case(folder: Path) -> bool:
+    """Whether X.wav and x.wav are one file in a folder, as on most disks of macOS and Windows.
+
+    Asked of its own name, or of the nearest folder above it that is there.
+    """
+    folder = folder.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    other = folder.with_name(folder.name.swapcase()) if folder.name else folder
+    return other != folder and _identity(other) == _identity(folder)
+
+
+def name_on_disk(path: Path, *, blind_to_case: bool) -> str:
+    """A text that is the same for two paths that are one file by their names."""
+    text = str(path.absolute())
+    return unicodedata.normalize("NFC", text).casefold() if blind_to_case else text
 
 
 def _real_path(path: Path) -> str:

@@ -149,6 +149,16 @@ def test_bad_rows_are_told_by_line_before_any_work_and_stop_no_other(batch, fold
     assert [path.name for path in (folder / "out").glob("*.*")].count("a.wav") == 1
 
 
+@pytest.mark.parametrize("is_blind", [False, True])
+def test_names_that_differ_by_case_are_two_files_only_where_the_disk_has_two(batch, folder, monkeypatch, is_blind):
+    if is_blind:  # as macOS and Windows
+        monkeypatch.setattr("foleycli.media.output.is_blind_to_case", lambda _: True)
+    manifest = write(folder / "m.csv", ("file", "out"), ("shots/a.mp4", "x.wav"), ("shots/a.mp4", "X.wav"))
+    told = batch(manifest, "--dry-run")
+    assert told.code == (3 if is_blind else 0)
+    assert ("X.wav, as that of line 2; this disk does not tell capital letters" in told.err) == is_blind
+
+
 def test_a_batch_whose_rows_all_fail_failed(batch, folder):
     told = batch(write(folder / "m.csv", ("file",), ("gone.mp4",)))
     assert told.code == 1 and told.out.splitlines()[1].split("\t")[:3] == ["0", "0", "1"]

@@ -23,8 +23,10 @@ from foleycli.media.output import (
     check_output,
     check_outputs,
     check_rate,
+    is_blind_to_case,
     is_sound_name,
     is_video_name,
+    name_on_disk,
     remove_leftovers,
     replacing,
     temporary_beside,
@@ -132,6 +134,18 @@ def test_each_output_and_input_is_looked_at_once(tmp_path: Path, monkeypatch: py
     outs, sources = [tmp_path / f"{k}.wav" for k in range(100)], [tmp_path / f"{k}.mp4" for k in range(100)]
     check_outputs(outs, sources * 2, force=False)
     assert len(looked) == 200
+
+
+def test_a_disk_says_whether_case_counts(tmp_path: Path) -> None:
+    (tmp_path / "Sub").mkdir()
+    is_blind = (tmp_path / "sUB").exists()
+    assert is_blind_to_case(tmp_path / "Sub") == is_blind_to_case(tmp_path / "Sub" / "not" / "there") == is_blind
+    (tmp_path / "sUB").symlink_to(tmp_path / "Sub")  # one folder by both names, as where case does not count
+    assert is_blind_to_case(tmp_path / "Sub")
+    names = {name_on_disk(Path(name), blind_to_case=True) for name in ("Ä.wav", "a\u0308.WAV", "ä.wav")}
+    assert len(names) == 1 and name_on_disk(Path("X"), blind_to_case=False) != name_on_disk(
+        Path("x"), blind_to_case=False
+    )
 
 
 def test_two_outputs_must_not_be_one_file(tmp_path: Path) -> None:
