@@ -147,7 +147,9 @@ def show_results(source: Path, job: Job, results: Sequence[RenderResult], run: R
         if run.json:
             from foleycli.report.files import facts
 
-            console.result_json({"input": str(source), **facts(result)})
+            notes = [*result.notes, loudness_note(result), job.note(result)]
+            told = {"input": str(source), **facts(result), "notes": [note for note in notes if note]}
+            console.result_json(told)
         else:
             for path in (result.out, *result.files):
                 console.result(str(path))

@@ -137,11 +137,12 @@ def check(session: Session, run: jobs.RunOptions) -> None:
     from foleycli.weights.folder import weights_sha256
 
     session.check_inputs()
-    if weights_sha256(resolve(session.model)) != session.model_sha256:
-        raise FoleyError(
-            f"the model {session.model} has other weights than when {session.report.name} was written",
-            f"Use foley {session.foley} and its model, or render anew",
-        )
+    for name, sha256 in ((session.model, session.model_sha256), *session.cue_models.items()):
+        if weights_sha256(resolve(name)) != sha256:
+            raise FoleyError(
+                f"the model {name} has other weights than when {session.report.name} was written",
+                f"Use foley {session.foley} and its model, or render anew",
+            )
     if session.foley != __version__:
         made = f"{session.report.name} is of foley {session.foley}, this is {__version__}"
         console.note(f"{made}: the sound can differ from before", run.quiet)

@@ -58,6 +58,7 @@ def spot(
 
     Change the sheet as you like, then: foley render REEL --cues SHEET -o OUT.
     """
+    from foleycli.cues.edl import check_two_digits
     from foleycli.cues.files import ending_of
     from foleycli.cues.times import ReelClock
     from foleycli.media.output import check_outputs
@@ -68,6 +69,8 @@ def spot(
     for path in outs:
         ending_of(path)
     video = probe(reel)
+    if any(ending_of(path) == ".edl" for path in outs):
+        check_two_digits(ReelClock.of(video))
     start_s = 0.0 if start is None else options.place_s("--start", start, video)
     duration_s = None if duration is None else options.length_s("--duration", duration, video)
     check_span(start_s, duration_s, video)

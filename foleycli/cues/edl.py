@@ -20,8 +20,8 @@ from foleycli.cues.columns import Row, comment_values, comments_of, sheet_of, ti
 from foleycli.cues.cue import CueSheet
 from foleycli.cues.table import values_of
 from foleycli.cues.text import read_text
-from foleycli.cues.times import ReelClock
-from foleycli.errors import FoleyError
+from foleycli.cues.times import ReelClock, rate_name
+from foleycli.errors import FoleyError, UsageError
 
 TIME = r"(\d{1,2}[:;.]\d{2}[:;.]\d{2}[:;.,]\d{2,3})"
 EVENT = re.compile(rf"^(\d{{1,6}})\s+(\S+)\s+(\S+)\s+(\S+)(?:\s+\d+)?\s+{TIME}\s+{TIME}\s+{TIME}\s+{TIME}\s*$")
@@ -72,8 +72,18 @@ def _row(where: str, fields: list[str], comments: list[str]) -> Row:
     return Row({**track, **own, **name, **values, "number": number, "start": start, "end": end}, where)
 
 
+def check_two_digits(clock: ReelClock) -> None:
+    """Errors: UsageError for a reel whose pictures of a second an EDL cannot count."""
+    if clock.n_digits > 2:
+        raise UsageError(
+            f"an .edl counts pictures with two digits, and the reel has {rate_name(clock.fps)} a second",
+            "Write .otio or .fcpxml",
+        )
+
+
 def edl_text(sheet: CueSheet, clock: ReelClock, title: str) -> str:
-    """The sheet as a list; errors: FoleyError for more cues than the form has numbers for."""
+    """The sheet as a list; errors: FoleyError for more cues or pictures a second than the form has numbers for."""
+    check_two_digits(clock)
     if len(sheet.cues) > MOST_EVENTS:
         raise FoleyError(
             f"an EDL holds {MOST_EVENTS} events, but there are {len(sheet.cues)} cues", "Write CSV or OTIO"

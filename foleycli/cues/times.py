@@ -89,8 +89,12 @@ class ReelClock:
 
     def timecode_of_frame(self, frame: int) -> str:
         """The reel's time code of a picture, counted from the first."""
-        n_digits = 3 if round(self.fps) > 100 else 2
-        return timecode_of(self.start_frame + frame, self.fps, ";" if self.is_drop else ":", n_digits)
+        return timecode_of(self.start_frame + frame, self.fps, ";" if self.is_drop else ":", self.n_digits)
+
+    @property
+    def n_digits(self) -> int:
+        """With how many digits the pictures of a second are counted."""
+        return 3 if round(self.fps) > 100 else 2
 
     def of_lengths(self) -> ReelClock:
         """The same count from zero, for lengths as time code: 00:00:02:12 is two seconds and twelve pictures."""

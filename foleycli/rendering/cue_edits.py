@@ -371,6 +371,9 @@ class _Some:
         """Nothing that was not checked before."""
         return []
 
+    def check(self, job: CueJob) -> None:
+        """Nothing that was not checked before."""
+
     def needed_bytes(self, job: CueJob) -> dict[Path, int]:
         """Nothing that was not asked for before."""
         return {}

@@ -20,7 +20,6 @@ from foleycli.cues.times import ReelClock, nearest
 from foleycli.errors import UsageError
 from foleycli.media.output import is_video_name
 from foleycli.media.part import Part, choose_part
-from foleycli.media.probe import probe_audio
 from foleycli.records import Report, silent
 from foleycli.rendering.job import RenderJob, SpanEdit, is_whole_sound
 from foleycli.rendering.plan import RenderPlan, WindowSpec, plan_render, seeds_from
@@ -46,6 +45,10 @@ class Delivery(Protocol):
 
     def outputs(self, job: CueJob) -> list[Path]:
         """The files that `deliver` will write; none of them may be an input or exist without --force."""
+        ...
+
+    def check(self, job: CueJob) -> None:
+        """Refuse what cannot be written, before a model is loaded; errors: UsageError."""
         ...
 
     def needed_bytes(self, job: CueJob) -> dict[Path, int]:
@@ -132,6 +135,8 @@ class CueJob(RenderJob):
 
     def check(self) -> None:
         """Refuse what cannot be done, before a model is loaded; see `RenderJob.check`."""
+        from foleycli.rendering.timbre import check_timbre
+
         super().check()
         if self.pick_best:
             raise UsageError(
@@ -142,9 +147,11 @@ class CueJob(RenderJob):
         check_cues(self.sheet.cues, self.clock, Fraction(self.video.duration_s))
         for cue in self.sheet.cues:
             if cue.reference is not None:
-                probe_audio(cue.reference)
+                check_timbre(cue.reference)
         if not self.placed():
             raise UsageError("no cue of the sheet lies in the part that is rendered", "Choose another part")
+        for delivery in self.deliveries:
+            delivery.check(self)
 
     def placed(self, part: Part | None = None) -> list[PlacedCue]:
         """The cues that lie in the part, cut to it, and the gaps between them where those are filled."""
@@ -263,6 +270,9 @@ class CueJob(RenderJob):
                     "takes": one.takes,
                     "seed": one.settings.seed,
                     "hits": None if one.cue.hits_s is None else len(one.cue.hits_s),
+                    "gain_db": one.cue.gain_db,
+                    "track": one.cue.track,
+                    "notes": one.cue.notes,
                     "heard": heard,
                 }
             )

@@ -39,6 +39,9 @@ class StemDelivery:
         planned = self.files(job, planned_stems(job))
         return [*(self.folder / file.name for file in planned), self.folder / CREDITS_NAME]
 
+    def check(self, job: CueJob) -> None:
+        """Nothing: every reel has stems."""
+
     def needed_bytes(self, job: CueJob) -> dict[Path, int]:
         """See `rendering.cues.Delivery`."""
         return {self.folder: self.bytes_of(job, self.files(job, planned_stems(job)))}

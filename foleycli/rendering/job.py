@@ -150,6 +150,9 @@ class RenderJob:
                     f"--ref-start is {self.reference_start_s:g}, but {self.reference} lasts {length_s:.2f} s",
                     "Choose a start within it",
                 )
+            from foleycli.rendering.timbre import check_timbre
+
+            check_timbre(self.reference, self.reference_start_s, self.settings.ref_s)
         if self.settings.mix and self.video.has_audio:
             choose_tracks(self.video.path, self.original_tracks)
         if is_video_name(self.out):

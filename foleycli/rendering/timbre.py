@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from foleycli.dsp.onsets import detect_onsets
 from foleycli.errors import FoleyError
 from foleycli.library.library import AMBIENCE, SHIPPED_LIBRARY, open_library
 from foleycli.media.audio import read_audio
+from foleycli.media.probe import probe_audio
 from foleycli.settings.settings import Settings
 
 if TYPE_CHECKING:
@@ -63,18 +65,43 @@ def encode_reference(path: Path | None, start_s: float | None, model: Model, set
     )
 
 
+def check_timbre(path: Path, start_s: float | None = None, ref_s: float = 0.0) -> None:
+    """Refuse a sound that cannot be a reference, without a model; each is read once.
+
+    start_s, ref_s   as in `encode_reference`
+    Errors: FoleyError for a file that cannot be read, has values that are no numbers, or is silent.
+    """
+    probe_audio(path)  # says what is wrong with a file that is none
+    _check_version(path, path.stat().st_mtime_ns, _begin_s(start_s, ref_s))
+
+
+@lru_cache(1024)
+def _check_version(path: Path, _mtime_ns: int, begin_s: float) -> None:
+    if not np.abs(read_audio(path, start_s=begin_s, duration_s=SEARCHED_S).samples).max(initial=0.0) > SILENCE:
+        raise _silent(path)
+
+
+def _silent(path: Path) -> FoleyError:
+    return FoleyError(f"{path} is silent: it has no timbre to match", "Give another sound")
+
+
+def _begin_s(start_s: float | None, ref_s: float) -> float:
+    """Where reading begins: of an hour of sound only a part is read."""
+    return start_s - 1 if start_s is not None and start_s + ref_s > SEARCHED_S else 0.0
+
+
 def _encode_part(path: Path, start_s: float | None, model: Model, ref_s: float) -> Tensor:
     """`encode_reference` of up to `ref_s` seconds."""
-    begin_s = 0.0  # of an hour of sound only a part is read
-    if start_s is not None and start_s + ref_s > SEARCHED_S:
-        begin_s, start_s = start_s - 1, 1.0
+    begin_s = _begin_s(start_s, ref_s)
+    if start_s is not None and begin_s:
+        start_s = 1.0
     rate_hz = model.codec.rate_hz
     samples = read_audio(path, rate_hz, 1, begin_s, SEARCHED_S).samples[0]  # [N]
     if not np.abs(samples).max(initial=0.0) > SILENCE:  # or two channels that cancel each other: take the louder
         channels = read_audio(path, rate_hz, 2, begin_s, SEARCHED_S).samples
         samples = max(channels, key=lambda channel: np.abs(channel).sum())
     if not np.abs(samples).max(initial=0.0) > SILENCE:
-        raise FoleyError(f"{path} is silent: it has no timbre to match", "Give another sound")
+        raise _silent(path)
     if start_s is None:
         start_s = characteristic_start_s(samples, rate_hz, ref_s)
     first = round(start_s * rate_hz)

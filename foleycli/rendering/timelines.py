@@ -14,9 +14,9 @@ from foleycli.cues.times import nearest
 from foleycli.media.together import as_written
 from foleycli.records import Report
 from foleycli.rendering.cues import CueJob
-from foleycli.rendering.delivery import StemDelivery
+from foleycli.rendering.delivery import StemDelivery, planned_stems
 from foleycli.stems.write import StemFile, track_of
-from foleycli.timeline.files import write_timeline
+from foleycli.timeline.files import check_timeline, write_timeline
 from foleycli.timeline.timeline import Clip, Media, Region, Timeline, Track, laid_out
 
 ROOM_TONE = "Room tone"
@@ -33,6 +33,12 @@ class TimelineDelivery:
     def outputs(self, job: CueJob) -> list[Path]:
         """The one file."""
         return [self.path]
+
+    def check(self, job: CueJob) -> None:
+        """Errors: UsageError for a reel, or more cues, than the format holds."""
+        files = self.stems.files(job, planned_stems(job))
+        clips = {_cue_of(file) or file.name for file in files}
+        check_timeline(self.path, job.clock, len(clips))
 
     def needed_bytes(self, job: CueJob) -> dict[Path, int]:
         """Nothing: it is small."""
@@ -73,8 +79,8 @@ def _tracks(files: Sequence[StemFile], folder: Path) -> tuple[Track, ...]:
     single: dict[str, list[StemFile]] = {}
     clips: list[tuple[str, Clip]] = []
     for file in files:
-        if len(file.stems) == 1 and file.n_samples == file.stems[0].n_samples and file.stems[0].cue is not None:
-            single.setdefault(file.stems[0].cue.number, []).append(file)
+        if number := _cue_of(file):
+            single.setdefault(number, []).append(file)
         else:
             between = all(stem.cue is None for stem in file.stems)
             name = ROOM_TONE if between else file.fields.track
@@ -92,6 +98,13 @@ def _tracks(files: Sequence[StemFile], folder: Path) -> tuple[Track, ...]:
         )
         clips.append((track_of(stem), clip))
     return laid_out(clips)
+
+
+def _cue_of(file: StemFile) -> str | None:
+    """The number of the cue that a file is a take of; None: it is the sum of several stems, or what lies between."""
+    stem = file.stems[0]
+    is_take = len(file.stems) == 1 and file.n_samples == stem.n_samples and stem.cue is not None
+    return stem.cue.number if is_take and stem.cue is not None else None
 
 
 def _media(file: StemFile, folder: Path) -> Media:

@@ -31,7 +31,7 @@ from foleycli.rendering.job import ExtendJob, SpanEdit
 from foleycli.rendering.timelines import TimelineDelivery
 from foleycli.settings.preset import resolve_settings
 from foleycli.settings.settings import Settings
-from foleycli.weights.folder import sha256_of
+from foleycli.weights.folder import sha256_of, weights_sha256
 
 if TYPE_CHECKING:
     from foleycli.models.model import Model
@@ -79,6 +79,7 @@ class Session:
     applied_db: float  # the gain of the whole
     output: NamedFile
     asked: Path  # the name that was asked for, also where several takes have names of their own
+    cue_models: dict[str, str]  # SHA-256 of models that single cues name, by their names
     inputs: dict[str, NamedFile]  # "video", "reference", "take"
     sounds: tuple[Path, str] | None  # a folder of recordings, and the digest of what was used of it
     recordings: tuple[NamedFile, ...]  # library sounds that were used
@@ -213,6 +214,7 @@ def _cue_facts(job: Any, result: RenderResult, folder: Path) -> dict[str, Any]:
             }
             for cue, settings in zip(job.sheet.cues, job.cue_settings, strict=True)
         ],
+        "cue_models": {name: weights_sha256(of) for name, of in job.model_folders.items()},
         "cue_edits": [asdict(edit) for edit in getattr(job, "edits", ())],
         "handle_s": str(job.handle_s),
         "stems": [
@@ -354,6 +356,7 @@ def _session(path: Path, told: dict[str, Any], part: dict[str, Any]) -> Session:
         applied_db=float(part["applied_db"]),
         output=_file(part["output"], folder),
         asked=_joined(folder, part["asked"]),
+        cue_models=_checked(part.get("cue_models", {}), dict),
         inputs={role: _file(file, folder) for role, file in [*part["inputs"].items(), *_cue_references(part)]},
         sounds=None if sounds is None else (_joined(folder, sounds["path"]), _checked(sounds["sha256"], str)),
         recordings=tuple(_file(file, folder) for file in part["recordings"]),

@@ -5,6 +5,8 @@ Source time code is that of the files' own bext, so that source and record agree
 
 from __future__ import annotations
 
+from foleycli.cues.edl import check_two_digits
+from foleycli.cues.times import ReelClock
 from foleycli.errors import UsageError
 from foleycli.timeline.timeline import Clip, Timeline
 
@@ -12,14 +14,20 @@ MOST_EVENTS = 999
 FEWER = "Write .otio or .fcpxml, or fewer cues"
 
 
+def check_edl(clock: ReelClock, n_clips: int) -> None:
+    """Errors: UsageError for more events, or pictures a second, than the format counts."""
+    check_two_digits(clock)
+    if n_clips + 1 > MOST_EVENTS:
+        raise UsageError(f"an .edl holds {MOST_EVENTS} events, this timeline has {n_clips + 1}", FEWER)
+
+
 def edl_text(timeline: Timeline) -> str:
-    """The list; errors: UsageError for more events than the format counts."""
+    """The list; errors: see `check_edl`."""
     clips = sorted(
         ((n, clip) for n, track in enumerate(timeline.tracks, start=1) for clip in track.clips),
         key=lambda each: (each[1].start, each[0]),
     )
-    if len(clips) + 1 > MOST_EVENTS:
-        raise UsageError(f"an .edl holds {MOST_EVENTS} events, this timeline has {len(clips) + 1}", FEWER)
+    check_edl(timeline.clock, len(clips))
     lines = [f"TITLE: {' '.join(timeline.name.split())[:70]}"]
     lines += [f"FCM: {'DROP FRAME' if timeline.clock.is_drop else 'NON-DROP FRAME'}"]
     lines += [_event(timeline, 1, "REEL", "V", 0, timeline.n_frames), f"* FROM CLIP NAME: {_line(timeline.video.name)}"]

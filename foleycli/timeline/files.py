@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from foleycli.cues.times import ReelClock
 from foleycli.errors import UsageError
 from foleycli.media.output import replacing
 from foleycli.timeline.aaf import check_aaf, write_aaf
-from foleycli.timeline.edl import edl_text
+from foleycli.timeline.edl import check_edl, edl_text
 from foleycli.timeline.fcpxml import fcpxml_text
 from foleycli.timeline.otio import otio_text
 from foleycli.timeline.rpp import rpp_text
@@ -26,10 +27,16 @@ def check_timeline_name(path: Path) -> None:
         check_aaf()
 
 
+def check_timeline(path: Path, clock: ReelClock, n_clips: int) -> None:
+    """Errors: UsageError for a reel or a number of clips that the format of a file does not hold."""
+    if path.suffix.lower() == ".edl":
+        check_edl(clock, n_clips)
+
+
 def write_timeline(timeline: Timeline, path: Path, *, overwrite: bool = True) -> None:
     """Write a timeline in the format of the ending; renamed into place.
 
-    Errors: UsageError for more events than an .edl holds.
+    Errors: see `check_timeline`.
     """
     with replacing(path, overwrite=overwrite) as part:
         ending = path.suffix.lower()

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
-from foleycli.cues.times import NTSC
 from foleycli.timeline.timeline import Clip, Timeline, Track
 
 TIMECODE = 5  # of the ruler: hours, minutes, seconds and frames (Ultraschall's documentation of TIMEMODE)
 # What REAPER calls a frame rate, in its settings projfrbase and projfrdrop: a base, and 0 for it, 1 for drop-frame
 # (29.97), 2 for the base by 1.001 (23.976 of 24, 29.97 of 30).  A project of 23.976 that REAPER saved: 24 2.
-BASES = (24, 25, 30, 48, 50, 60, 75)
+MOST_BASE = 75  # the highest that its list of rates offers
+DROP_FRAME = "30 1"  # the only drop-frame that it knows
 
 
 def rpp_text(timeline: Timeline, folder: Path) -> str:
@@ -90,10 +90,16 @@ def _seconds(time_s: Fraction) -> str:
 
 
 def _rate(fps: Fraction, is_drop: bool) -> str:
-    base = next((base for base in BASES if abs(fps - base) < Fraction(1, 5)), 30)
-    if fps == base:
-        return f"{base} 0"
-    return f"{base} {1 if is_drop and fps == NTSC else 2}"
+    """The project's frame rate; of a reel that has more pictures a second, one whose ruler says the same second.
+
+    At 59.94 and 119.88 drop-frame that is 29.97 drop-frame: each leaves out the same minutes' share of numbers.
+    """
+    if is_drop:
+        return DROP_FRAME
+    while round(fps) > MOST_BASE:
+        fps /= 2
+    base = max(1, round(fps))
+    return f"{base} {2 if fps == Fraction(1000 * base, 1001) else 0}"
 
 
 def _file(path: Path, folder: Path) -> str:

@@ -15,7 +15,9 @@ import pytest
 import soundfile
 from clips import X264, run_ffmpeg
 from PIL import Image
+from safetensors.numpy import load, save
 
+from foleycli.hub.resolve import resolve
 from foleycli.media.output import remove_leftovers
 from foleycli.report.picture import EVENT, LOUD, RULE
 
@@ -297,3 +299,21 @@ def test_a_stem_that_has_changed_is_named(redo, made):
     assert f"foley redo {made / 'mix.json'} --force" in told.err
     assert redo(made / "mix.json", "--force").code == 0
     assert stems(made) == before
+
+
+def test_a_model_of_a_single_cue_that_has_changed_is_refused(foley, redo, made, model_name, monkeypatch):
+    mine = shutil.copytree(resolve(model_name), made / "mine")
+    (made / "cues.csv").write_text(f"in,out,prompt,model\n0.2,0.6,boots,\n1,1.4,knock,{mine}\n", encoding="utf-8")
+    common = ("--steps", 1, "--device", "cpu", "--report", "--between", "silence")
+    told = foley("render", made / "r.mov", "--cues", made / "cues.csv", "-o", made / "own.wav", *common)
+    assert told.code == 0, told.err
+    monkeypatch.setattr("foleycli.batch.work.load", lambda *_: pytest.fail("a model is loaded"))
+    told = redo(made / "own.json", "--cue", "1", "--force", "--dry-run")
+    assert told.code == 0, told.err
+    config = json.loads((mine / "config.json").read_text())
+    weights = save(load((mine / "model.safetensors").read_bytes()) | {"another": np.zeros(1)})
+    (mine / "model.safetensors").write_bytes(weights)
+    config["sha256"] = hashlib.sha256(weights).hexdigest()
+    (mine / "config.json").write_text(json.dumps(config))
+    told = redo(made / "own.json", "--cue", "1", "--force")
+    assert told.code == 1 and "mine has other weights than when own.json was written" in told.error

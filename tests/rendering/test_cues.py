@@ -34,6 +34,12 @@ class Kept:
     def outputs(self, job: CueJob) -> list[Path]:
         return []
 
+    def check(self, job: CueJob) -> None:
+        pass
+
+    def needed_bytes(self, job: CueJob) -> dict[Path, int]:
+        return {}
+
     def deliver(self, job: CueJob, stems: Sequence[Stem], report: object) -> tuple[str, ...]:
         self.stems = [(stem, soundfile.read(stem.wav, dtype="float32", always_2d=True)[0]) for stem in stems]
         return ("kept",)

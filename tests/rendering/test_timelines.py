@@ -145,3 +145,17 @@ def test_timelines_that_cannot_be_written_are_refused(foley, clips, tmp_path, mo
     (tmp_path / "second.mp4").write_bytes(clips("short.mp4").read_bytes())
     told = foley("render", clips("short.mp4"), *options)
     assert told.code in (1, 2) and words in told.err
+
+
+def test_an_edl_that_could_not_be_written_is_refused_before_the_work(foley, tmp_path, monkeypatch):
+    monkeypatch.setattr("foleycli.batch.work.load", lambda *_: pytest.fail("a model is loaded"))
+    run_ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x36:r=120000/1001:d=0.5", *X264, tmp_path / "fast.mp4")
+    options = ("--stems", tmp_path / "stems", "--timeline", tmp_path / "a.edl")
+    for command in (("render", tmp_path / "fast.mp4", *options), ("spot", tmp_path / "fast.mp4", "-o", options[3])):
+        told = foley(*command)
+        assert told.code == 2 and "with two digits, and the reel has 119.88 a second" in told.err
+    run_ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x36:r=25:d=41", *X264, tmp_path / "long.mp4")
+    rows = "".join(f"{k / 25},{(k + 1) / 25}\n" for k in range(999))
+    (tmp_path / "cues.csv").write_text(f"in,out\n{rows}", encoding="utf-8")
+    told = foley("render", tmp_path / "long.mp4", "--cues", tmp_path / "cues.csv", *options)
+    assert told.code == 2 and "an .edl holds 999 events, this timeline has 100" in told.err

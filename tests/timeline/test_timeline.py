@@ -94,6 +94,31 @@ def test_reaper(made, tmp_path):
     assert [mark[3] for mark in marks[::2]] == [region.name for region in made.regions]
 
 
+@pytest.mark.parametrize(
+    ("fps", "start", "asked"),
+    [
+        (Fraction(60000, 1001), "01:00:00:00", (60, 2)),
+        (Fraction(60000, 1001), "01:00:00;00", (30, 1)),  # REAPER has no other drop-frame
+        (Fraction(120000, 1001), "01:00:00;00", (30, 1)),
+        (Fraction(120000, 1001), "01:00:00:00", (60, 2)),
+        (Fraction(120), "", (60, 0)),
+        (Fraction(100), "", (50, 0)),
+        (Fraction(15), "", (15, 0)),
+    ],
+)
+def test_reapers_ruler_says_the_seconds_of_every_reel(tmp_path, fps, start, asked):
+    clock = ReelClock(fps, start)
+    write_timeline(timeline(tmp_path, clock), tmp_path / "a.rpp")
+    found = rpp.loads((tmp_path / "a.rpp").read_text(encoding="utf-8")).find("TIMEMODE")
+    base, fraction = int(found[4]), int(found[5])
+    assert (base, fraction) == asked
+    ruler = ReelClock(Fraction(base) / (Fraction(1001, 1000) if fraction else 1), start)
+    assert ruler.is_drop == (fraction == 1) == clock.is_drop
+    for picture in (0, 1, 1799 * 4, 1800 * 4, 100_000):  # the first of each of these is the ruler's too
+        at_s = picture / ruler.fps
+        assert ruler.timecode(at_s)[:8] == clock.timecode(at_s)[:8]
+
+
 @pytest.mark.parametrize("name", ["a  reel.mov", "a\u3000reel.mov", "a\u00a0reel.mov"])
 def test_files_are_found_by_names_with_any_spaces(tmp_path, name):
     made = replace(timeline(tmp_path, CLOCKS["25"]), video=tmp_path / name)
@@ -193,6 +218,9 @@ def test_an_edl_with_too_many_events_and_unknown_endings_are_refused(tmp_path):
     many = replace(made, tracks=(replace(made.tracks[0], clips=made.tracks[0].clips * 999),))
     with pytest.raises(UsageError, match="holds 999 events"):
         write_timeline(many, tmp_path / "a.edl")
+    fast = timeline(tmp_path, ReelClock(Fraction(120000, 1001)))
+    with pytest.raises(UsageError, match=r"with two digits, and the reel has 119\.88 a second"):
+        write_timeline(fast, tmp_path / "a.edl")
     assert os.listdir(tmp_path) == []
     with pytest.raises(UsageError, match="no known format of timelines"):
         check_timeline_name(tmp_path / "a.xml")
