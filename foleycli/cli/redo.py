@@ -253,19 +253,14 @@ def cues_of(session: Session, out: Path, asked: Asked) -> CueEditJob:
     job = replace(job, edits=(*job.edits, *edits), n_new=len(edits))
     job.check()
     stems = next((one for one in delivering.deliveries if isinstance(one, StemDelivery)), None)
-    if job.deliveries and stems is not None and stems.by != "cue":
+    if job.deliveries and stems is not None and stems.by != "cue" and not asked.is_span:
         raise FoleyError(
             f"the stems of {session.report.name} are by {stems.by}, and hold several cues each",
-            "Render it with --stems-by cue, or write the mix alone to another file with -o",
+            "Make a span anew (--from, --to), render with --stems-by cue, or write the mix alone elsewhere with -o",
         )
     written = kept_result(session)
     kept = written if written is not None and is_lossless(written) else None
     settings = session.settings
-    if asked.is_span and stems is not None and settings.loudness_per == "stem":
-        raise FoleyError(
-            f"each stem of {session.report.name} has a loudness of its own, which a span would change",
-            "Make a whole cue anew: --cue N without --from and --to",
-        )
     is_sum = stems is not None and stems.by == "cue" and settings.loudness_per != "stem"
     if kept is None and (not is_sum or settings.mix):
         why = "encoded with losses" if written is not None else "gone"
@@ -273,7 +268,7 @@ def cues_of(session: Session, out: Path, asked: Asked) -> CueEditJob:
             f"the sound of {session.output.path} cannot be had back: it is {why}, and no stems sum to it",
             "Render to .wav, or to a .mov with --pcm, or with --stems DIR",
         )
-    if is_sum:
+    if is_sum or (asked.is_span and job.deliveries):
         again = f"Put it back, or make all files again as the report says: foley redo {session.report} --force"
         for file in session.stem_files():
             check_file(file, f"a stem of {session.report.name}", again)

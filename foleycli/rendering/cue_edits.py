@@ -9,7 +9,8 @@ span and its edges.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -147,10 +148,11 @@ class CueEditJob(CueJob):
 
         part, n = copyable_part(self.video, self.out, self.start_s, self.duration_s, self.exact), len(self.edits)
         with temporary_beside(self.out, ".wav", self.needed_bytes() * 2) as sound:
-            credited, numbers = list(self.credited), {edit.number for edit in self.edits}
+            credited, numbers = list(self.credited), self._known_cues()
             made: RenderResult | None = None
             applied_db, first = self.applied_db, n - self.n_new
             changed: set[_Key] = set()
+            before: dict[_Key, Path] = {}
             if self.stems is not None:
                 if self.kept is None:
                     self._sum_stems(sound, part)
@@ -159,8 +161,10 @@ class CueEditJob(CueJob):
                 made, files = self._all_made(sound, numbers, credited, model, report)
                 applied_db, first, changed = made.applied_db, 0, set(files)
             for k in range(first, n):
-                if k == n - self.n_new and self.kept is not None:
-                    decode_lossless(self.kept, sound)
+                if k == n - self.n_new:
+                    before = files
+                    if self.kept is not None:
+                        decode_lossless(self.kept, sound)
                 one, new, start = self._one_made(k, sound, files, applied_db, credited, model, report)
                 number, joined = self.edits[k].number, sound.with_name(f"{k}.wav")
                 if (number, 1) in new:
@@ -168,7 +172,10 @@ class CueEditJob(CueJob):
                     sound = joined
                 files, changed, made = files | new, changed | new.keys(), _merged(made, one, number)
             assert made is not None
-            notes = self._hand_over({key: files[key] for key in changed}, credited, report)
+            if self._is_put_in_place():
+                notes = self._put_in_place(before, files, credited, sound.with_name("in_place"), report)
+            else:
+                notes = self._hand_over({key: files[key] for key in changed}, credited, report)
             finished = write_finished(self.with_channels(), part, sound, report)
         return replace(
             made,
@@ -182,16 +189,17 @@ class CueEditJob(CueJob):
         )
 
     def _all_made(
-        self, sound: Path, numbers: set[str], credited: list[Recording], model: Model, report: Report
+        self, sound: Path, numbers: set[str | None], credited: list[Recording], model: Model, report: Report
     ) -> tuple[RenderResult, dict[_Key, Path]]:
         """All cues as they were first rendered: the mix to `sound`, and the stems of some, beside it.
 
-        Stems of the others go to where they are asked for.
+        Stems of the others go to where they are asked for, unless those that are there are kept.
         """
         kept, job = StemDelivery(sound.with_name("stems"), sample_format=self._format()), self.after(0)
         kept.folder.mkdir()
         others = frozenset({None, *(cue.number for cue in self.sheet.cues)} - numbers)
         shown = [_Some(each, self.after(len(self.edits)), others, credited) for each in self._stems()]
+        shown = [] if self._is_put_in_place() else shown
         everything = _Some(kept, job, None, [], at_gain_of_mix=True)
         [made] = _Step.of(replace(job, deliveries=(everything, *shown)), target=sound).run(model, report)
         return made, _files(kept, job, numbers)
@@ -222,6 +230,51 @@ class CueEditJob(CueJob):
             key, begin_s = (edit.number, edit.take), start / self.settings.rate_hz
             new = {key: _with_span(edit.span, files[key], new[key], begin_s, sound.with_name(f"{k}.span.wav"))}
         return made, new, start
+
+    def _is_put_in_place(self) -> bool:
+        """Whether spans are put into files that do not sum to the mix, or hold several cues each."""
+        return self.stems is None and bool(self._stems()) and all(one.span for one in self.edits[-self.n_new :])
+
+    def _known_cues(self) -> set[str | None]:
+        """The cues whose stems are needed before the new edits: where a file has a loudness of its own, all in it."""
+        if self._is_put_in_place() and self.settings.loudness_per == "stem":
+            return {None, *(cue.number for cue in self.sheet.cues)}
+        return {edit.number for edit in self.edits}
+
+    def _put_in_place(
+        self,
+        before: Mapping[_Key, Path],
+        after: Mapping[_Key, Path],
+        credited: list[Recording],
+        folder: Path,
+        report: Report,
+    ) -> tuple[str, ...]:
+        """Put the new samples of spans into the files that hold their cues; all others stay as they are, bit for bit.
+
+        before, after   the stems at the gain of the mix, that differ in the spans alone
+        """
+        job, notes = self.after(len(self.edits)), []
+        folder.mkdir()
+        for delivery in self._stems():
+            files = []
+            for number, file in enumerate(delivery.files(job, planned_stems(job))):
+                touched = [stem for stem in file.stems if before.get(_key(stem)) != after.get(_key(stem))]
+                if not touched:
+                    continue
+                wav, gain = delivery.folder / file.name, 1.0
+                if self.settings.loudness_per == "stem":
+                    gain = gain_between([(before[_key(one)], one.start - file.start) for one in file.stems], wav)
+                for k, stem in enumerate(touched):
+                    old, new, out = before[_key(stem)], after[_key(stem)], folder / f"{number}.{k}.wav"
+                    if exchange(wav, old, new, out, stem.start - file.start, gain=gain):
+                        notes.append(f"{file.name} is cut off at full scale within the span: give the cue less gain")
+                    wav = out
+                files.append(replace(file, wav=wav))
+            notes += delivery.write(job, files, credited, report, at_gain_of_mix=True)
+        for other in self.deliveries:
+            if not isinstance(other, StemDelivery):
+                notes += other.deliver(job, planned_stems(job), report)
+        return tuple(notes)
 
     def _loud(self, finished: FinishedSound) -> tuple[str, ...]:
         """A note where the whole, whose gain is kept, has become louder than it may be."""
@@ -271,7 +324,7 @@ class CueEditJob(CueJob):
         encode_sound(summed, sound, loudness_target(self.settings.loudness_lufs).ceiling_dbtp)
 
 
-def _files(delivery: StemDelivery, job: CueJob, numbers: set[str]) -> dict[_Key, Path]:
+def _files(delivery: StemDelivery, job: CueJob, numbers: Collection[str | None]) -> dict[_Key, Path]:
     """The files of some cues' takes."""
     files = delivery.files(job, planned_stems(job))
     return {key: delivery.folder / file.name for file in files if (key := _key(file.stems[0]))[0] in numbers}
@@ -287,27 +340,59 @@ def _with_span(span: SpanEdit, old: Path, new: Path, begin_s: float, out: Path) 
     return out
 
 
-def exchange(sound: Path, old: Path, new: Path, out: Path, start: int) -> None:
-    """Write a WAV of 24 bit with one stem in the place of another, which begin at its sample `start`.
+def exchange(sound: Path, old: Path, new: Path, out: Path, start: int, *, gain: float = 1.0) -> bool:
+    """Write a WAV of 24 bit, or of float, with one stem in the place of another, which begin at its sample `start`.
 
-    What is not in the stems stays as it is, bit for bit.
+    What is not in the stems, and where they are equal, stays as it is, bit for bit.
+
+    gain   that both stems have in it
+    Returns whether samples went above what 24 bit hold, and were cut off.
     """
+    is_cut, is_24_bit = False, soundfile.info(sound).subtype == "PCM_24"
+    subtype = "PCM_24" if is_24_bit else "FLOAT"
     with (
         soundfile.SoundFile(sound) as base,
         soundfile.SoundFile(old) as before,
         soundfile.SoundFile(new) as after,
         soundfile.SoundFile(
-            out, "w", samplerate=base.samplerate, channels=base.channels, subtype="PCM_24", format="RF64"
+            out, "w", samplerate=base.samplerate, channels=base.channels, subtype=subtype, format="RF64"
         ) as writer,
     ):
         for first in range(0, base.frames, BLOCK):
-            block = base.read(BLOCK, dtype="int32", always_2d=True) >> 8  # [n, C]
+            block = base.read(BLOCK, dtype="float64", always_2d=True)  # [n, C]
             a, b = max(start, first), min(start + before.frames, first + len(block))
             if a < b:
-                for stem, sign in ((before, -1), (after, 1)):
-                    samples = stem.read(b - a, dtype="float64", always_2d=True)
-                    block[a - first : b - first] += sign * np.rint(samples * 2**23).astype(np.int32)
-            writer.write(np.clip(block, -(2**23), 2**23 - 1) << 8)
+                gone, come = (gain * stem.read(b - a, dtype="float64", always_2d=True) for stem in (before, after))
+                if is_24_bit:
+                    gone, come = (np.rint(samples * 2**23) / 2**23 for samples in (gone, come))
+                block[a - first : b - first] += come - gone
+            if not is_24_bit:
+                writer.write(block)
+                continue
+            whole = np.rint(block * 2**23)  # as numbers: libsndfile would scale by one less, and move samples
+            kept = np.clip(whole, -(2**23), 2**23 - 1)
+            is_cut = is_cut or bool((kept != whole).any())
+            writer.write(kept.astype(np.int32) << 8)
+    return is_cut
+
+
+def gain_between(stems: Sequence[tuple[Path, int]], sound: Path) -> float:
+    """What the sum of stems, each with its first sample's place, was multiplied with to be a file.
+
+    By least squares, as the file may be rounded to 24 bit; 1 where the stems are silent.
+    """
+    product = power = 0.0
+    with ExitStack() as opened, soundfile.SoundFile(sound) as file:
+        parts = [(opened.enter_context(soundfile.SoundFile(path)), start) for path, start in stems]
+        for first in range(0, file.frames, BLOCK):
+            block = file.read(BLOCK, dtype="float64", always_2d=True)  # [n, C]
+            summed = np.zeros_like(block)
+            for part, start in parts:
+                a, b = max(start, first), min(start + part.frames, first + len(block))
+                if a < b:
+                    summed[a - first : b - first] += part.read(b - a, dtype="float64", always_2d=True)
+            product, power = product + float((block * summed).sum()), power + float((summed**2).sum())
+    return product / power if power else 1.0
 
 
 @dataclass(frozen=True)

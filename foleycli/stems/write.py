@@ -67,6 +67,7 @@ class StemFile:
     fields: StemFields
     start: int  # sample of its first sample, from the reel's first picture
     n_samples: int
+    wav: Path | None = None  # its samples, where they are there already; None: they are the sum
 
 
 def cat_id_of_stem(stem: Stem) -> str:
@@ -218,8 +219,12 @@ def _write(file: StemFile, path: Path, reel: Reel, form: SampleFormat, gain: flo
 
 
 def blocks_of(file: StemFile, rate_hz: int) -> Iterator[np.ndarray | int]:
-    """The sum of a file's stems in blocks float32 [C, n], or how many samples of silence come."""
+    """A file's samples, the sum of its stems, in blocks float32 [C, n], or how many samples of silence come."""
     channels, size = _channels(file), BLOCK_S * rate_hz
+    if file.wav is not None:
+        with soundfile.SoundFile(file.wav) as wav:
+            yield from (block.T for block in wav.blocks(size, dtype="float32", always_2d=True))
+        return
     end = file.start + file.n_samples
     for first in range(file.start, end, size):
         stop = min(first + size, end)
@@ -237,7 +242,7 @@ def blocks_of(file: StemFile, rate_hz: int) -> Iterator[np.ndarray | int]:
 
 
 def _channels(file: StemFile) -> int:
-    return max(soundfile.info(stem.wav).channels for stem in file.stems)
+    return max(soundfile.info(wav).channels for wav in ([file.wav] if file.wav else [stem.wav for stem in file.stems]))
 
 
 def _peak(file: StemFile, reel: Reel) -> float:

@@ -290,6 +290,62 @@ def test_a_span_of_a_render_with_stems(foley, redo, made):
     assert 1.48 - 1e-9 <= first_s < 1.5 and 1.6 < last_s <= 1.62
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("--stems-by", "track"),
+        ("--stems-by", "class", "--stem-bits", "32"),
+        ("--loudness", "r128", "--loudness-per", "stem"),
+        ("--stems-by", "class", "--loudness", "r128", "--loudness-per", "stem"),
+    ],
+)
+def test_a_span_is_put_into_stems_that_hold_several_cues_or_have_a_loudness_of_their_own(foley, redo, made, given):
+    out, common = made / "p.wav", ("--steps", 1, "--device", "cpu", "--report", "--room", -50)
+    rendered = ("render", made / "r.mov", "--cues", made / "cues.csv", "-o", out, "--stems", made / "own")
+    told = foley(*rendered, *given, *common)
+    assert told.code == 0, told.err
+    for start_s, end_s in ((1.5, 1.6), (1.45, 1.55)):  # cue 2 alone
+        paths = sorted((made / "own").glob("*.wav"))
+        old, mix, whole = [samples(path) for path in paths], samples(out), [path.read_bytes() for path in paths]
+        told = redo(made / "p.json", "--from", start_s, "--to", end_s, "--prompt", "a slap", "--force")
+        assert told.code == 0, told.err
+        changed = [k for k, path in enumerate(paths) if path.read_bytes() != whole[k]]
+        assert len(changed) == 1 and sorted((made / "own").glob("*.wav")) == paths
+        path = paths[changed[0]]
+        for before, after, at_s in ((mix, samples(out), 0), (old[changed[0]], samples(path), _start(path) / RATE_HZ)):
+            first_s, last_s = (at_s + time_s for time_s in changed_s(before, after))
+            assert start_s - 0.02 - 1e-9 <= first_s < start_s and end_s < last_s <= end_s + 0.02
+        if "stem" not in given:
+            rest = samples(out)
+            for stem in paths:
+                start, found = _start(stem), samples(stem)
+                rest[start : start + len(found)] -= found
+            assert 20 * np.log10(np.abs(rest).max() + 1e-12) < -90
+            continue
+        # What came into the file is what came into the mix, at the file's own gain.
+        at = _start(path)
+        into_mix = (samples(out) - mix)[at : at + len(old[changed[0]])]
+        into_stem = samples(path) - old[changed[0]]
+        gain = float((into_mix * into_stem).sum() / (into_mix**2).sum())
+        assert gain > 0 and np.abs(into_stem - gain * into_mix).max() < 1e-5
+    assert redo(made / "p.json", "-o", made / "again.wav").code == 0
+    assert (made / "again.wav").read_bytes() == out.read_bytes()
+
+
+@pytest.mark.slow
+def test_a_whole_cue_is_not_made_anew_in_stems_of_several(foley, redo, made):
+    common = ("--steps", 1, "--device", "cpu", "--report", "--engine", "recordings")
+    rendered = ("render", made / "r.mov", "--cues", made / "cues.csv", "-o", made / "p.wav", "--stems", made / "own")
+    assert foley(*rendered, "--stems-by", "track", *common).code == 0
+    told = redo(made / "p.json", "--cue", "2", "--force")
+    assert told.code == 1 and "by track, and hold several cues each" in told.error
+    stem = next((made / "own").glob("*.wav"))
+    stem.write_bytes(b"RIFF")
+    told = redo(made / "p.json", "--from", "1.5", "--to", "1.6", "--force")
+    assert told.code == 1 and f"{stem.name} has changed: a stem of p.json" in told.error
+
+
 def test_a_stem_that_has_changed_is_named(redo, made):
     before = stems(made)
     name = next(name for name in before if "_3T1" in name or "_3.wav" in name)
