@@ -22,7 +22,7 @@ from foleycli.errors import FoleyError
 from foleycli.evaluation.pairs import MIN_ONSETS, RATE_HZ
 from foleycli.evaluation.synchrony import extract_stream
 from foleycli.features.sync import SyncExtractor, load_extractor
-from foleycli.features.sync_score import score_chunks
+from foleycli.features.sync_score import gain_of, score_chunks
 from foleycli.hub.resolve import resolve
 from foleycli.library.index import INDEX_NAME
 from foleycli.media.audio import read_audio
@@ -60,6 +60,7 @@ def align(extractor: SyncExtractor, clip: Path) -> Alignment | None:
         return None
     if len(detect_onsets(samples, RATE_HZ)) < MIN_ONSETS or len(samples) < 2 * SHIFTS_S[0] * RATE_HZ:
         return None
+    samples = samples * gain_of([samples])
     stream = extract_stream(clip, extractor)
     with torch.inference_mode():
         scores = [

@@ -14,8 +14,10 @@ import torch
 from foleycli.features import sync
 from foleycli.features.sync import SyncExtractor
 from foleycli.features.sync_score import (
+    UNSEEN_FRAMES,
     band_energy,
     correlation,
+    from_start,
     levels,
     onset_strength,
     resampled_blocks,
@@ -93,6 +95,38 @@ def test_onsets_and_levels_stand_at_their_frames():
     assert len(rises) == len(level) == 50
     assert set(rises.topk(2).indices.tolist()) == {10, 33}
     assert set(level.topk(2).indices.tolist()) == {10, 33}
+
+
+def test_what_an_encoder_predicts_of_the_first_pictures_does_not_count(extractor, seen):
+    """It has seen no change there and predicts silence, which fits every sound that begins softly."""
+    one = seen[0]
+    loud, silent = one.stream.values.clone(), one.stream.values.clone()
+    loud[:UNSEEN_FRAMES, -2:], silent[:UNSEEN_FRAMES, -2:] = 1.0, 0.0
+    scores = [score_chunks(extractor, Stream(x, FEATURE_FPS), [one.clip.samples], RATE_HZ) for x in (loud, silent)]
+    assert scores[0].loudness == pytest.approx(scores[1].loudness, abs=1e-6)
+    assert abs(scores[0].onsets - scores[1].onsets) < 0.15  # by smoothing a little of it is in what follows
+
+
+def test_short_curves_keep_their_beginning():
+    short, longer = torch.arange(20.0)[None], torch.arange(40.0)[None]
+    assert torch.equal(from_start(short), short)
+    assert torch.equal(from_start(longer)[:, UNSEEN_FRAMES:], longer[:, UNSEEN_FRAMES:])
+    assert from_start(longer)[0, :UNSEEN_FRAMES].tolist() == [22.5] * UNSEEN_FRAMES
+
+
+def test_a_sound_a_picture_late_still_fits(extractor, seen):
+    """Its score falls by little, that of a sound five pictures late by more."""
+    falls = {frames: [] for frames in (1, 5)}
+    for one in seen:
+        scores = {
+            frames: score_chunks(
+                extractor, one.stream, [np.roll(one.clip.samples, frames * RATE_HZ // 25)], RATE_HZ
+            ).onsets
+            for frames in (0, 1, 5)
+        }
+        for frames in falls:
+            falls[frames].append(scores[0] - scores[frames])
+    assert np.mean(falls[1]) < 0.3 * np.mean(falls[5])
 
 
 def test_a_flat_curve_correlates_with_nothing():
