@@ -22,6 +22,8 @@ from foleycli.settings.settings import Settings
 
 STAGE = "sampler"
 PADDED_PARTS = 16  # of the longest window: the length of one that is sampled beside others is a whole number of them
+AT_ONCE = 8  # windows of all takes that are sampled in one batch, at most: memory
+LOOK_AHEAD = 64  # windows, among which those of a batch are found
 
 
 def compose(
@@ -38,7 +40,8 @@ def compose(
 ) -> Tensor:
     """The latents of the whole clip for each of B seeds, all takes of a window in one batch: float32 [B, L, D].
 
-    Each take continues its own windows, with the noise that its seed alone would give.
+    Each take continues its own windows, with the noise that its seed alone would give.  Windows of different shots that
+    are equally long share a batch too, see `in_batches`.
 
     context, context_mask   float32 [L, D] and bool [L]: steps that are known, anywhere; they come back bit for bit
     reference               latents [R, D] of another sound whose timbre is matched: they are known steps before every
@@ -46,32 +49,78 @@ def compose(
     """
     tracks = torch.where(context_mask[:, None], context, torch.zeros_like(context)).repeat(len(seeds), 1, 1)
     is_known = context_mask.clone()
-    rate_hz = family.spec.latent_rate_hz
-    for done, window in enumerate(windows):
-        report(STAGE, done, len(windows))
+    n_done = 0
+    for together in in_batches(windows, max(1, AT_ONCE // len(seeds))):
+        report(STAGE, n_done, len(windows))
 
-        def within(stage: str, n_done: float, n: float, done: int = done) -> None:
-            report(STAGE, done + n_done / (n or 1), len(windows))
+        def within(stage: str, done: float, n: float, n_done: int = n_done, size: int = len(together)) -> None:
+            report(STAGE, n_done + size * done / (n or 1), len(windows))
 
-        piece = slice(window.start_step, window.end_step)
-        if bool(is_known[piece].all()):
+        n_done += len(together)
+        batch = [window for window in together if not bool(is_known[window.start_step : window.end_step].all())]
+        if not batch:
             continue
-        before = reference[: window.n_reference] if reference is not None else tracks[0, :0]  # [R, D]
-        cut = cut_features(features, window.start_step / rate_hz, window.n_steps / rate_hz, len(before) / rate_hz)
-        mask = torch.cat([torch.ones(len(before), dtype=torch.bool), is_known[piece]])
-        sampled = family.sample(
-            features=[cut] * len(seeds),
-            known=torch.cat([before.expand(len(seeds), -1, -1), tracks[:, piece]], dim=1),
-            is_known=mask.repeat(len(seeds), 1),
-            settings=settings,
-            # The noise belongs to the window's place on the track: the same clip, the same noise.
-            rngs=[generator(seed, "window", window.start_step) for seed in seeds],
-            report=within,
-        )[:, len(before) :]
-        tracks[:, piece] = torch.where(is_known[piece, None], tracks[:, piece], sampled)
-        is_known[piece] = True
+        sampled = _sample(family, features, batch, settings, seeds, tracks, is_known, reference, within)
+        for k, window in enumerate(batch):
+            piece = slice(window.start_step, window.end_step)
+            new = sampled[k * len(seeds) : (k + 1) * len(seeds)]  # [B, L of the window, D]
+            tracks[:, piece] = torch.where(is_known[piece, None], tracks[:, piece], new)
+            is_known[piece] = True
     report(STAGE, len(windows), len(windows))
     return tracks
+
+
+def in_batches(windows: Sequence[Window], at_once: int) -> Iterator[list[Window]]:
+    """Windows in batches of up to `at_once`, each after all that stand before it in `windows` and overlap with it.
+
+    Those of a batch are equally long, and none needs what another makes: they belong to different shots.
+    """
+    waiting = list(windows)
+    while waiting:
+        ready, end = [], 0  # of all that wait before
+        for window in waiting[: 1 if at_once == 1 else LOOK_AHEAD]:
+            if window.start_step >= end:
+                ready.append(window)
+            end = max(end, window.end_step)
+        shape = ready[0].n_steps, ready[0].n_reference
+        batch = [window for window in ready if (window.n_steps, window.n_reference) == shape][:at_once]
+        yield batch
+        waiting[:LOOK_AHEAD] = [window for window in waiting[:LOOK_AHEAD] if window not in batch]
+
+
+def _sample(
+    family: Family,
+    features: Features,
+    windows: Sequence[Window],
+    settings: Settings,
+    seeds: Sequence[int],
+    tracks: Tensor,
+    is_known: Tensor,
+    reference: Tensor | None,
+    report: Report,
+) -> Tensor:
+    """The latents of equally long windows of tracks [B, L, D], window by window and seed by seed: [W * B, L, D]."""
+    rate_hz = family.spec.latent_rate_hz
+    before = reference[: windows[0].n_reference] if reference is not None else tracks[0, :0]  # [R, D]
+    repeated = before.expand(len(seeds), -1, -1)
+    mask_before = torch.ones(len(before), dtype=torch.bool)
+    rows, known, masks = [], [], []
+    for window in windows:
+        piece = slice(window.start_step, window.end_step)
+        cut = cut_features(features, window.start_step / rate_hz, window.n_steps / rate_hz, len(before) / rate_hz)
+        rows += [cut] * len(seeds)
+        known.append(torch.cat([repeated, tracks[:, piece]], dim=1))
+        masks.append(torch.cat([mask_before, is_known[piece]]).repeat(len(seeds), 1))
+    sampled = family.sample(
+        features=rows,
+        known=torch.cat(known),
+        is_known=torch.cat(masks),
+        settings=settings,
+        # The noise belongs to the window's place on the track: the same clip, the same noise.
+        rngs=[generator(seed, "window", window.start_step) for window in windows for seed in seeds],
+        report=report,
+    )
+    return sampled[:, len(before) :]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from foleycli.families.salsav.family import SalsaVFamily
 from foleycli.families.salsav.network import SalsaV
 from foleycli.records import Features, Stream
 from foleycli.settings.settings import Settings
-from foleycli.windows.compose import Track, compose, compose_together, cut_features, decode_chunks
+from foleycli.windows.compose import Track, compose, compose_together, cut_features, decode_chunks, in_batches
 from foleycli.windows.plan import plan_windows
 
 CONFIG = replace(
@@ -119,6 +119,44 @@ def test_a_shot_hears_nothing_of_the_one_before(family):
     assert torch.equal(with_cut[0][CUT:], with_cut[1][CUT:])
     without = [made(family, told=told) for told in (one, other)]
     assert not torch.equal(without[0][CUT:], without[1][CUT:])
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 8])
+@pytest.mark.parametrize("cuts", [(), (50,), (40, 80, 160, 163, 250), range(50, 4000, 50)])
+def test_windows_of_a_batch_are_alike_and_come_after_what_they_go_on_from(cuts, at_once):
+    windows = plan_windows(4000, CONFIG.window_steps, CONTEXT, cut_steps=cuts)
+    batches = list(in_batches(windows, at_once))
+    assert sorted(window.index for batch in batches for window in batch) == [window.index for window in windows]
+    made_steps = torch.zeros(4000, dtype=torch.bool)
+    for batch in batches:
+        assert len(batch) <= at_once and len({window.n_steps for window in batch}) == 1
+        for window in batch:
+            assert made_steps[window.start_step : window.start_step + window.n_context].all()
+        for window in batch:
+            new = slice(window.start_step + window.n_context, window.end_step)
+            assert not made_steps[new].any()
+            made_steps[new] = True
+    assert made_steps.all()
+
+
+def test_eighty_shots_of_two_windows_are_twenty_batches():
+    windows = plan_windows(4000, CONFIG.window_steps, CONTEXT, cut_steps=range(50, 4000, 50))
+    assert [len(batch) for batch in in_batches(windows, 8)] == [8] * 20
+
+
+def test_shots_share_batches_and_sound_as_if_alone(family, monkeypatch):
+    sizes: list[int] = []
+    sample = SalsaVFamily.sample
+    monkeypatch.setattr(
+        SalsaVFamily, "sample", lambda self, **given: sizes.append(len(given["rngs"])) or sample(self, **given)
+    )
+    together = made(family, cuts=[CUT])
+    assert sizes == [2, 2]  # two shots of two windows each
+    windows = plan_windows(L, CONFIG.window_steps, CONTEXT, cut_steps=[CUT])
+    for shot in (slice(0, CUT), slice(CUT, L)):
+        of_shot = [window for window in windows if shot.start <= window.start_step < shot.stop]
+        alone = made_after(family, of_shot, torch.zeros(L, 64), torch.zeros(L, dtype=torch.bool), None)
+        assert torch.allclose(together[shot], alone[shot], atol=1e-5)
 
 
 def test_a_reference_is_heard_in_every_shot_and_thrown_away(family):
