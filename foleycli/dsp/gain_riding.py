@@ -59,7 +59,7 @@ def apply_gains(chunks: Iterable[np.ndarray], rate_hz: int, gains_db: np.ndarray
     for samples in chunks:
         times_s = np.arange(first, first + len(samples)) / rate_hz
         first += len(samples)
-        gain = 10 ** (np.interp(times_s, middles_s, gains_db) / 20) if len(gains_db) else 1.0
+        gain = np.exp(np.interp(times_s, middles_s, gains_db * (np.log(10) / 20))) if len(gains_db) else 1.0
         yield (samples * gain).astype(np.float32)
 
 

@@ -36,7 +36,7 @@ LOUDNESS_RANGE_DB = 60.0  # of the loudness head, whose output 0 is so far below
 N_EXTRAS = 2  # event and loudness, appended to every vector
 NO_EVENT, SURE_EVENT = 0.02, 0.95  # of the event column, where an event is marked by hand
 MARKED_STEPS = 2.5  # to either side of it
-PIECE_FRAMES = 100  # encoded at once
+PIECE_FRAMES = 200  # encoded at once, with some 40 more around them
 
 
 @dataclass(frozen=True)

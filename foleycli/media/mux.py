@@ -47,6 +47,10 @@ SEEK_LATE_S = 0.2  # by this much later ffmpeg seeks where it takes reordered pi
 PART_SUBTITLES = {".mp4": "mov_text", ".mov": "mov_text", ".webm": "webvtt"}  # .mkv takes them as they are
 TOLD_DB = 1.0  # a change of level that is worth a note
 MOST_AAC_HZ = 48_000  # of what we write: more is asked for by those who want the samples themselves
+# At this rate the plain search comes as near to the sound as ffmpeg's default (signal to noise 32 and 30 dB, and 14 dB
+# both in the worst twentieth of all bands) in three quarters of the time, if it replaces no band by noise or by the
+# other channel's.
+AAC_OPTIONS = {"aac_coder": "fast", "aac_pns": 0, "aac_is": 0}
 TIMESCALE = 90_000  # of pictures that are encoded again: a multiple of every usual rate
 
 
@@ -379,7 +383,7 @@ def _sound_options(ending: str, is_pcm: bool) -> dict[str, Any]:
     if is_pcm:
         return {"c:a": "pcm_s24le", **default}
     if ending in EDIT_LIST_ENDINGS:
-        return {"c:a": "aac", "b:a": "256k", **default}
+        return {"c:a": "aac", "b:a": "256k", **AAC_OPTIONS, **default}
     if ending == ".webm":
         return {"c:a": "libopus", "b:a": "192k", **default}
     return {"c:a": "flac", "sample_fmt": "s32", "bits_per_raw_sample": 24, **default}

@@ -51,13 +51,22 @@ def normed_and_rotated(x: Tensor, gain: Tensor, table: Tensor) -> Tensor:
     gain   what is multiplied to the normed `x`: [..., head_dim]
     table  of `rotary_table`, with as many dimensions after L as `x` has
     """
-    half, head_dim = x.shape[-1] // 2, x.shape[-1]
+    if _only_answers_on_cpu(x):
+        return normed_and_rotated_by(x, *gained_tables(gain, table))
     values = x.float()  # angles need float32; the products with the values do not
-    if not _only_answers_on_cpu(x):
-        return rotate(F.rms_norm(values, (head_dim,), eps=1e-6) * gain, table).to(x.dtype)
-    # The same with fewer passes over `x`: the gain goes into the tables, and the norm is divided by at last.
+    return rotate(F.rms_norm(values, x.shape[-1:], eps=1e-6) * gain, table).to(x.dtype)
+
+
+def gained_tables(gain: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosines and signed sines times the gain of the channel that each is multiplied to."""
     gain = gain.float()
-    cos, sin = table[0] * gain, table[1] * gain.roll(half, -1)
+    return table[0] * gain, table[1] * gain.roll(gain.shape[-1] // 2, -1)
+
+
+def normed_and_rotated_by(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """`normed_and_rotated` in fewer passes over `x`: the gain is in the tables, and the norm is divided by at last."""
+    half, head_dim = x.shape[-1] // 2, x.shape[-1]
+    values = x.float()
     rotated = values * cos
     rotated[..., :half].addcmul_(values[..., half:], sin[..., :half])
     rotated[..., half:].addcmul_(values[..., :half], sin[..., half:])
@@ -80,14 +89,26 @@ class QueryKeyValue(nn.Module):
         self.project = Linear(width, 3 * width)
         self.query_gain = nn.Parameter(torch.ones(self.head_dim))
         self.key_gain = nn.Parameter(torch.ones(self.head_dim))
+        self._gained: tuple[Tensor, tuple[Tensor, Tensor]] | None = None  # a rotary table, and what it makes
 
     def forward(self, x: Tensor, table: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         n_heads = self.n_heads
         qkv = self.project(x).unflatten(-1, (3, n_heads, self.head_dim))  # [B, L, 3, H, head_dim]
-        gain = torch.stack([self.query_gain, self.key_gain])[:, None]  # [2, 1, head_dim]
-        query_key = normed_and_rotated(qkv[:, :, :2], gain, table.unsqueeze(-3))  # [B, L, 2, H, head_dim]
+        if _only_answers_on_cpu(x):
+            query_key = normed_and_rotated_by(qkv[:, :, :2], *self._gained_tables(table))  # [B, L, 2, H, head_dim]
+        else:
+            query_key = normed_and_rotated(qkv[:, :, :2], self._gain(), table.unsqueeze(-3))
         query, key = query_key.transpose(1, 3).unbind(2)  # [B, H, L, head_dim] each
         return query, key, qkv[:, :, 2].transpose(1, 2)
+
+    def _gain(self) -> Tensor:
+        return torch.stack([self.query_gain, self.key_gain])[:, None]  # [2, 1, head_dim]
+
+    def _gained_tables(self, table: Tensor) -> tuple[Tensor, Tensor]:
+        """`gained_tables` of a rotary table, which is the same at all steps of a window: made once for them."""
+        if self._gained is None or self._gained[0] is not table:
+            self._gained = table, gained_tables(self._gain(), table.unsqueeze(-3))
+        return self._gained[1]
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
