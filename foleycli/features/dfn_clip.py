@@ -24,6 +24,7 @@ from foleycli.records import Stream
 from foleycli.timebase import FEATURE_FPS
 from foleycli.weights.checkpoint import load_strict, under
 from foleycli.weights.config import network_config, read_config
+from foleycli.weights.mapped import give_back
 
 RATE_HZ = Fraction(8)
 UNUSED = ("text_projection", "logit_scale")  # in the file, for comparing texts with pictures
@@ -166,6 +167,7 @@ class DfnSession:
             self.vectors.append(self.extractor.encode(frames[first : first + self.extractor.batch]))
 
     def finish(self) -> Stream:
+        give_back(self.extractor.tower.parameters())
         return Stream(self.vectors.all(), RATE_HZ)  # [T, D]
 
 
@@ -182,7 +184,9 @@ class DfnText:
     def encode(self, words: Sequence[str]) -> np.ndarray:
         """States of n texts, float32 [n, 77, D]."""
         device = self.tower.positional_embedding.device
-        return self.tower(tokenize(words).to(device)).float().cpu().numpy()
+        states = self.tower(tokenize(words).to(device)).float().cpu().numpy()
+        give_back(self.tower.parameters())
+        return states
 
 
 def load_vision(folder: Path, device: torch.device, dtype: torch.dtype = torch.float32) -> DfnVision:

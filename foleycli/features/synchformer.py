@@ -19,6 +19,7 @@ from foleycli.nn.motionformer import Motionformer, MotionformerConfig, load_towe
 from foleycli.records import Stream
 from foleycli.timebase import FEATURE_FPS
 from foleycli.weights.config import network_config, read_config
+from foleycli.weights.mapped import give_back
 
 PREFIX = "vfeat_extractor."  # of the tower in the published file, whose rest compares it with sound
 SEGMENT_FRAMES, SEGMENT_STEP = 16, 8
@@ -72,6 +73,7 @@ class SynchformerSession:
             self.pending = np.concatenate([self.pending, np.repeat(self.pending[-1:], missing, axis=0)])
         while len(self.pending) >= SEGMENT_FRAMES:
             self._encode(1)
+        give_back(self.extractor.tower.parameters())
         return Stream(self.vectors.all(), RATE_HZ)  # [segments, 8 * D]
 
     def _encode(self, n_segments: int) -> None:

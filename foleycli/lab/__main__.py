@@ -21,6 +21,7 @@ MEASUREMENTS = {
     "film": "how the mix of a render follows held-out film: what its levels are tuned on",
     "figures": "put new figures of a measurement into a model's metrics.json",
     "held_out": "one model on held-out synthetic clips: the figures of its card",
+    "mmaudio_speed": "processor time of MMAudio's parts in two checkouts, run in turn",
     "pictures": "run the walk-through of `foley guide sessions` and make its pictures",
     "prompts": "whether 20 prompts on one clip sound like what they say",
     "round_trip": "what a codec changes, by kind of sound",

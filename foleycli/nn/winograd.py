@@ -47,22 +47,12 @@ def transform(pairs: Pairs) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return before - odd, mean, odd - mean, after - even
 
 
-def convolve(transformed: tuple[Tensor, Tensor, Tensor, Tensor], weight: Tensor, bias: Tensor | None = None) -> Pairs:
-    """The convolution, same length, of what was transformed by a weight [out, D, 3]; one step more where L is odd."""
+def convolve(transformed: tuple[Tensor, Tensor, Tensor, Tensor], taps: Tensor, bias: Tensor | None = None) -> Pairs:
+    """The convolution, same length, of what was transformed by taps [3, out, D]; one step more where L is odd."""
     first, mean, half_difference, last = transformed
-    keep_memory_in_order(weight, 2, 0, 1)
-    taps = weight.permute(2, 0, 1)  # [3, out, D]
     outer = taps[0] + taps[2]  # [out, D]
     of_mean = onednn.linear(mean, outer + taps[1])
     of_difference = onednn.linear(half_difference, outer.sub_(taps[1]))
     even = onednn.linear_plus(first, taps[0], of_mean + of_difference, bias)
     odd = onednn.linear_plus(last, taps[2], of_mean.sub_(of_difference), bias)
     return Pairs(even, odd)
-
-
-def keep_memory_in_order(weight: Tensor, *axes: int) -> None:
-    """From now on a weight lies in memory with its axes in this order; its shape and numbers stay."""
-    if not weight.permute(axes).is_contiguous():
-        back = sorted(range(len(axes)), key=axes.__getitem__)
-        with torch.inference_mode(mode=False):
-            weight.data = weight.data.permute(axes).contiguous().permute(back)

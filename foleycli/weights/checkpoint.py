@@ -22,9 +22,11 @@ from torch.nn.modules.module import (
 
 from foleycli.errors import FoleyError
 from foleycli.settings.checking import short_repr
+from foleycli.weights.mapped import give_back
 
 WRAPPERS = ("generator", "state_dict", "model")  # keys under which published files put the tensors
 AGAIN = "Get the model folder again"
+MOST_READ_BYTES = 1 << 28  # of mapped weights that stay in memory after they were checked
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -117,16 +119,25 @@ def load_strict(
     Errors: FoleyError naming `path` when the weights do not fit, or are no finite numbers; a network that is
     described much larger than the file is given up while it is built.
     """
-    found = read(path, hint) if tensors is None else tensors
+    found = in_file = read(path, hint) if tensors is None else tensors
     if select is not None:
         try:
-            found = select(found)
+            found = select(in_file)
         except (KeyError, ValueError, IndexError, RuntimeError) as error:
             raise FoleyError(f"{path} does not hold the weights that are expected: {_reason(error)}", hint) from error
     with torch.device("meta") if on_meta else nullcontext(), _no_larger_than(found, path, hint):
         network = build()
     _check_fit(network.state_dict(), found, path, hint)
-    converted = {name: _convert(value, name, path, device, dtype, hint) for name, value in found.items()}
+    converted: dict[str, Tensor] = {}
+    read_last: list[Tensor] = []
+    for name, value in found.items():
+        converted[name] = _convert(value, name, path, device, dtype, hint)
+        read_last.append(value)
+        if sum(one.nbytes for one in read_last) > MOST_READ_BYTES:
+            give_back(read_last)
+            read_last.clear()
+    if sum(value.nbytes for value in in_file.values()) > MOST_READ_BYTES:
+        give_back(in_file.values())  # of which `select` may have made others
     network.load_state_dict(converted, assign=True)
     return network.to(device, dtype)
 

@@ -114,8 +114,10 @@ def test_lengths(codec, n_samples):
 
 def test_long_sounds_are_encoded_in_pieces_that_fit(codec):
     sound = 0.1 * made_up_input("long", (1, 512 * (PIECE_STEPS + 60)))
+    pieces = codec.encode(sound)
+    codec.read_weights()
     whole, _ = codec.vae.encode(codec.mel(sound))
-    error = (codec.encode(sound) - whole.transpose(1, 2)).abs().max() / whole.abs().max()
+    error = (pieces - whole.transpose(1, 2)).abs().max() / whole.abs().max()
     assert error < 0.05  # only attention hears across the border
 
 

@@ -12,6 +12,7 @@ from foleycli import onednn
 from foleycli.families.mmaudio.config import MMAudioConfig
 from foleycli.nn import winograd
 from foleycli.nn.linear import Linear
+from foleycli.weights.mapped import give_back
 
 ROTARY_BASE = 10_000.0
 RMS_EPS = torch.finfo(torch.float32).eps  # in every dtype: older torch took the dtype's own, 0.008 in bfloat16
@@ -20,22 +21,42 @@ RMS_EPS = torch.finfo(torch.float32).eps  # in every dtype: older torch took the
 class ChannelLastConv(nn.Conv1d):
     """A convolution over time of [B, L, D]; odd kernel, same length."""
 
+    _as_in_file: Tensor | None = None  # the mapped weight, while a copy in another order stands in for it
+
     def __init__(self, n_in: int, n_out: int, kernel: int, bias: bool = True) -> None:
         super().__init__(n_in, n_out, kernel, padding=kernel // 2, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         if winograd.suits(x, self.weight):
             transformed = winograd.transform(winograd.pair(x))
-            return winograd.join(winograd.convolve(transformed, self.weight, self.bias), x.shape[1])
+            return winograd.join(winograd.convolve(transformed, self.taps(), self.bias), x.shape[1])
         if onednn.runs_on_onednn(x, self.weight):
-            winograd.keep_memory_in_order(
-                self.weight, 0, 2, 1
-            )  # as oneDNN reads weights for inputs whose channels come last
-            picture, weight = x.transpose(1, 2).unsqueeze(2), self.weight.unsqueeze(2)  # of height 1
+            weight = self._with_memory_as(0, 2, 1)  # as oneDNN reads weights for inputs whose channels come last
+            picture, weight = x.transpose(1, 2).unsqueeze(2), weight.transpose(1, 2).unsqueeze(2)  # of height 1
             return (
                 F.conv2d(picture, weight, self.bias, padding=(0, self.kernel_size[0] // 2)).squeeze(2).transpose(1, 2)
             )
         return super().forward(x.transpose(1, 2)).transpose(1, 2)
+
+    def taps(self) -> Tensor:
+        """The weight as matrices [kernel, out, in]."""
+        return self._with_memory_as(2, 0, 1)
+
+    def _with_memory_as(self, *axes: int) -> Tensor:
+        """The weight with its axes in this order, in which it lies in memory from now on."""
+        weight = self.weight.data
+        if not weight.permute(axes).is_contiguous():
+            back = sorted(range(3), key=axes.__getitem__)
+            with torch.inference_mode(mode=False):
+                self.weight.data = weight.permute(axes).contiguous().permute(back)
+            if give_back([weight]):
+                self._as_in_file = weight
+        return self.weight.permute(axes)
+
+    def let_go(self) -> None:
+        """Give the memory of the weight back, where it is mapped."""
+        if self._as_in_file is not None:
+            self.weight.data, self._as_in_file = self._as_in_file, None
 
 
 def linear_over_time(n_in: int, n_out: int, kernel: int, bias: bool = True) -> Linear | ChannelLastConv:
@@ -59,13 +80,14 @@ class GatedMlp(nn.Module):
 
     def _by_winograd(self, x: Tensor) -> Tensor:
         """`forward` for three taps; steps stay in pairs from one convolution to the next."""
+        w1, w2, w3 = (layer.taps() for layer in (self.w1, self.w2, self.w3) if isinstance(layer, ChannelLastConv))
         transformed = winograd.transform(winograd.pair(x))
-        gates, values = (winograd.convolve(transformed, layer.weight) for layer in (self.w1, self.w3))
+        gates, values = (winograd.convolve(transformed, taps) for taps in (w1, w3))
         even, odd = (F.silu(gate, inplace=True).mul_(value) for gate, value in zip(gates, values, strict=True))
         if x.shape[1] % 2:
             odd[:, -1] = 0  # behind the last step
         transformed = winograd.transform(winograd.Pairs(even, odd))
-        return winograd.join(winograd.convolve(transformed, self.w2.weight), x.shape[1])
+        return winograd.join(winograd.convolve(transformed, w2), x.shape[1])
 
 
 def rotary_table(n_steps: int, head_dim: int, scale: float, device: torch.device) -> Tensor:

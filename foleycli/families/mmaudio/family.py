@@ -94,6 +94,7 @@ class MMAudioFamily(NetworkFamily[MMAudio]):
             context_strength=context_strength(is_known).to(device),
             report=report,
         )
+        network.let_go()  # the codec comes next
         raw = network.denormalise(sampled).to(known.device)
         return torch.where(is_known[..., None], known, raw)
 

@@ -24,6 +24,7 @@ from foleycli.families.mmaudio.config import SEGMENT_TOKENS, TEXT_TOKENS, MMAudi
 from foleycli.families.network_family import ConfiguredNetwork
 from foleycli.nn.linear import Linear
 from foleycli.sampling.guidance import repeat_rows
+from foleycli.weights.mapped import give_back
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,13 @@ class MMAudio(ConfiguredNetwork[MMAudioConfig]):
             latent = block(latent, local, latent_table)
         # The last layer reads `global_`, not `local`: an error of the original that the weights depend on.
         return self.final_layer(latent, global_)
+
+    def let_go(self) -> None:
+        """Give memory of weights back that are mapped from their file, as those of large networks are on a CPU."""
+        for module in self.modules():
+            if isinstance(module, ChannelLastConv):
+                module.let_go()
+        give_back(self.parameters())
 
     def normalise(self, raw: Tensor) -> Tensor:
         """The autoencoder's latents to the network's, about unit variance, float32."""
