@@ -23,7 +23,8 @@ LONGEST_SPAN = 4  # content words
 LONGER_IS_BETTER = 0.02  # for each further word that is explained
 SPECIFIC_IS_BETTER = 0.1  # for each further word of a phrase that is all there: "walking on snow" before "walking"
 ALL_FOUND = 0.999
-N_CANDIDATES = 16  # phrases by cosine that are looked at word by word
+MIN_WORD_LIKENESS = 0.87  # of a single word with another: "windmill" is near to "wind", "soars" to "shears"
+N_CANDIDATES = 16  # phrases by cosine that are looked at word by word, those with the very words before all others
 MOST_WORDS = 4096  # whose likeness to the words of all phrases is kept
 MOST_SPANS = 1 << 16  # whose phrases are kept
 PLAIN_WEIGHT = 0.4  # of words that say little about a sound, against 1 of all others
@@ -152,6 +153,9 @@ class PhraseIndex:
         self._stems = np.array([stem(word) for word in known])  # [K] of the words of all phrases
         self._word_vectors = text.encode(known)  # [K, D]
         self._vectors = text.encode(self.phrases)  # [P, D]
+        self._phrases_of: dict[frozenset[str], list[int]] = {}  # by the stems of their words
+        for number, phrase in enumerate(words):
+            self._phrases_of.setdefault(frozenset(map(stem, phrase)), []).append(number)
         self._n_words = np.array([len(phrase) for phrase in words])  # [P]
         shape = len(words), int(self._n_words.max(initial=1))  # [P, M], for the longest phrase
         self._words = np.zeros(shape, np.intp)  # numbers of words
@@ -209,7 +213,10 @@ class PhraseIndex:
         """The phrases that agree with spans of n words each, with their scores."""
         cosines = self._text.encode([" ".join(span) for span in spans]) @ self._vectors.T  # [S, P]
         nearest = min(N_CANDIDATES, len(self.phrases) - 1)
-        phrases = np.argpartition(-cosines, nearest, axis=1)[:, :N_CANDIDATES]  # [S, C]
+        near = cosines.copy()
+        for row, span in enumerate(spans):
+            near[row, self._phrases_of.get(frozenset(map(stem, span)), [])] = np.inf
+        phrases = np.argpartition(-near, nearest, axis=1)[:, :N_CANDIDATES]  # [S, C]
         likeness = np.stack([[self._likeness(word) for word in span] for span in spans])  # [S, n, K]
         own = np.array([[_weight(word) for word in span] for span in spans])  # [S, n]
         theirs = self._weights[phrases]  # [S, C, M]
@@ -224,6 +231,8 @@ class PhraseIndex:
         scores += np.where(is_whole, SPECIFIC_IS_BETTER * (self._n_words[phrases] - 1), 0.0)
         # Where too little of one is found in the other they do not agree, whatever the score.
         agrees = (phrase_found >= MIN_PHRASE_FOUND) & (span_found >= MIN_SPAN_FOUND) & (scores >= MIN_SCORE)
+        if own.shape[1] == 1:
+            agrees &= (self._n_words[phrases] > 1) | (phrase_found >= MIN_WORD_LIKENESS)
         return {
             span: list(zip(phrases[row, agrees[row]].tolist(), scores[row, agrees[row]].tolist(), strict=True))
             for row, span in enumerate(spans)
@@ -242,11 +251,13 @@ def content_words(sentence: str) -> list[_Word]:
 
 
 def stem(word: str) -> str:
-    """A word without the ending of a plural or of a verb's form, and without the doubled letter before it."""
+    """A word without the ending of a plural or of a verb's form, and without the doubled letter or the e before it."""
     for ending in ENDINGS:
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             word = word[: -len(ending)]
             break
+    if len(word) > 4 and word.endswith("e"):
+        return word[:-1]  # horse, horses; bottle, bottling
     return word[:-1] if len(word) > 3 and word[-1] == word[-2] else word  # sobbing, sobs; hissing, hiss
 
 
