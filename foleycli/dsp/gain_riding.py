@@ -2,7 +2,7 @@
 
 A generator places hits well and levels them badly: a window that begins without context is softer than the next, and
 what is far off can be as loud as what is near.  The synchronisation encoder predicts the loudness of every moment from
-the picture; the gain brings the sound nearer to it, too slowly to change a hit.  Only differences over time count:
+the picture; the gain brings the sound nearer to it, too slowly to change an attack.  Only differences over time count:
 the whole stays as loud as it was, to about a decibel.
 """
 
@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 STEPS_PER_S = 25  # of levels and gains
-SMOOTH_STEPS = 7  # 0.28 s: longer than a hit, shorter than the pauses between
-MIN_GAIN_DB, MAX_GAIN_DB = -9.0, 6.0  # against what is loud; a higher gain would bring up the noise between hits
+SMOOTH_STEPS = 3  # 0.12 s: as long as a hit, shorter than the pauses between
+MIN_GAIN_DB, MAX_GAIN_DB = -15.0, 6.0  # against what is loud; a higher gain would bring up the noise between hits
 FLOOR_DB = -60.0  # lower levels count as this
 
 

@@ -75,7 +75,7 @@ def measure(model: Model, drawn: Sequence[HeldOutClip], own: Settings) -> Iterat
         for g in WORDS_GUIDANCE
         if g != own.words_guidance
     ]
-    changes += [("ride 0", replace(own, ride=0.0), label_alone), ("ride 1", replace(own, ride=1.0), label_alone)]
+    changes += [("ride 0", replace(own, ride=0.0), label_alone), ("ride 0.5", replace(own, ride=0.5), label_alone)]
     changes += [("no library", replace(own, library=False), label_alone)] if own.library else []
     changes += [
         ("no prompt", own, lambda one: ("", None)),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from foleycli.dsp.evenness import Blocks, even_out
 from foleycli.dsp.gain_riding import rms_levels_db
 from foleycli.recordings.engine import (
     EVERYTHING,
@@ -19,8 +20,6 @@ from foleycli.recordings.engine import (
     room_tone_blocks,
     soft_limit,
 )
-
-Blocks = Callable[[], Iterator[np.ndarray]]  # mono float32, from the beginning each time: they are read twice
 
 MODEL_GAIN = 0.5  # of the model's sound beside recordings, both at equal level
 USUAL_ROOM_DB = LEVEL_DB - 26.0  # RMS of room tone; more of it covers how hits die away
@@ -41,6 +40,8 @@ class Recorded:
     events: Events
     loudness_db: np.ndarray
     dynamics_db: np.ndarray | None = None  # see `engine.place_blocks`
+    evenness: float = 0.0  # how much of its drift within a shot is taken out of the whole: see `dsp.evenness`
+    cuts_s: Sequence[float] = ()  # where shots end
 
     def ride_target_db(self) -> np.ndarray:
         """The loudness that the model's sound is to follow: hits by the moment, what goes on over seconds."""
@@ -64,8 +65,19 @@ class Recorded:
         return mix_layers([Layer(self, seed)], model_blocks, n_samples, rate_hz, room_seed=seed)
 
     def beside(self, samples: np.ndarray, rate_hz: int, seed: int) -> np.ndarray:
-        """The whole sound with a model's sound [N], mono float32 [N]: `blocks` for what is in memory."""
-        return np.concatenate(list(self.blocks(blocks_of(samples, rate_hz), len(samples), rate_hz, seed)))
+        """The whole sound with a model's sound [N], mono float32 [N], evened: what a render writes."""
+        return self._evened(self.blocks(blocks_of(samples, rate_hz), len(samples), rate_hz, seed), rate_hz)
+
+    def alone(self, n_samples: int, rate_hz: int, seed: int) -> np.ndarray:
+        """The whole sound without a model's, mono float32 [N], evened."""
+        return self._evened(self.blocks(None, n_samples, rate_hz, seed), rate_hz)
+
+    def _evened(self, blocks: Iterator[np.ndarray], rate_hz: int) -> np.ndarray:
+        mixed = np.concatenate(list(blocks))
+        if self.evenness == 0:
+            return mixed
+        blocks = even_out(blocks_of(mixed, rate_hz), len(mixed), rate_hz, self.cuts_s, amount=self.evenness)
+        return np.concatenate(list(blocks))
 
     def gain(self, has_model: bool, n_samples: int, rate_hz: int, seed: int) -> float:
         """What its recordings are multiplied with, beside a model or alone."""

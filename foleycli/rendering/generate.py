@@ -67,7 +67,7 @@ def generate(
     if recorded.is_alone(settings.engine):
         rate_hz = model.codec.rate_hz
         n_samples = seconds_to_samples(analysis.duration_s, rate_hz)
-        return Audio(np.concatenate(list(recorded.blocks(None, n_samples, rate_hz, settings.seed)))[None], rate_hz)
+        return Audio(recorded.alone(n_samples, rate_hz, settings.seed)[None], rate_hz)
     if isinstance(reference, Audio):
         mono = resample(reference.samples.mean(axis=0, keepdims=True), reference.rate_hz, model.codec.rate_hz)[0]
         latents: Tensor | None = encode_audio(mono[: round(settings.ref_s * model.codec.rate_hz)], model)

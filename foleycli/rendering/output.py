@@ -14,6 +14,7 @@ import numpy as np
 import soundfile
 
 from foleycli.cues.times import ReelClock, nearest
+from foleycli.dsp.evenness import even_out
 from foleycli.dsp.gain_riding import apply_gains, riding_gains_db, rms_levels_db
 from foleycli.dsp.stereo import pan_curve, stereo_blocks
 from foleycli.media.audio import SoundWriter
@@ -72,6 +73,11 @@ def add_layers(
     with replacing(wav) as part, SoundWriter(part, rate_hz) as writer:
         for block in mix_layers(layers, model_blocks, n_samples, rate_hz, room_seed=room_seed):
             writer.write(block)
+    last = layers[-1].recorded
+    if last.evenness > 0:
+        with replacing(wav) as part, SoundWriter(part, rate_hz) as writer:
+            for block in even_out(partial(file_blocks, wav), n_samples, rate_hz, last.cuts_s, amount=last.evenness):
+                writer.write(block)
 
 
 def file_blocks(wav: Path) -> Iterator[np.ndarray]:

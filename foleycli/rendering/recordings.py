@@ -50,6 +50,8 @@ class RecordingChoice:
             events=Events(events_s + LATE_S, strengths),
             loudness_db=np.zeros(1) if analysis.loudness_db is None else analysis.loudness_db,
             dynamics_db=analysis.dynamics_db,
+            evenness=settings.ride,
+            cuts_s=analysis.cuts_s if settings.cuts else (),
         )
 
     def read_room_tone(self, rate_hz: int) -> ChosenSound | None:

@@ -50,7 +50,7 @@ class Settings:
         "auto", "Room tone of the place under everything: auto (in videos), off, or its level in dB.", -90.0, -10.0,
         words=("auto", "off"),
     )  # fmt: skip
-    ride: float = _setting(0.5, "Follow the loudness predicted from the picture; 0: off, 1: fully.", 0.0, 1.0)
+    ride: float = _setting(1.0, "Follow the loudness predicted from the picture; 0: off, 1: fully.", 0.0, 1.0)
     ref_s: float = _setting(2.0, "Seconds of the reference that are used, at most.", 0.1, 2.0)
     rate_hz: int = _setting(48000, "Sample rate of the result: 44100, 48000 or 96000.", choices=(44100, 48000, 96000))
     channels: int = _setting(0, "1 or 2; 0 is 2 in a video and 1 in a sound file.", 0, 2)

@@ -38,7 +38,7 @@ def test_each_row_changes_one_thing(model, drawn, monkeypatch):
     own = Settings(steps=2, library=True, guidance=5.0, words_guidance=7.0)
     rows = list(sweep.measure(model, drawn, own))
     assert [row.changed for row in rows] == [
-        "nothing", "steps 1", "guidance 1", "ride 0", "ride 1", "no library", "no prompt", "a wrong prompt",
+        "nothing", "steps 1", "guidance 1", "ride 0", "ride 0.5", "no library", "no prompt", "a wrong prompt",
         "a reference", "a reference, no prompt",
     ]  # fmt: skip
     assert [row.steps for row in rows] == [2, 1, 2, 2, 2, 2, 2, 2, 2, 2]
