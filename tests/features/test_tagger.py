@@ -159,6 +159,13 @@ def test_a_little_less_will_do_for_what_stands_out() -> None:
     assert top_labels(torch.tensor([[0.0, 0.0, 0.27, 0.1]]), words, groups) == []
 
 
+def test_a_little_less_will_do_for_animals():
+    words, groups = ["dog", "wolf", "printer"], {"bark": [0, 1]}
+    probabilities = torch.tensor([[0.27, 0.15, 0.29]])
+    assert top_labels(probabilities, words, groups, animals=[0, 1]) == [("dog", 0.27)]
+    assert top_labels(probabilities, words, groups) == [("bark", 0.42)]
+
+
 def test_what_is_usually_seen_outdoors_says_where_a_picture_is(extractor: ImageTagger) -> None:
     scenes = extractor.scenes
     assert not set(scenes["outdoors"]) & set(scenes["indoors"])
