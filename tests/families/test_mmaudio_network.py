@@ -102,6 +102,14 @@ def test_convolutions_without_gradients_are_those_with_them(n_steps, kernel, dty
         assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
 
 
+def test_weights_made_without_gradients_may_lie_in_another_order_too():
+    x = torch.randn(2, 48, 64)
+    with torch.inference_mode():
+        module = ChannelLastConv(64, 96, 7)
+        plain = torch.nn.Conv1d.forward(module, x.transpose(1, 2)).transpose(1, 2)
+        assert torch.allclose(module(x), plain, atol=1e-5) and torch.allclose(module(x), plain, atol=1e-5)
+
+
 def test_guidance_passes_may_read_the_same_latents(measured):
     network, inputs, _ = measured
     of, t = network.encode_conditions(inputs, 31), torch.full((2,), 0.37)

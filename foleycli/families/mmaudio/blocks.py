@@ -48,7 +48,8 @@ class ChannelLastConv(nn.Conv1d):
         if not weight.permute(axes).is_contiguous():
             back = sorted(range(3), key=axes.__getitem__)
             with torch.inference_mode(mode=False):
-                self.weight.data = weight.permute(axes).contiguous().permute(back)
+                moved = weight.permute(axes).contiguous().permute(back)
+                self.weight = nn.Parameter(moved, requires_grad=self.weight.requires_grad)
             if give_back([weight]):
                 self._as_in_file = weight
         return self.weight.permute(axes)
@@ -56,7 +57,9 @@ class ChannelLastConv(nn.Conv1d):
     def let_go(self) -> None:
         """Give the memory of the weight back, where it is mapped."""
         if self._as_in_file is not None:
-            self.weight.data, self._as_in_file = self._as_in_file, None
+            with torch.inference_mode(mode=False):
+                self.weight = nn.Parameter(self._as_in_file, requires_grad=False)
+            self._as_in_file = None
 
 
 def linear_over_time(n_in: int, n_out: int, kernel: int, bias: bool = True) -> Linear | ChannelLastConv:
