@@ -123,9 +123,9 @@ def finish(folder: Path) -> bool:
     Returns whether the folder can be removed: there was no journal, or it has been followed.
     """
     try:
-        first = folder
+        first = folder = folder.resolve()
         if (folder / FIRST).exists():
-            first = folder / os.fsdecode((folder / FIRST).read_bytes())
+            first = Path(os.path.normpath(folder / os.fsdecode((folder / FIRST).read_bytes())))
         if not (first / JOURNAL).exists():
             return True
         if not _is_ours(first):
@@ -149,8 +149,12 @@ def _is_ours(folder: Path) -> bool:
 
 
 def _seen_from(folder: Path, path: Path) -> str:
-    """A path as seen from a folder, so that both can be moved; absolute on another drive of Windows."""
+    """A path as seen from a folder, so that both can be moved; absolute on another drive of Windows.
+
+    The folders are those that links lead to: from one of them ".." does not lead back to where the link is.
+    """
+    real = os.path.join(os.path.realpath(path.parent), path.name)
     try:
-        return os.path.relpath(os.path.abspath(path), os.path.abspath(folder))
+        return os.path.relpath(real, os.path.realpath(folder))
     except ValueError:
-        return os.path.abspath(path)
+        return real

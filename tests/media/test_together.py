@@ -103,6 +103,16 @@ def test_a_process_that_is_killed_between_has_changed_nothing_or_the_next_one_fi
     assert not hidden(moved)
 
 
+@pytest.mark.parametrize("where", [".", "stems", "../elsewhere"])
+def test_the_next_one_finishes_also_where_a_folder_is_a_link(files, tmp_path, where):
+    (files[1].parent).rename(tmp_path / "elsewhere")
+    files[1].parent.symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    assert subprocess.run([sys.executable, "-c", DYING, "2", *map(str, files)]).returncode == -signal.SIGKILL
+    assert texts(files) == ["new", "old", "old", "old"]
+    remove_leftovers(files[0].parent / where, again=True)
+    assert texts(files) == ["new"] * 4
+
+
 def test_a_file_that_cannot_be_replaced_now_is_by_the_next_run(files, monkeypatch):
     rename = os.replace
 
