@@ -90,7 +90,7 @@ def _sizing(video: Video, width_px: int, height_px: int, fit: Fit, scaling: Scal
     if fit == "squash":
         return (f"scale={width_px}:{height_px}:flags={scaling}", *small)
     scale = f"scale={width_px}:{height_px}:force_original_aspect_ratio=increase:flags={scaling}"
-    return scale, f"crop={width_px}:{height_px}", *small
+    return scale, f"crop={width_px}:{height_px}:exact=1", *small  # exact: an odd size stays odd in YCbCr
 
 
 def _command(video: Video, fps: Fraction, start_s: float, n: int, sizing: tuple[str, ...]) -> list[str]:

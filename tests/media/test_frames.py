@@ -104,3 +104,15 @@ def _children() -> list[str]:
 def test_chunks(clips: Clips) -> None:
     video = probe(clips("plain.mp4"))
     assert [len(chunk) for chunk in read_frames(video, FPS, 32, 16, chunk_frames=15)] == [15, 15, 10]
+
+
+def test_a_crop_to_an_odd_size_is_the_picture_of_the_even_one(clips: Clips) -> None:
+    """In YCbCr, whose colours have half the size, it must not become a pixel smaller."""
+    video = probe(clips("portrait.mp4"))
+    odd, even = (
+        np.concatenate(list(read_frames(video, Fraction(25), width_px, height_px, fit="crop", duration_s=0.2)))
+        for width_px, height_px in ((33, 17), (32, 16))
+    )
+    assert odd.shape == (5, 17, 33, 3)
+    near = [k * 33 // 32 for k in range(32)]
+    assert np.abs(odd[:, :16][:, :, near].astype(float) - even).mean() < 25
