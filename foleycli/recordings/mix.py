@@ -22,7 +22,7 @@ from foleycli.recordings.engine import (
 )
 
 MODEL_GAIN = 0.5  # of the model's sound beside recordings, both at equal level
-USUAL_ROOM_DB = LEVEL_DB - 23.0  # RMS of room tone; more of it covers how hits die away
+USUAL_ROOM_DB = LEVEL_DB - 26.0  # RMS of room tone; more of it covers how hits die away
 # Where no recording is placed there is more room tone, unless what is seen to strike is as sure as SURE_STRIKES.
 UNKNOWN_ROOM_DB = LEVEL_DB - 14.0
 UNSURE_STRIKES, SURE_STRIKES = 0.7, 0.8  # mean confidence of events: for all of the above, and for the usual level
