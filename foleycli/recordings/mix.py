@@ -21,7 +21,8 @@ from foleycli.recordings.engine import (
     soft_limit,
 )
 
-MODEL_GAIN = 0.5  # of the model's sound beside recordings, both at equal level
+MODEL_GAIN = 0.5  # of the model's sound beside recordings of what is seen, both at equal level
+NAMED_MODEL_GAIN = 0.35  # beside recordings that the user's words name: they are surer to be right
 USUAL_ROOM_DB = LEVEL_DB - 26.0  # RMS of room tone; more of it covers how hits die away
 # Where no recording is placed there is more room tone, unless what is seen to strike is as sure as SURE_STRIKES.
 UNKNOWN_ROOM_DB = LEVEL_DB - 14.0
@@ -40,6 +41,7 @@ class Recorded:
     events: Events
     loudness_db: np.ndarray
     dynamics_db: np.ndarray | None = None  # see `engine.place_blocks`
+    model_gain: float = MODEL_GAIN  # of the model's sound beside the recordings
     evenness: float = 0.0  # how much of its drift within a shot is taken out of the whole: see `dsp.evenness`
     cuts_s: Sequence[float] = ()  # where shots end
 
@@ -81,7 +83,7 @@ class Recorded:
 
     def gain(self, has_model: bool, n_samples: int, rate_hz: int, seed: int) -> float:
         """What its recordings are multiplied with, beside a model or alone."""
-        norm = np.hypot(1.0, MODEL_GAIN) if has_model else 1.0
+        norm = np.hypot(1.0, self.model_gain) if has_model else 1.0
         return gain_to(LEVEL_DB, self.placed(n_samples, rate_hz, seed), rate_hz) / norm
 
     def placed(self, n_samples: int, rate_hz: int, seed: int, heard: Heard = EVERYTHING) -> Iterator[np.ndarray]:
@@ -129,9 +131,9 @@ def mix_layers(
             gain = layer.recorded.gain(has_model, n_samples, rate_hz, layer.seed)
             parts.append((layer.recorded.placed(n_samples, rate_hz, layer.seed, layer.heard), gain))
     if model_blocks is not None:
-        norm = np.hypot(1.0, MODEL_GAIN) if last.chosen else 1.0
+        norm = np.hypot(1.0, last.model_gain) if last.chosen else 1.0
         gain = gain_to(LEVEL_DB, model_blocks(), rate_hz)
-        parts.append((model_blocks(), gain * (MODEL_GAIN / norm if last.chosen else 1.0)))
+        parts.append((model_blocks(), gain * (last.model_gain / norm if last.chosen else 1.0)))
     if last.room_tone is not None:
         parts.append(
             (

@@ -12,7 +12,7 @@ import numpy as np
 from foleycli.features.base import Extractor
 from foleycli.library.library import AMBIENCE, SHIPPED_LIBRARY, Match, Recording, open_library
 from foleycli.recordings.engine import ChosenSound, Events
-from foleycli.recordings.mix import USUAL_ROOM_DB, Recorded, auto_room_db
+from foleycli.recordings.mix import MODEL_GAIN, NAMED_MODEL_GAIN, USUAL_ROOM_DB, Recorded, auto_room_db
 from foleycli.settings.settings import Settings
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class RecordingChoice:
             events=Events(events_s + LATE_S, strengths),
             loudness_db=np.zeros(1) if analysis.loudness_db is None else analysis.loudness_db,
             dynamics_db=analysis.dynamics_db,
+            model_gain=NAMED_MODEL_GAIN if settings.prompt else MODEL_GAIN,
             evenness=settings.ride,
             cuts_s=analysis.cuts_s if settings.cuts else (),
         )
