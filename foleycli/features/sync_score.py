@@ -27,7 +27,9 @@ BLOCK_FRAMES = 32 * SNIPPET_FRAMES  # 20 s of a sound are in memory at once
 N_BANDS = 32
 STRIDES = 4  # of 10 ms, in the time of a frame
 WEIGHTS = {"onsets": 0.5, "loudness": 0.25, "embedding": 1.0}  # of the parts of a score in the whole
-LEVEL_DB = -26.0  # root mean square of a sound that is compared, of full scale
+LEVEL_DB = -26.0  # root mean square of a sound that is compared, about its mean, of full scale
+SILENT_POWER = 1e-12  # of full scale
+OF_SILENCE = -2.0  # its score: under that of every sound
 SMOOTHING_S = 0.06  # standard deviation: picture and sound are seldom closer than that
 UNSEEN_FRAMES = 6  # at the beginning, of which an encoder knows too little
 FLOOR = -3.0  # log10 of amplitude below the loudest moment: what is softer than -60 dB is silence
@@ -53,25 +55,31 @@ def sync_score(extractor: SyncExtractor, stream: Stream, samples: np.ndarray, ra
     Sound and picture begin together; what one has beyond the other's end is not compared.  How loud the whole sound is
     does not matter.  Scores rank sounds for one picture: those of different pictures cannot be compared.
     """
-    return score_chunks(extractor, stream, [samples * gain_of([samples])], rate_hz).total
+    gain = gain_of([samples])
+    return score_chunks(extractor, stream, [samples * gain], rate_hz).total if gain else OF_SILENCE
 
 
 def sync_score_of_file(extractor: SyncExtractor, stream: Stream, path: Path) -> float:
     """`sync_score` of a mono sound file that libsndfile reads; a block of it is in memory at a time."""
     with soundfile.SoundFile(path) as file:
         gain = gain_of(file.blocks(blocksize=file.samplerate, dtype="float32"))
+        if not gain:
+            return OF_SILENCE
         file.seek(0)
         chunks = (gain * chunk for chunk in file.blocks(blocksize=file.samplerate, dtype="float32"))
         return score_chunks(extractor, stream, chunks, file.samplerate).total
 
 
 def gain_of(chunks: Iterable[np.ndarray]) -> np.float32:
-    """What brings a sound in chunks [n] to the level at which it is compared; 1 for silence."""
-    power, n = 0.0, 0
+    """What brings a sound in chunks [n] to the level at which it is compared; 0 for silence, and for what only stands
+    still."""
+    power, total, n = 0.0, 0.0, 0
     for chunk in chunks:
-        power, n = power + float(np.square(chunk, dtype=np.float64).sum()), n + len(chunk)
-    rms = (power / max(n, 1)) ** 0.5
-    return np.float32(10 ** (LEVEL_DB / 20) / rms if rms > 1e-7 else 1.0)
+        power += float(np.square(chunk, dtype=np.float64).sum())
+        total += float(chunk.sum(dtype=np.float64))
+        n += len(chunk)
+    variance = power / n - (total / n) ** 2 if n else 0.0
+    return np.float32(10 ** (LEVEL_DB / 20) / variance**0.5 if variance > SILENT_POWER else 0.0)
 
 
 @torch.inference_mode()

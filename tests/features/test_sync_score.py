@@ -14,6 +14,7 @@ import torch
 from foleycli.features import sync
 from foleycli.features.sync import SyncExtractor
 from foleycli.features.sync_score import (
+    OF_SILENCE,
     UNSEEN_FRAMES,
     band_energy,
     correlation,
@@ -74,6 +75,18 @@ def test_silence_and_short_sounds_have_a_score(extractor, seen, n_frames):
     stream = Stream(seen[0].stream.values[:n_frames], FEATURE_FPS)
     for samples in (np.zeros(44100, np.float32), np.zeros(100, np.float32), seen[0].clip.samples):
         assert np.isfinite(sync_score(extractor, stream, samples, RATE_HZ))
+
+
+@pytest.mark.parametrize("silence", [np.zeros(RATE_HZ), np.full(RATE_HZ, 0.3), np.zeros(0)], ids=["zero", "DC", "none"])
+def test_silence_fits_worse_than_any_sound(extractor, seen, silence, tmp_path):
+    one = seen[0]
+    noise = np.random.default_rng(0).standard_normal(RATE_HZ // 2).astype(np.float32)
+    for sound in (noise, noise[:4410], -one.clip.samples[::-1].copy()):
+        assert sync_score(extractor, one.stream, silence.astype(np.float32), RATE_HZ) < sync_score(
+            extractor, one.stream, sound, RATE_HZ
+        )
+    soundfile.write(tmp_path / "silence.wav", silence, RATE_HZ, subtype="FLOAT")
+    assert sync_score_of_file(extractor, one.stream, tmp_path / "silence.wav") == OF_SILENCE
 
 
 def test_rate_and_gain_hardly_matter(extractor, seen):
