@@ -60,10 +60,20 @@ def compose(
         batch = [window for window in together if not bool(is_known[window.start_step : window.end_step].all())]
         if not batch:
             continue
-        sampled = _sample(family, features, batch, settings, seeds, tracks, is_known, reference, within)
+        before = reference[: batch[0].n_reference] if reference is not None else tracks[0, :0]  # [R, D]
+        rows, known, masks = _rows_of(batch, features, family.spec.latent_rate_hz, before, tracks, is_known)
+        sampled = family.sample(
+            features=rows,
+            known=known,
+            is_known=masks,
+            settings=settings,
+            # The noise belongs to the window's place on the track: the same clip, the same noise.
+            rngs=[generator(seed, "window", window.start_step) for window in batch for seed in seeds],
+            report=within,
+        )
         for k, window in enumerate(batch):
             piece = slice(window.start_step, window.end_step)
-            new = sampled[k * len(seeds) : (k + 1) * len(seeds)]  # [B, L of the window, D]
+            new = sampled[k * len(seeds) : (k + 1) * len(seeds), len(before) :]  # [B, L of the window, D]
             tracks[:, piece] = torch.where(is_known[piece, None], tracks[:, piece], new)
             is_known[piece] = True
     report(STAGE, len(windows), len(windows))
@@ -88,39 +98,21 @@ def in_batches(windows: Sequence[Window], at_once: int) -> Iterator[list[Window]
         waiting[:LOOK_AHEAD] = [window for window in waiting[:LOOK_AHEAD] if window not in batch]
 
 
-def _sample(
-    family: Family,
-    features: Features,
-    windows: Sequence[Window],
-    settings: Settings,
-    seeds: Sequence[int],
-    tracks: Tensor,
-    is_known: Tensor,
-    reference: Tensor | None,
-    report: Report,
-) -> Tensor:
-    """The latents of equally long windows of tracks [B, L, D], window by window and seed by seed: [W * B, L, D]."""
-    rate_hz = family.spec.latent_rate_hz
-    before = reference[: windows[0].n_reference] if reference is not None else tracks[0, :0]  # [R, D]
-    repeated = before.expand(len(seeds), -1, -1)
-    mask_before = torch.ones(len(before), dtype=torch.bool)
+def _rows_of(
+    windows: Sequence[Window], features: Features, rate_hz: Fraction, before: Tensor, tracks: Tensor, is_known: Tensor
+) -> tuple[list[Features], Tensor, Tensor]:
+    """Features, latents [W * B, R + L, D] and what of them is known of equally long windows of tracks [B, *, D], window
+    by window and track by track; `before` [R, D] are known steps that stand before each."""
+    n_tracks = len(tracks)
+    repeated, mask_before = before.expand(n_tracks, -1, -1), torch.ones(len(before), dtype=torch.bool)
     rows, known, masks = [], [], []
     for window in windows:
         piece = slice(window.start_step, window.end_step)
         cut = cut_features(features, window.start_step / rate_hz, window.n_steps / rate_hz, len(before) / rate_hz)
-        rows += [cut] * len(seeds)
+        rows += [cut] * n_tracks
         known.append(torch.cat([repeated, tracks[:, piece]], dim=1))
-        masks.append(torch.cat([mask_before, is_known[piece]]).repeat(len(seeds), 1))
-    sampled = family.sample(
-        features=rows,
-        known=torch.cat(known),
-        is_known=torch.cat(masks),
-        settings=settings,
-        # The noise belongs to the window's place on the track: the same clip, the same noise.
-        rngs=[generator(seed, "window", window.start_step) for window in windows for seed in seeds],
-        report=report,
-    )
-    return sampled[:, len(before) :]
+        masks.append(torch.cat([mask_before, is_known[piece]]).repeat(n_tracks, 1))
+    return rows, torch.cat(known), torch.cat(masks)
 
 
 @dataclass(frozen=True)

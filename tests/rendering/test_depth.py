@@ -30,4 +30,4 @@ def test_the_network_is_few_calls_below_the_command(foley, kept_model, model_nam
     finally:
         hook.remove()
     assert told.code == 0 and depths
-    assert max(map(len, depths)) <= MOST_CALLS, depths[0]
+    assert max(map(len, depths)) <= MOST_CALLS, " < ".join(depths[0])
