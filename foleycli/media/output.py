@@ -94,7 +94,7 @@ def check_outputs(outputs: Sequence[Path], inputs: Iterable[Path], *, force: boo
     too long, and a folder that is missing or cannot be written to.
     """
     sources = list(dict.fromkeys(inputs))
-    read, folders = {_identity(source) for source in sources}, [source for source in sources if source.is_dir()]
+    read, folders = {_identity(source) for source in sources}, [source for source in sources if os.path.isdir(source)]
     written: set[_Identity] = set()
     for out in outputs:
         _check_name(out)
@@ -128,7 +128,7 @@ def is_blind_to_case(folder: Path) -> bool:
     Asked of its own name, or of the nearest folder above it that is there.
     """
     folder = folder.absolute()
-    while not folder.exists():
+    while not os.path.exists(folder):
         folder = folder.parent
     other = folder.with_name(folder.name.swapcase()) if folder.name else folder
     return other != folder and _identity(other) == _identity(folder)
