@@ -103,9 +103,8 @@ def _with_gains(
     edges = np.log2(np.array([*PARTS_HZ, rate_hz / 2]).clip(50.0))
     octaves = np.log2(np.fft.rfftfreq(SIZE, 1 / rate_hz).clip(50.0))
     middles = (edges[1:] + edges[:-1]) / 2
-    weights = np.stack([np.interp(octaves, middles, one) for one in np.eye(len(middles))]).astype(
-        np.float32
-    )  # [P, bins]
+    of_part = [np.interp(octaves, middles, one) for one in np.eye(len(middles))]
+    weights = np.stack(of_part).astype(np.float32)  # [P, bins]
     tail, frame, skipped, left = np.zeros(HOP, np.float32), 0, HOP, n_samples
     for spectrum in _spectra(blocks):
         gain = 10 ** (gains_db[frame : frame + len(spectrum)].astype(np.float32) @ weights / np.float32(20))

@@ -76,6 +76,8 @@ def curves_of(loudness_db: np.ndarray, motion: np.ndarray) -> Tensor:
 
 def smooth(curve: Tensor, width_s: float) -> Tensor:
     """A running mean of [B, T], weighted by a bell of standard deviation `width_s`; the ends are held."""
+    if curve.shape[1] == 0:  # which has no ends
+        return curve
     reach = math.ceil(REACH * width_s * RATE_HZ)
     bell = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=curve.device) / (width_s * RATE_HZ)) ** 2)
     padded = F.pad(curve[:, None], (reach, reach), mode="replicate")

@@ -102,14 +102,12 @@ def score_chunks(extractor: SyncExtractor, stream: Stream, chunks: Iterable[np.n
         cosines.append(_snippet_cosines(encoder, vectors, sound).cpu())
     event, loudness = stream.values[:, -N_EXTRAS:].float().cpu().unbind(dim=1)
     cosine = torch.cat(cosines)
-    event, loudness = event[:done], loudness[:done]
-    strength = onset_strength(energy[:, : STRIDES * done])
-    if done:
-        strength = smooth(strength[None], SMOOTHING_S)[0]
-        event = smooth(event[None], SMOOTHING_S)[0]
+    heard, seen = (
+        smooth(curve[None], SMOOTHING_S) for curve in (onset_strength(energy[:, : STRIDES * done]), event[:done])
+    )  # [1, T] each
     return SyncScore(
-        onsets=correlation(strength, from_start(event[None])[0]),
-        loudness=correlation(levels(power[:done]), from_start(loudness[None])[0]),
+        onsets=correlation(heard[0], from_start(seen)[0]),
+        loudness=correlation(levels(power[:done]), from_start(loudness[None, :done])[0]),
         embedding=cosine.mean().item() if len(cosine) else 0.0,
     )
 
