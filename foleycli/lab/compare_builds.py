@@ -10,6 +10,7 @@ for nothing; the table shows medians and the median of the ratios within pairs.
 from __future__ import annotations
 
 import os
+import resource
 import shlex
 import subprocess
 import sys
@@ -117,15 +118,15 @@ def run_once(checkout: Path, variables: dict[str, str], command: str) -> Cost:
     with tempfile.TemporaryDirectory(prefix="foley-compare-") as scratch:
         words = [word.replace("{out}", f"{scratch}/out") for word in shlex.split(command)]
         words = [str(Path(word).absolute()) if Path(word).exists() else word for word in words]
-        before, began_s = os.times(), time.perf_counter()
+        before, began_s = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
         done = subprocess.run(
             [sys.executable, "-m", "foleycli", *words], cwd=checkout, env=variables, capture_output=True, text=True
         )
-        wall_s, after = time.perf_counter() - began_s, os.times()
+        wall_s, after = time.perf_counter() - began_s, resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
         raise FoleyError(f"foley {command} failed in {checkout}: {done.stderr.strip()[-300:]}", "Try it by hand there")
     # Busy loops are waited for at the very end, so they are not among the children counted here.
-    spent_s = after.children_user + after.children_system - before.children_user - before.children_system
+    spent_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Cost(cpu_s=round(spent_s, 3), wall_s=round(wall_s, 3))
 
 
